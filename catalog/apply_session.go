@@ -1,0 +1,191 @@
+package catalog
+
+import (
+	"slices"
+
+	"github.com/firnlog/firn/record"
+)
+
+// live returns a session that may still change things (I7).
+func (s *State) live(id uint64) (*Session, error) {
+	v, ok := s.sessions.get(id)
+	switch {
+	case !ok:
+		return nil, ErrNoSession
+	case v.Sealed:
+		return nil, ErrSealed
+	}
+	return v, nil
+}
+
+func (c *RegisterSession) apply(s *State, at position) (Result, error) {
+	if s.registered {
+		return Result{}, ErrStale // the id, the entry's number, is taken (S1)
+	}
+	s.registered = true
+	s.sessions.set(s.edit, at.number, &Session{
+		ID: at.number, Nonce: c.Nonce, Node: c.Node, Advertised: c.Advertised,
+		Gossip: c.Gossip, Rack: c.Rack, StartedMs: c.StartedMs,
+	})
+	return Result{ID: at.number}, nil
+}
+
+func (c *SealSession) apply(s *State, _ position) (Result, error) {
+	v, err := s.live(c.Session)
+	if err != nil {
+		return Result{}, err
+	}
+	if v.Covered != c.Covered || c.Fence < v.Covered { // S7
+		return Result{}, ErrStale
+	}
+	if err := s.describe(c.Session, c.Extents); err != nil {
+		return Result{}, err
+	}
+	s.seal(c.Session, c.Fence)
+	return Result{}, nil
+}
+
+func (s *State) seal(id, fence uint64) {
+	n := s.mutSession(id)
+	n.Sealed, n.Fence, n.Covered = true, fence, fence
+	for _, j := range s.Jobs() { // a zombie's rewrites end with it (S12)
+		if j.Session == id {
+			s.cancel(j.ID)
+		}
+	}
+}
+
+func (c *SweepSession) apply(s *State, _ position) (Result, error) {
+	v, ok := s.sessions.get(c.Session)
+	if !ok {
+		return Result{}, ErrNoSession
+	}
+	if !v.Sealed {
+		return Result{}, ErrLive
+	}
+	for r := range s.refs.all() {
+		if r.Kind == KindWAL && r.A == c.Session {
+			return Result{}, ErrStale
+		}
+	}
+	s.mutSession(c.Session).Swept = true
+	return Result{}, nil
+}
+
+func (c *ForgetSession) apply(s *State, _ position) (Result, error) {
+	v, ok := s.sessions.get(c.Session)
+	if !ok {
+		return Result{}, ErrNoSession
+	}
+	if !v.Sealed || !v.Swept {
+		return Result{}, ErrLive
+	}
+	for _, t := range s.topics.all() {
+		for _, p := range t.Partitions {
+			if p.Owner == c.Session {
+				return Result{}, ErrOwned
+			}
+		}
+	}
+	s.sessions.del(s.edit, c.Session)
+	return Result{}, nil
+}
+
+func (c *Take) apply(s *State, _ position) (Result, error) {
+	if _, err := s.live(c.Session); err != nil {
+		return Result{}, err
+	}
+	var res Result
+	for i, it := range c.Items {
+		if err := s.take(c.Session, it); err != nil {
+			if res.Items == nil {
+				res.Items = make([]error, len(c.Items))
+			}
+			res.Items[i] = err
+		}
+	}
+	return res, nil
+}
+
+func (s *State) take(session uint64, it TakeItem) error {
+	p, ok := s.Partition(it.Partition)
+	if !ok {
+		return ErrNoPartition
+	}
+	if p.Owner != 0 {
+		if o, ok := s.sessions.get(p.Owner); ok && !o.Sealed {
+			return ErrOwned // S8
+		}
+	}
+	if it.Epoch != p.Epoch+1 || it.Start != p.Next {
+		return ErrStale
+	}
+	own(s.mutPartition(it.Partition), session)
+	return nil
+}
+
+// own makes the session the owner, one epoch on (I3).
+func own(p *Partition, session uint64) {
+	p.Owner = session
+	p.Epoch++
+	p.Epochs = append(slices.Clip(p.Epochs), EpochStart{p.Epoch, p.Next})
+	// An epoch without records says nothing that the next one does not.
+	for n := len(p.Epochs); n > 1 && p.Epochs[n-2].Start == p.Next; n = len(p.Epochs) {
+		p.Epochs = slices.Delete(slices.Clone(p.Epochs), n-2, n-1)
+	}
+}
+
+func (c *Release) apply(s *State, _ position) (Result, error) {
+	if _, err := s.live(c.Session); err != nil {
+		return Result{}, err
+	}
+	for _, id := range c.Partitions {
+		if p, ok := s.Partition(id); ok && p.Owner != c.Session {
+			return Result{}, ErrNotOwner
+		}
+	}
+	if err := s.describe(c.Session, c.Extents); err != nil {
+		return Result{}, err
+	}
+	for _, id := range c.Partitions {
+		if p := s.mutPartition(id); p != nil {
+			p.Owner = 0
+		}
+	}
+	return Result{}, nil
+}
+
+func (c *Move) apply(s *State, _ position) (Result, error) {
+	old, err := s.live(c.Old)
+	if err != nil {
+		return Result{}, err
+	}
+	if _, err := s.live(c.New); err != nil {
+		return Result{}, err
+	}
+	if c.Old == c.New || old.Covered != c.Covered || c.Fence < old.Covered {
+		return Result{}, ErrStale
+	}
+	if err := s.describe(c.Old, c.Extents); err != nil {
+		return Result{}, err
+	}
+	s.seal(c.Old, c.Fence)
+	for _, id := range s.Owned(c.Old) {
+		own(s.mutPartition(id), c.New)
+	}
+	return Result{}, nil
+}
+
+// Owned returns the partitions that a session owns, in order.
+func (s *State) Owned(session uint64) []record.Partition {
+	var out []record.Partition
+	for _, t := range s.topics.all() {
+		for _, p := range t.Partitions {
+			if p.Owner == session {
+				out = append(out, p.ID)
+			}
+		}
+	}
+	slices.SortFunc(out, record.Partition.Compare)
+	return out
+}

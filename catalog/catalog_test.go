@@ -1,0 +1,354 @@
+package catalog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/firnlog/firn/record"
+)
+
+// journal applies commands one entry each, as the real one does, and checks
+// after every entry that the state is sound, that it survives a snapshot, and
+// that the state before it was not touched.
+type journal struct {
+	t     testing.TB
+	state *State
+}
+
+func newJournal(t testing.TB) *journal {
+	j := &journal{t, NewState()}
+	j.ok(&CreateCluster{ID: "test"})
+	return j
+}
+
+func (j *journal) do(c Command) Result {
+	j.t.Helper()
+	cmds, err := DecodeCommands(EncodeCommands([]Command{c}))
+	if err != nil {
+		j.t.Fatalf("decode %T: %v", c, err)
+	}
+	before := j.state.Encode()
+	next := j.state.Clone()
+	r := next.Apply(j.state.Number()+1, cmds)[0]
+	if !bytes.Equal(before, j.state.Encode()) {
+		j.t.Fatalf("%s changed a published state", Describe(c))
+	}
+	if r.Err != nil {
+		cp := j.state.Clone()
+		cp.number, cp.registered = next.number, next.registered
+		if !bytes.Equal(cp.Encode(), next.Encode()) {
+			j.t.Fatalf("%s was rejected (%v) and left a trace", Describe(c), r.Err)
+		}
+	}
+	for _, err := range next.Check() {
+		j.t.Errorf("after %s: %v", Describe(c), err)
+	}
+	again, err := DecodeState(next.Encode())
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	if !bytes.Equal(again.Encode(), next.Encode()) || again.refs.len() != next.refs.len() {
+		j.t.Fatalf("after %s: a snapshot is not the state", Describe(c))
+	}
+	j.state = next
+	return r
+}
+
+func (j *journal) ok(c Command) Result {
+	j.t.Helper()
+	r := j.do(c)
+	if r.Err != nil {
+		j.t.Fatalf("%s: %v", Describe(c), r.Err)
+	}
+	return r
+}
+
+func (j *journal) rejects(c Command, want error) {
+	j.t.Helper()
+	if r := j.do(c); !errors.Is(r.Err, want) {
+		j.t.Fatalf("%s: %v, want %v", Describe(c), r.Err, want)
+	}
+}
+
+func (j *journal) session() uint64 {
+	j.t.Helper()
+	return j.ok(&RegisterSession{Node: 1}).ID
+}
+
+func (j *journal) topic(name string, owners ...uint64) record.TopicID {
+	j.t.Helper()
+	id := record.TopicID{1, 15: byte(len(name))}
+	copy(id[1:], name)
+	j.ok(&CreateTopic{Name: name, ID: id, Owners: owners})
+	return id
+}
+
+func run(p record.Partition, epoch int32, base, next int64, o ObjectRef) Located {
+	return Located{p, Extent{Base: base, Next: next, Epoch: epoch, Object: o, Len: 100, Records: next - base, MaxTimestamp: 5}}
+}
+
+func TestOwnerChangesOnlyAfterSealOrRelease(t *testing.T) { // S8
+	j := newJournal(t)
+	a, b := j.session(), j.session()
+	p := record.Partition{Topic: j.topic("t", a)}
+	take := &Take{Session: b, Items: []TakeItem{{p, 1, 0}}}
+	if r := j.ok(take); !errors.Is(r.Item(0), ErrOwned) {
+		t.Fatalf("took from a live owner: %v", r.Item(0))
+	}
+	j.ok(&SealSession{Session: a, Fence: 3, Extents: []Located{run(p, 0, 0, 7, WAL(a, 0)), run(p, 0, 7, 9, WAL(a, 2))}})
+	if r := j.ok(take); !errors.Is(r.Item(0), ErrStale) {
+		t.Fatalf("took at an offset that is not the end: %v", r.Item(0))
+	}
+	take.Items[0].Start = 9
+	if r := j.ok(take); r.Item(0) != nil {
+		t.Fatal(r.Item(0))
+	}
+	q, _ := j.state.Partition(p)
+	if q.Owner != b || q.Epoch != 1 || q.Next != 9 {
+		t.Fatalf("%+v", q)
+	}
+	if e, end := q.EpochEnd(0, 20); e != 0 || end != 9 {
+		t.Fatalf("epoch 0 ends at %d (epoch %d)", end, e)
+	}
+	j.rejects(&Cover{Session: a, From: 3, To: 4}, ErrSealed)
+	j.rejects(&Release{Session: a}, ErrSealed)
+	j.rejects(&BeginJob{Session: a}, ErrSealed)
+	j.ok(&Release{Session: b, Partitions: []record.Partition{p}, Extents: []Located{run(p, 1, 9, 12, WAL(b, 0))}})
+	if q, _ := j.state.Partition(p); q.Owner != 0 || q.Next != 12 {
+		t.Fatalf("%+v", q)
+	}
+	// The slot that the release described is covered later, without it.
+	j.rejects(&Cover{Session: b, From: 0, To: 1, Extents: []Located{run(p, 1, 9, 13, WAL(b, 0))}}, ErrInvalidExtents)
+	j.ok(&Cover{Session: b, From: 0, To: 1, Extents: []Located{run(p, 1, 9, 12, WAL(b, 0))}})
+}
+
+func TestSealIsRejectedWhenTheWalkWasTooOld(t *testing.T) { // S7
+	j := newJournal(t)
+	a := j.session()
+	p := record.Partition{Topic: j.topic("t", a)}
+	j.ok(&Cover{Session: a, From: 0, To: 5, Extents: []Located{run(p, 0, 0, 50, WAL(a, 4))}})
+	j.rejects(&SealSession{Session: a, Covered: 0, Fence: 9}, ErrStale)
+	j.rejects(&SealSession{Session: a, Covered: 5, Fence: 4}, ErrStale)
+	j.ok(&SealSession{Session: a, Covered: 5, Fence: 9})
+	j.rejects(&SealSession{Session: a, Covered: 5, Fence: 9}, ErrSealed)
+}
+
+func TestJobsEndWithTheirSession(t *testing.T) { // S12
+	j := newJournal(t)
+	a, b := j.session(), j.session()
+	p := record.Partition{Topic: j.topic("t", a)}
+	j.ok(&Cover{Session: a, From: 0, To: 1, Extents: []Located{run(p, 0, 0, 5, WAL(a, 0))}})
+	job := j.ok(&BeginJob{Session: a}).ID
+	j.ok(&SealSession{Session: a, Covered: 1, Fence: 1})
+	j.rejects(&CommitJob{Job: job, Extents: []Located{run(p, 0, 0, 5, Seg(job, 0))}}, ErrNoJob)
+	if !j.state.IsGarbage(Cancelled(job)) {
+		t.Fatal("nobody will delete what the job put")
+	}
+	job = j.ok(&BeginJob{Session: b}).ID
+	j.rejects(&SweepSession{Session: a}, ErrStale) // S10: an extent lies in its WAL
+	j.ok(&CommitJob{Job: job, Extents: []Located{run(p, 0, 0, 5, Seg(job, 0))}, Objects: []ObjectRef{Seg(job, 0), Seg(job, 1)}})
+	if !j.state.IsGarbage(Seg(job, 1)) || j.state.IsGarbage(Seg(job, 0)) {
+		t.Fatal("an object that nothing refers to must be garbage, and no other")
+	}
+	j.ok(&SweepSession{Session: a})
+	j.rejects(&ForgetSession{Session: a}, ErrOwned)
+	j.ok(&Take{Session: b, Items: []TakeItem{{p, 1, 5}}})
+	j.ok(&ForgetSession{Session: a})
+	j.rejects(&SealSession{Session: a, Covered: 1, Fence: 1}, ErrNoSession)
+}
+
+func TestSealingReplacesWhatDescribedTheSameOffsets(t *testing.T) {
+	j := newJournal(t)
+	a := j.session()
+	p := record.Partition{Topic: j.topic("t", a)}
+	j.ok(&Cover{Session: a, From: 0, To: 2, Extents: []Located{run(p, 0, 0, 5, WAL(a, 0)), run(p, 0, 5, 8, WAL(a, 1))}})
+	job := j.ok(&BeginJob{Session: a}).ID
+	j.rejects(&CommitJob{Job: job, Extents: []Located{run(p, 0, 0, 6, Seg(job, 0))}}, ErrInvalidExtents)
+	j.rejects(&CommitJob{Job: job, Extents: []Located{run(p, 0, 8, 9, Seg(job, 0))}}, ErrInvalidExtents) // a compaction never grows a log
+	j.ok(&CommitJob{Job: job, From: 2, To: 4, Extents: []Located{run(p, 0, 0, 8, Seg(job, 0)), run(p, 0, 8, 20, Seg(job, 0))}, Objects: []ObjectRef{Seg(job, 0)}})
+	q, _ := j.state.Partition(p)
+	if len(q.Extents) != 2 || q.Next != 20 || j.state.Refs(Seg(job, 0)) != 2 || j.state.Refs(WAL(a, 0)) != 0 {
+		t.Fatalf("%+v", q)
+	}
+	job2 := j.ok(&BeginJob{Session: a}).ID
+	line := IndexRef{Base: 0, Next: 8, Object: Index(job2, 0), Extents: 1, Bytes: 100, MaxTimestamp: 5}
+	j.rejects(&CommitJob{Job: job2, Presses: []Press{{p, line}}}, ErrInvalidExtents) // the object is not pressed as a whole
+	line.Next, line.Extents, line.Bytes = 20, 2, 200
+	j.ok(&CommitJob{Job: job2, Presses: []Press{{p, line}}})
+	j.ok(&Trim{Items: []TrimItem{{p, 19}}})
+	if q, _ := j.state.Partition(p); len(q.Index) != 1 || q.LogStart != 19 {
+		t.Fatalf("%+v", q)
+	}
+	j.ok(&Trim{Items: []TrimItem{{p, 20}}})
+	if !j.state.IsGarbage(Index(job2, 0)) {
+		t.Fatal("an index line below the log start must be garbage")
+	}
+	j.ok(&DeleteTopic{ID: p.Topic})
+}
+
+func TestMoveHandsOverEverythingAtOnce(t *testing.T) { // S9
+	j := newJournal(t)
+	a := j.session()
+	id := j.topic("t", a, a, a)
+	b := j.session()
+	p1 := record.Partition{Topic: id, Index: 1}
+	j.ok(&Move{Old: a, New: b, Fence: 2, Extents: []Located{run(p1, 0, 0, 4, WAL(a, 1))}})
+	if len(j.state.Owned(a)) != 0 || len(j.state.Owned(b)) != 3 {
+		t.Fatal("not all partitions moved")
+	}
+	if v, _ := j.state.Session(a); !v.Sealed || v.Fence != 2 {
+		t.Fatalf("%+v", v)
+	}
+}
+
+func TestTopicNames(t *testing.T) { // kafka semantics 16
+	j := newJournal(t)
+	j.topic("a.b", 0)
+	for name, want := range map[string]error{"": ErrInvalidTopic, ".": ErrInvalidTopic, "..": ErrInvalidTopic, "a b": ErrInvalidTopic, "a_b": ErrInvalidTopic, "a.b": ErrExists, string(bytes.Repeat([]byte("x"), 250)): ErrInvalidTopic} {
+		if err := j.state.CheckNewTopic(name); !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", name, err, want)
+		}
+	}
+}
+
+func TestConfigsAreSortedAndTheirDefaultsLegal(t *testing.T) {
+	if !slices.IsSortedFunc(topicConfigs, func(a, b ConfigSpec) int { return bytes.Compare([]byte(a.Name), []byte(b.Name)) }) {
+		t.Fatal("TopicConfig searches a list that is not sorted")
+	}
+	for _, c := range topicConfigs {
+		if err := c.Check(c.Default); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, bad := range [][2]string{{"retention.ms", "x"}, {"retention.ms", "-2"}, {"cleanup.policy", "never"}, {"nonsense", "1"}, {"remote.storage.enable", "false"}, {"preallocate", "1"}} {
+		if err := CheckTopicConfig(bad[0], bad[1]); !errors.Is(err, ErrInvalidConfig) {
+			t.Errorf("%s=%s: %v", bad[0], bad[1], err)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	j := newJournal(f)
+	a := j.session()
+	p := record.Partition{Topic: j.topic("t", a)}
+	j.ok(&Cover{Session: a, From: 0, To: 1, Extents: []Located{run(p, 0, 0, 5, WAL(a, 0))}})
+	f.Add(j.state.Encode())
+	f.Add(EncodeCommands([]Command{&BeginJob{1}, &Cover{Session: 2, Extents: []Located{run(p, 0, 0, 5, WAL(a, 0))}}}))
+	f.Add(EncodeExtents([]Extent{{Base: 1, Next: 2}}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		_, _ = DecodeState(b)
+		_, _ = DecodeCommands(b)
+		_, _ = DecodeExtents(b)
+	})
+}
+
+func TestRandomSchedules(t *testing.T) {
+	for seed := range uint64(300) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { randomSchedule(t, rand.New(rand.NewPCG(seed, 1))) })
+	}
+}
+
+// randomSchedule throws commands, sensible and absurd, at the state; journal.do
+// checks every invariant after each.
+func randomSchedule(t *testing.T, r *rand.Rand) {
+	j := newJournal(t)
+	var sessions, jobs []uint64
+	var topics []record.TopicID
+	pick := func(v []uint64) uint64 {
+		if len(v) == 0 || r.IntN(20) == 0 {
+			return r.Uint64N(40)
+		}
+		return v[r.IntN(len(v))]
+	}
+	partition := func() record.Partition {
+		if len(topics) == 0 {
+			return record.Partition{}
+		}
+		return record.Partition{Topic: topics[r.IntN(len(topics))], Index: r.Int32N(3)}
+	}
+	runs := func(session uint64, o ObjectRef) []Located {
+		var out []Located
+		for _, id := range j.state.Owned(session) {
+			if p, ok := j.state.Partition(id); ok && r.IntN(2) == 0 {
+				base := p.Next
+				if n := len(p.Extents); n > 0 && r.IntN(2) == 0 {
+					base = p.Extents[r.IntN(n)].Base
+				}
+				next := base + 1 + r.Int64N(5)
+				if r.IntN(2) == 0 {
+					next = max(next, p.Next)
+				}
+				out = append(out, run(id, p.Epoch, base, next, o))
+			}
+		}
+		return out
+	}
+	for range 60 {
+		s := pick(sessions)
+		var covered uint64
+		if v, ok := j.state.Session(s); ok {
+			covered = v.Covered
+		}
+		switch r.IntN(14) {
+		case 0:
+			sessions = append(sessions, j.session())
+		case 1:
+			id := record.TopicID{byte(len(topics)), 1}
+			j.do(&CreateTopic{Name: fmt.Sprint("t", len(topics)), ID: id, Owners: []uint64{pick(sessions), pick(sessions), 0}})
+			topics = append(topics, id)
+		case 2:
+			j.do(&SealSession{Session: s, Covered: covered, Fence: covered + r.Uint64N(3), Extents: runs(s, WAL(s, covered))})
+		case 3, 4, 5:
+			j.do(&Cover{Session: s, From: covered, To: covered + r.Uint64N(3), Extents: runs(s, WAL(s, covered))})
+		case 6:
+			var items []TakeItem
+			for range 3 {
+				id := partition()
+				if p, ok := j.state.Partition(id); ok {
+					items = append(items, TakeItem{id, p.Epoch + 1, p.Next - r.Int64N(2)})
+				}
+			}
+			j.do(&Take{Session: s, Items: items})
+		case 7:
+			j.do(&Release{Session: s, Partitions: []record.Partition{partition()}, Extents: runs(s, WAL(s, covered))})
+		case 8:
+			j.do(&Move{Old: s, New: pick(sessions), Covered: covered, Fence: covered + 1, Extents: runs(s, WAL(s, covered))})
+		case 9:
+			if res := j.do(&BeginJob{Session: s}); res.Err == nil {
+				jobs = append(jobs, res.ID)
+			}
+		case 10:
+			job := pick(jobs)
+			c := &CommitJob{Job: job, Extents: runs(s, Seg(job, 0)), Objects: []ObjectRef{Seg(job, 0), Seg(job, 1)}}
+			if r.IntN(2) == 0 {
+				c.From, c.To = covered, covered+1
+			}
+			j.do(c)
+		case 11:
+			j.do(&Trim{Items: []TrimItem{{partition(), r.Int64N(30)}}})
+		case 12:
+			id := partition()
+			p, ok := j.state.Partition(id)
+			job := pick(jobs)
+			if ok && len(p.Extents) > 0 {
+				n := 1 + r.IntN(len(p.Extents))
+				j.do(&CommitJob{Job: job, Presses: []Press{{id, IndexRef{Base: p.Extents[0].Base, Next: p.Extents[n-1].Next, Object: Index(job, 0), Extents: int32(n), Bytes: int64(n) * 100}}}})
+			}
+		case 13:
+			switch r.IntN(4) {
+			case 0:
+				j.do(&DeleteTopic{ID: partition().Topic})
+			case 1:
+				j.do(&SweepSession{Session: s})
+			case 2:
+				j.do(&ForgetSession{Session: s})
+			case 3:
+				j.do(&CancelJob{Job: pick(jobs)})
+			}
+		}
+	}
+}

@@ -1,0 +1,234 @@
+package catalog
+
+import "fmt"
+
+const entryVersion = 1
+
+// EncodeCommands is the commands part of a journal entry: a version byte, the
+// number of commands, and for each its kind and fields.
+func EncodeCommands(cmds []Command) []byte {
+	e := encoder{b: []byte{entryVersion}}
+	e.u(uint64(len(cmds)))
+	for _, c := range cmds {
+		e.byte(byte(c.kind()))
+		c.encode(&e)
+	}
+	return e.b
+}
+
+// DecodeCommands reads what EncodeCommands wrote. It fails on a kind that it does
+// not know: a broker that cannot follow the journal must stop (ErrVersion).
+func DecodeCommands(b []byte) ([]Command, error) {
+	d := decoder{b: b}
+	if v := d.byte(); d.err == nil && v != entryVersion {
+		return nil, fmt.Errorf("journal entry: %w: %d", ErrVersion, v)
+	}
+	cmds := make([]Command, 0, min(d.count(1), 1024))
+	for n := cap(cmds); len(cmds) < n; {
+		k := kind(d.byte())
+		c := newCommand(k)
+		if d.err != nil {
+			return nil, d.err
+		}
+		if c == nil {
+			return nil, fmt.Errorf("journal entry: %w: command kind %d", ErrVersion, k)
+		}
+		c.decode(&d)
+		cmds = append(cmds, c)
+	}
+	if d.err == nil && len(d.b) > 0 {
+		d.fail("bytes are left over")
+	}
+	return cmds, d.err
+}
+
+// Describe is a command in one line, for people.
+func Describe(c Command) string {
+	switch c := c.(type) {
+	case *CommitJob:
+		return fmt.Sprintf("CommitJob job=%d slots=[%d,%d) extents=%d presses=%d objects=%d", c.Job, c.From, c.To, len(c.Extents), len(c.Presses), len(c.Objects))
+	case *Cover:
+		return fmt.Sprintf("Cover session=%d slots=[%d,%d) extents=%d", c.Session, c.From, c.To, len(c.Extents))
+	case *SealSession:
+		return fmt.Sprintf("SealSession session=%d fence=%d extents=%d", c.Session, c.Fence, len(c.Extents))
+	case *Move:
+		return fmt.Sprintf("Move old=%d new=%d fence=%d extents=%d", c.Old, c.New, c.Fence, len(c.Extents))
+	case *Release:
+		return fmt.Sprintf("Release session=%d partitions=%d extents=%d", c.Session, len(c.Partitions), len(c.Extents))
+	case *Take:
+		return fmt.Sprintf("Take session=%d partitions=%d", c.Session, len(c.Items))
+	case *CreateTopic:
+		return fmt.Sprintf("CreateTopic name=%s id=%s partitions=%d", c.Name, c.ID, len(c.Owners))
+	case *RegisterSession:
+		return fmt.Sprintf("RegisterSession node=%d kafka=%s rack=%q", c.Node, c.Advertised, c.Rack)
+	case *Sweep:
+		return fmt.Sprintf("Sweep objects=%d", len(c.Objects))
+	case *Trim:
+		return fmt.Sprintf("Trim partitions=%d", len(c.Items))
+	}
+	return fmt.Sprintf("%T %+v", c, c)[len("*catalog."):]
+}
+
+func (c *CreateCluster) encode(e *encoder) { e.string(c.ID) }
+func (c *CreateCluster) decode(d *decoder) { c.ID = d.string() }
+
+func (c *RegisterSession) encode(e *encoder) {
+	e.raw(c.Nonce)
+	e.i(int64(c.Node))
+	e.string(c.Advertised)
+	e.string(c.Gossip)
+	e.string(c.Rack)
+	e.i(c.StartedMs)
+}
+
+func (c *RegisterSession) decode(d *decoder) {
+	c.Nonce, c.Node = d.raw(), int32(d.i())
+	c.Advertised, c.Gossip, c.Rack = d.string(), d.string(), d.string()
+	c.StartedMs = d.i()
+}
+
+func (c *SealSession) encode(e *encoder) {
+	e.u(c.Session)
+	e.u(c.Covered)
+	e.u(c.Fence)
+	e.located(c.Extents)
+}
+
+func (c *SealSession) decode(d *decoder) {
+	c.Session, c.Covered, c.Fence = d.u(), d.u(), d.u()
+	c.Extents = d.located()
+}
+
+func (c *SweepSession) encode(e *encoder)  { e.u(c.Session) }
+func (c *SweepSession) decode(d *decoder)  { c.Session = d.u() }
+func (c *ForgetSession) encode(e *encoder) { e.u(c.Session) }
+func (c *ForgetSession) decode(d *decoder) { c.Session = d.u() }
+
+func (c *CreateTopic) encode(e *encoder) {
+	e.string(c.Name)
+	e.raw(c.ID)
+	e.i(int64(c.Replicas))
+	e.configs(c.Configs)
+	e.ids(c.Owners)
+	e.bool(c.Internal)
+}
+
+func (c *CreateTopic) decode(d *decoder) {
+	c.Name, c.ID, c.Replicas = d.string(), d.raw(), int16(d.i())
+	c.Configs, c.Owners, c.Internal = d.configs(), d.ids(), d.bool()
+}
+
+func (c *DeleteTopic) encode(e *encoder) { e.raw(c.ID) }
+func (c *DeleteTopic) decode(d *decoder) { c.ID = d.raw() }
+
+func (c *AddPartitions) encode(e *encoder) { e.raw(c.ID); e.i(int64(c.From)); e.ids(c.Owners) }
+func (c *AddPartitions) decode(d *decoder) { c.ID, c.From, c.Owners = d.raw(), int32(d.i()), d.ids() }
+
+func (c *AlterTopic) encode(e *encoder) { e.raw(c.ID); e.bool(c.Replace); e.settings(c.Set) }
+func (c *AlterTopic) decode(d *decoder) { c.ID, c.Replace, c.Set = d.raw(), d.bool(), d.settings() }
+
+func (c *AlterBrokers) encode(e *encoder) { e.i(int64(c.Node)); e.bool(c.Replace); e.settings(c.Set) }
+func (c *AlterBrokers) decode(d *decoder) {
+	c.Node, c.Replace, c.Set = int32(d.i()), d.bool(), d.settings()
+}
+
+func (c *Take) encode(e *encoder) {
+	e.u(c.Session)
+	e.u(uint64(len(c.Items)))
+	for _, it := range c.Items {
+		e.partition(it.Partition)
+		e.u(uint64(uint32(it.Epoch)))
+		e.i(it.Start)
+	}
+}
+
+func (c *Take) decode(d *decoder) {
+	c.Session = d.u()
+	c.Items = make([]TakeItem, d.count(19))
+	for i := range c.Items {
+		c.Items[i] = TakeItem{d.partition(), int32(d.u()), d.i()}
+	}
+}
+
+func (c *Release) encode(e *encoder) {
+	e.u(c.Session)
+	e.u(uint64(len(c.Partitions)))
+	for _, p := range c.Partitions {
+		e.partition(p)
+	}
+	e.located(c.Extents)
+}
+
+func (c *Release) decode(d *decoder) {
+	c.Session = d.u()
+	for range d.count(17) {
+		c.Partitions = append(c.Partitions, d.partition())
+	}
+	c.Extents = d.located()
+}
+
+func (c *Move) encode(e *encoder) {
+	e.u(c.Old)
+	e.u(c.New)
+	e.u(c.Covered)
+	e.u(c.Fence)
+	e.located(c.Extents)
+}
+
+func (c *Move) decode(d *decoder) {
+	c.Old, c.New, c.Covered, c.Fence = d.u(), d.u(), d.u(), d.u()
+	c.Extents = d.located()
+}
+
+func (c *Cover) encode(e *encoder) { e.u(c.Session); e.u(c.From); e.u(c.To); e.located(c.Extents) }
+func (c *Cover) decode(d *decoder) {
+	c.Session, c.From, c.To, c.Extents = d.u(), d.u(), d.u(), d.located()
+}
+
+func (c *BeginJob) encode(e *encoder) { e.u(c.Session) }
+func (c *BeginJob) decode(d *decoder) { c.Session = d.u() }
+
+func (c *CommitJob) encode(e *encoder) {
+	e.u(c.Job)
+	e.u(c.From)
+	e.u(c.To)
+	e.located(c.Extents)
+	e.u(uint64(len(c.Presses)))
+	for _, p := range c.Presses {
+		e.partition(p.Partition)
+		e.line(p.Line)
+	}
+	e.refs(c.Objects)
+}
+
+func (c *CommitJob) decode(d *decoder) {
+	c.Job, c.From, c.To, c.Extents = d.u(), d.u(), d.u(), d.located()
+	for range d.count(25) {
+		c.Presses = append(c.Presses, Press{d.partition(), d.line()})
+	}
+	c.Objects = d.refs()
+}
+
+func (c *CancelJob) encode(e *encoder) { e.u(c.Job) }
+func (c *CancelJob) decode(d *decoder) { c.Job = d.u() }
+
+func (c *Trim) encode(e *encoder) {
+	e.u(uint64(len(c.Items)))
+	for _, it := range c.Items {
+		e.partition(it.Partition)
+		e.i(it.LogStart)
+	}
+}
+
+func (c *Trim) decode(d *decoder) {
+	c.Items = make([]TrimItem, d.count(18))
+	for i := range c.Items {
+		c.Items[i] = TrimItem{d.partition(), d.i()}
+	}
+}
+
+func (c *Sweep) encode(e *encoder) { e.refs(c.Objects) }
+func (c *Sweep) decode(d *decoder) { c.Objects = d.refs() }
+
+func (c *ProducerIDs) encode(e *encoder) { e.i(int64(c.Count)) }
+func (c *ProducerIDs) decode(d *decoder) { c.Count = int32(d.i()) }
