@@ -1,0 +1,132 @@
+//go:build ring4
+
+package ring4
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// TestGoSourceTreeComesBackByteForByte sends Go's own source tree through the
+// log, a record a line, keyed by the file's name; kills the broker, empties its
+// disk, and rebuilds every file from the log.
+func TestGoSourceTreeComesBackByteForByte(t *testing.T) {
+	root := goroot(t)
+	s := newStack(t, "--seal-interval-ms", "3000")
+	s.start(t)
+	const topic, partitions = "corpus", 16
+	adm := kadm.NewClient(client(t, s.addr))
+	if _, err := adm.CreateTopic(t.Context(), partitions, 1, nil, topic); err != nil {
+		t.Fatal(err)
+	}
+	cl := client(t, s.addr, kgo.DefaultProduceTopic(topic), kgo.MaxBufferedRecords(50000), kgo.ProducerBatchMaxBytes(1<<20))
+	want := map[string][32]byte{}
+	var lines, size int64
+	var once sync.Once
+	var perr error
+	began := time.Now()
+	for _, dir := range []string{"src", "test"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return err
+			}
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			name := strings.TrimPrefix(path, root+"/")
+			want[name] = sha256.Sum256(b)
+			size += int64(len(b))
+			for rest := b; len(rest) > 0; {
+				line := rest
+				if i := bytes.IndexByte(rest, '\n'); i >= 0 {
+					line = rest[:i+1]
+				}
+				rest = rest[len(line):]
+				lines++
+				cl.Produce(t.Context(), &kgo.Record{Key: []byte(name), Value: line}, func(_ *kgo.Record, err error) {
+					if err != nil {
+						once.Do(func() { perr = err })
+					}
+				})
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := cl.Flush(t.Context()); err != nil || perr != nil {
+		t.Fatal(err, perr)
+	}
+	t.Logf("%d files, %d lines, %d bytes acknowledged in %v", len(want), lines, size, time.Since(began).Round(time.Millisecond))
+	time.Sleep(4 * time.Second) // long enough for a generation to be sealed: some is, some is not
+	s.kill()
+	s.wipe(t)
+	s.start(t)
+	rebuild(t, s.addr, topic, lines, want)
+	s.stop(t)
+	s.verify(t)
+}
+
+func rebuild(t *testing.T, addr, topic string, lines int64, want map[string][32]byte) {
+	t.Helper()
+	began := time.Now()
+	files := map[string]*bytes.Buffer{}
+	cl := client(t, addr, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	for n := int64(0); n < lines; {
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+		fetches := cl.PollFetches(ctx)
+		cancel()
+		if errs := fetches.Errors(); len(errs) > 0 {
+			t.Fatalf("after %d of %d lines: %v", n, lines, errs)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			f := files[string(r.Key)]
+			if f == nil {
+				f = new(bytes.Buffer)
+				files[string(r.Key)] = f
+			}
+			f.Write(r.Value)
+			n++
+		})
+	}
+	wrong := 0
+	for name, sum := range want {
+		var b []byte
+		if f := files[name]; f != nil {
+			b = f.Bytes()
+		}
+		if sha256.Sum256(b) != sum {
+			if wrong++; wrong < 10 {
+				t.Errorf("%s came back different", name)
+			}
+		}
+	}
+	if wrong > 0 {
+		t.Fatalf("%d of %d files came back different", wrong, len(want))
+	}
+	t.Logf("%d files rebuilt in %v, every SHA-256 equal", len(want), time.Since(began).Round(time.Millisecond))
+}
+
+func goroot(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(fmt.Errorf("go env GOROOT: %w", err))
+	}
+	return strings.TrimSpace(string(out))
+}
