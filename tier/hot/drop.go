@@ -1,0 +1,134 @@
+package hot
+
+import (
+	"fmt"
+)
+
+// MarkSealed says that the bucket holds the generation's records in sealed form
+// and the catalog knows it: the generation is a cache from now on, which the
+// quota may drop, oldest first. Its memory is given back.
+func (t *Tier) MarkSealed(id uint64) error {
+	g := t.generation(id)
+	if g == nil {
+		return fmt.Errorf("%w: generation %d", ErrNotHeld, id)
+	}
+	g.mu.Lock()
+	if g.state == filling {
+		g.mu.Unlock()
+		return fmt.Errorf("mark generation %d sealed: it is being filled", id)
+	}
+	g.state, g.cool = sealed, !g.readonly
+	g.mu.Unlock()
+	t.background(func() { t.reopen(g) })
+	return nil
+}
+
+// Drop removes a generation. Readers that have it pinned keep it until they are
+// done. The one that is being filled cannot be dropped.
+func (t *Tier) Drop(id uint64) error {
+	t.mu.Lock()
+	var dropped *generation
+	gens := make([]*generation, 0, len(t.gens))
+	for _, g := range t.gens {
+		if g.id == id && g != t.active {
+			dropped = g
+			continue
+		}
+		gens = append(gens, g)
+	}
+	t.gens = gens
+	t.mu.Unlock()
+	if dropped == nil {
+		return fmt.Errorf("%w: generation %d", ErrNotHeld, id)
+	}
+	dropped.mu.Lock()
+	dropped.gone, dropped.dropped = true, true
+	dropped.mu.Unlock()
+	t.stats.dropped.Add(1)
+	t.release(dropped, false)
+	return nil
+}
+
+// shed drops what is only a cache, oldest first, until one more generation fits
+// the quota and the disk. It works a generation ahead of need, since room comes
+// back in the background.
+func (t *Tier) shed() {
+	var used int64
+	for _, i := range t.Generations() {
+		used += i.DiskBytes
+	}
+	free, err := freeBytes(t.dir)
+	if err != nil {
+		return
+	}
+	want := t.opts.GenerationBytes
+	for _, g := range t.list() {
+		over := t.opts.MaxBytes > 0 && used+want > t.opts.MaxBytes
+		if !over && free >= want+2*spare {
+			return
+		}
+		g.mu.RLock()
+		cache, disk := g.state == sealed || g.state == retired && g.settled && !g.keep && g.limit <= g.next, g.disk
+		g.mu.RUnlock()
+		if cache && t.Drop(g.id) == nil {
+			used -= disk
+			free += disk
+		}
+	}
+}
+
+// quota refuses what would pass the quota.
+func (t *Tier) quota(values int64) error {
+	if t.opts.MaxBytes <= 0 {
+		return nil
+	}
+	var used int64
+	for _, i := range t.Generations() {
+		used += i.DiskBytes
+	}
+	if used+values <= t.opts.MaxBytes {
+		return nil
+	}
+	t.shed()
+	return fmt.Errorf("%w: %d of %d bytes are in use and not sealed yet", ErrFull, used, t.opts.MaxBytes)
+}
+
+// reopen opens a generation that is complete for reading alone, which gives back
+// its memtable (20 MB of heap) and half of its goroutines. It waits for nobody: while a pin is
+// held it does nothing, and is called again when the pin is released. Reads that
+// come meanwhile miss.
+func (t *Tier) reopen(g *generation) {
+	g.mu.Lock()
+	if !g.cool || g.gone || g.db == nil || g.refs.Load() != 1 {
+		g.mu.Unlock()
+		return
+	}
+	free, err := freeBytes(t.dir)
+	if err != nil || free < g.memory+spare {
+		g.mu.Unlock() // closing writes the memtable out; see finish
+		return
+	}
+	db := g.db
+	g.db, g.cool = nil, false
+	g.refs.Add(1) // nobody ends it now
+	g.mu.Unlock()
+
+	ro := options(g.path, capacity(t.opts.GenerationBytes), t.log)
+	ro.ReadOnly = true
+	err = closeBadger(g.path, db)
+	if err == nil {
+		db, err = openBadger(ro)
+	}
+	g.mu.Lock()
+	if err == nil {
+		g.db, g.readonly, g.synced, g.memory = db, true, g.next, 0
+	} else {
+		g.broken = err
+	}
+	g.mu.Unlock()
+	if err != nil {
+		t.log.Warn("hot tier generation is lost to the cache", "generation", g.path, "error", err)
+		_ = t.Drop(g.id)
+	}
+	t.release(g, false)
+}

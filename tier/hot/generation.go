@@ -1,0 +1,322 @@
+package hot
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	badgeropts "github.com/dgraph-io/badger/v4/options"
+
+	"github.com/firnlog/firn/record"
+)
+
+const (
+	// memTable is Badger's memtable. Every value goes to the value log, so that
+	// it holds some 70 bytes a batch, and a generation ends before it is full:
+	// Sync would not reach one that has just become immutable.
+	memTable = 16 << 20
+	// memBudget is what a generation may put into its memtable.
+	memBudget = memTable - 2<<20
+	// memPerBatch is what one batch costs there: a skip list node of 23 bytes on
+	// average, 21 bytes of key and 18 of pointer, rounded up.
+	memPerBatch = 72
+	// valueOverhead is what Badger and the slot table add to a value on disk.
+	valueOverhead = 22 + 13 + 8 + 4 + entrySize
+	// slotRoom is the largest slot that a generation takes beyond its target.
+	slotRoom = 32 << 20
+)
+
+type genState uint8
+
+const (
+	filling genState = iota // slots are appended
+	retired                 // complete; waits to be sealed
+	sealed                  // its bytes are in the bucket in sealed form; a cache
+)
+
+// generation is one Badger directory.
+type generation struct {
+	id     uint64 // ascending in the order of age, within one Tier
+	origin origin
+	seed   uint32
+	path   string
+	log    *slog.Logger
+
+	refs  atomic.Int64 // one for the tier, one for each pin
+	space reservation  // used by the appender alone
+
+	mu       sync.RWMutex
+	db       *badger.DB // nil while it is reopened and after the end
+	readonly bool
+	index    map[record.Partition][]line // ordered by offset, and so by slot
+	state    genState
+	first    uint64 // first slot
+	next     uint64 // slot behind the last
+	limit    uint64 // slots below are readable (H2)
+	settled  bool   // limit is final
+	keep     bool   // holds leftovers that nobody has replayed yet
+	synced   uint64 // slots below are durable
+	broken   error  // why nothing more is appended or synced
+	bytes    int64  // of values
+	disk     int64  // bytes and overhead: what counts against the quota
+	batches  int
+	memory   int64
+	maxTs    int64
+	opened   time.Time
+	ended    time.Time
+	gone     bool // no pins any more: dropped, or the tier is closed
+	dropped  bool // to be removed when the last pin is released
+	cool     bool // to be reopened for reading alone when no pin is left
+}
+
+// options are those that were measured (two copies per byte instead of five, a
+// tenth of the memory), but for two that follow from the invariants. All
+// values go to the value log, so that the memtable lasts as long as the
+// generation. And the value log is one file per generation: Badger would msync,
+// truncate and remap each file that it ends, on the write path, under the feet
+// of whoever holds its bytes (H4).
+func options(path string, capacity int64, log *slog.Logger) badger.Options {
+	o := badger.DefaultOptions(path)
+	o.ValueThreshold = 64 // a batch has a header of 61 bytes and at least one record
+	o.DetectConflicts = false
+	o.Compression = badgeropts.None
+	o.MemTableSize = memTable
+	o.NumMemtables = 2
+	o.ValueLogFileSize = capacity
+	o.BlockCacheSize = 0
+	o.IndexCacheSize = 0
+	o.MetricsEnabled = false
+	o.NumCompactors = 2
+	o.CompactL0OnClose = false
+	o.SyncWrites = false // it would only log an msync that failed; see Sync
+	o.BypassLockGuard = true
+	o.ChecksumVerificationMode = badgeropts.OnTableRead
+	o.Logger = badgerLog{log}
+	return o
+}
+
+// capacity is the size of a generation's value log: the target, the slot that
+// passes it, and the overhead of small batches.
+func capacity(target int64) int64 { return target + target/4 + 2*slotRoom }
+
+// createGeneration makes the directory of a new, empty generation. It blocks for
+// some ten milliseconds and is called ahead of need.
+func createGeneration(root string, o origin, target int64, log *slog.Logger, now time.Time) (g *generation, err error) {
+	g = &generation{
+		origin: o, seed: o.seed(), path: filepath.Join(root, o.dir()), log: log, opened: now, maxTs: -1,
+		limit: math.MaxUint64, settled: true, index: make(map[record.Partition][]line),
+	}
+	if err := os.RemoveAll(g.path); err != nil {
+		return nil, fmt.Errorf("clear generation: %w", err)
+	}
+	if err := os.MkdirAll(g.path, 0o755); err != nil {
+		return nil, fmt.Errorf("create generation: %w", err)
+	}
+	if g.db, err = openBadger(options(g.path, capacity(target), log)); err != nil {
+		return nil, fmt.Errorf("create generation: %w", err)
+	}
+	if err = g.space.open(g.path); err == nil {
+		err = g.put(1, func(set func(k, v []byte) error) error { return set([]byte{keyOrigin}, o.encode()) })
+	}
+	// Badger does not sync the directories that its new files are in.
+	if err == nil {
+		err = errors.Join(g.db.Sync(), syncDir(g.path), syncDir(root))
+	}
+	if err != nil {
+		g.end(true)
+		return nil, fmt.Errorf("create generation: %w", err)
+	}
+	g.refs.Store(1)
+	return g, nil
+}
+
+// openBadger opens a database. Whatever it panics with becomes an error.
+func openBadger(o badger.Options) (db *badger.DB, err error) {
+	defer guard(&err)()
+	return badger.OpenManaged(o)
+}
+
+// guard turns a panic of Badger, or a fault on a mapped page that the disk
+// cannot give, into an error of the function that defers the result.
+func guard(err *error) func() {
+	old := debug.SetPanicOnFault(true)
+	return func() {
+		if r := recover(); r != nil {
+			*err = fmt.Errorf("%w: badger: %v", ErrDamaged, r)
+		}
+		debug.SetPanicOnFault(old)
+	}
+}
+
+// put writes in one transaction, or in several where one would be too big: then
+// the last set is in the last of them.
+func (g *generation) put(version uint64, fill func(set func(k, v []byte) error) error) (err error) {
+	defer guard(&err)()
+	txn := g.db.NewTransactionAt(math.MaxUint64, true)
+	defer func() { txn.Discard() }()
+	err = fill(func(k, v []byte) error {
+		err := txn.Set(k, v)
+		if !errors.Is(err, badger.ErrTxnTooBig) {
+			return err
+		}
+		if err := txn.CommitAt(version, nil); err != nil {
+			return err
+		}
+		txn = g.db.NewTransactionAt(math.MaxUint64, true)
+		return txn.Set(k, v)
+	})
+	if err != nil {
+		return err
+	}
+	return txn.CommitAt(version, nil)
+}
+
+// write puts a slot on disk: its values, then the table that makes it whole.
+func (g *generation) write(seq uint64, entries []Entry, table []byte) error {
+	return g.put(seq-g.first+2, func(set func(k, v []byte) error) error {
+		for i := range entries {
+			if err := set(valueKey(seq, uint32(i)), entries[i].Value); err != nil {
+				return err
+			}
+		}
+		return set(tableKey(seq), table)
+	})
+}
+
+// admit adds a slot that is on disk to the index.
+func (g *generation) admit(t table) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, r := range t.runs {
+		lines := g.index[r.partition]
+		g.index[r.partition] = append(lines, r.lines...)
+		for _, l := range r.lines {
+			g.bytes += int64(l.size)
+			g.disk += int64(l.size) + valueOverhead
+			g.batches++
+			g.maxTs = max(g.maxTs, l.maxTs)
+		}
+	}
+	g.next = t.seq + 1
+}
+
+// last is the last offset of the partition in this generation, -1 for none.
+func (g *generation) last(p record.Partition) int64 {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if l := g.index[p]; len(l) > 0 {
+		return l[len(l)-1].last()
+	}
+	return -1
+}
+
+// acquire pins the generation. It fails while the generation is reopened and
+// after it was dropped.
+func (g *generation) acquire() bool {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if g.db == nil || g.gone {
+		return false
+	}
+	g.refs.Add(1)
+	return true
+}
+
+// find returns the lines of a partition, and the position of the first that ends
+// at or behind the offset. The lines are never changed, only added to.
+func (g *generation) find(p record.Partition, offset int64) ([]line, int) {
+	g.mu.RLock()
+	lines, limit, first := g.index[p], g.limit, g.first
+	g.mu.RUnlock()
+	if limit <= first {
+		return nil, 0
+	}
+	if n := len(lines); n > 0 && limit-first <= uint64(lines[n-1].slot) {
+		end, _ := slices.BinarySearchFunc(lines, limit-first, func(l line, s uint64) int {
+			if uint64(l.slot) < s {
+				return -1
+			}
+			return 1
+		})
+		lines = lines[:end]
+	}
+	i, _ := slices.BinarySearchFunc(lines, offset, func(l line, o int64) int {
+		if l.last() < o {
+			return -1
+		}
+		return 1
+	})
+	return lines, i
+}
+
+// view opens a view of the values, for a caller that has pinned the generation.
+func (g *generation) view() *badger.Txn {
+	return g.db.NewTransactionAt(math.MaxUint64, false)
+}
+
+// value returns the bytes of one line, checked (H1). They stay valid until the
+// pin is released (H4).
+func (g *generation) value(txn *badger.Txn, p record.Partition, l line) (v []byte, err error) {
+	defer guard(&err)()
+	seq := g.first + uint64(l.slot)
+	item, err := txn.Get(valueKey(seq, l.ord))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	// The function ends and Badger's lock on the file with it; the mapping stays.
+	if err := item.Value(func(b []byte) error { v = b; return nil }); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if len(v) != int(l.size) || seal(g.seed, seq, l.ord, p, l.base, v) != l.crc {
+		return nil, fmt.Errorf("%w: slot %d, entry %d, offset %d of %s", ErrDamaged, seq, l.ord, l.base, p)
+	}
+	return v[:len(v):len(v)], nil
+}
+
+// end closes the database. With remove it gives its room back, directory and
+// all; the room of the values first, since closing writes the memtable out, and
+// would not return, or worse, without room to write to.
+func (g *generation) end(remove bool) (err error) {
+	defer guard(&err)()
+	g.space.close()
+	if remove {
+		release(g.path)
+	}
+	if g.db != nil {
+		err = closeBadger(g.path, g.db)
+	}
+	if remove {
+		err = os.RemoveAll(g.path)
+	}
+	if err != nil {
+		return fmt.Errorf("close generation: %w", err)
+	}
+	return nil
+}
+
+// closeBadger closes a database. Badger tries for ever to write its memtable out
+// when the directory is gone.
+func closeBadger(path string, db *badger.DB) (err error) {
+	defer guard(&err)()
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	return db.Close()
+}
+
+func syncDir(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

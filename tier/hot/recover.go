@@ -1,0 +1,307 @@
+package hot
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/firnlog/firn/record"
+)
+
+var dirName = regexp.MustCompile(`^[0-9]{20}-[0-9]{6,}$`)
+
+// recover opens the generations that earlier lives of the broker left.
+func (t *Tier) recover(ctx context.Context) error {
+	names, err := os.ReadDir(t.dir)
+	if err != nil {
+		return fmt.Errorf("recover hot tier: %w", err)
+	}
+	var found []*generation
+	var lost []string
+	for _, n := range names {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !n.IsDir() || !dirName.MatchString(n.Name()) {
+			continue
+		}
+		path := filepath.Join(t.dir, n.Name())
+		g, err := t.load(path)
+		if err == nil && g.batches > 0 {
+			found = append(found, g)
+			continue
+		}
+		if g != nil {
+			_ = g.end(true)
+		}
+		if err != nil {
+			lost = append(lost, fmt.Sprintf("%s: %v", n.Name(), err))
+		}
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("recover hot tier: %w", err)
+		}
+	}
+	slices.SortFunc(found, func(a, b *generation) int {
+		if c := cmp.Compare(a.origin.session.ID, b.origin.session.ID); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.origin.seq, b.origin.seq)
+	})
+	for _, g := range found {
+		t.add(g, false)
+	}
+	if len(lost) > 0 {
+		t.log.Warn("hot tier: removed what cannot be read; reads go to the bucket", "generations", lost)
+	}
+	return nil
+}
+
+// load opens one directory and rebuilds its index from its slot tables.
+func (t *Tier) load(path string) (*generation, error) {
+	done, err := attempt(path)
+	if err != nil {
+		return nil, err
+	}
+	g := &generation{path: path, log: t.log, state: retired, keep: true, maxTs: -1, index: make(map[record.Partition][]line)}
+	if err := shield(path); err != nil {
+		return nil, err
+	}
+	if g.db, err = openBadger(options(path, capacity(t.opts.GenerationBytes), t.log)); err != nil {
+		return nil, err
+	}
+	g.refs.Store(1)
+	if err := g.reindex(); err != nil {
+		return g, err
+	}
+	if info, err := os.Stat(path); err == nil {
+		g.opened, g.ended = info.ModTime(), info.ModTime()
+	} else {
+		g.opened, g.ended = time.Now(), time.Now()
+	}
+	return g, done()
+}
+
+// attempt counts how often in a row a directory was opened without success, and
+// gives up the third time. Badger ends the process when it finds certain kinds
+// of damage; that must not happen for ever.
+func attempt(path string) (done func() error, err error) {
+	name := filepath.Join(path, "opening")
+	n := 0
+	if b, err := os.ReadFile(name); err == nil {
+		n, _ = strconv.Atoi(string(b))
+	}
+	if n >= 3 {
+		return nil, fmt.Errorf("%w: opening it failed %d times", ErrDamaged, n)
+	}
+	if err := os.WriteFile(name, []byte(strconv.Itoa(n+1)), 0o644); err != nil {
+		return nil, err
+	}
+	return func() error { return os.Remove(name) }, nil
+}
+
+// shield puts an empty value log behind the last one. Badger reads the last one
+// whole when it opens a directory, and cuts it off at the first byte that is
+// wrong, with everything behind; our own checksums lose that one batch alone.
+func shield(path string) error {
+	names, err := filepath.Glob(filepath.Join(path, "*.vlog"))
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	last := slices.Max(names)
+	if info, err := os.Stat(last); err != nil || info.Size() <= vlogHead {
+		return err
+	}
+	n, err := strconv.ParseUint(filepath.Base(last)[:len(filepath.Base(last))-len(".vlog")], 10, 32)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(path, fmt.Sprintf("%06d.vlog", n+1)), make([]byte, vlogHead), 0o644)
+}
+
+// vlogHead is the size of the head of Badger's value log: no key, no vector.
+const vlogHead = 20
+
+// reindex reads the origin and the slot tables. A table that is damaged is a slot
+// that does not exist.
+func (g *generation) reindex() (err error) {
+	defer guard(&err)()
+	txn := g.view()
+	defer txn.Discard()
+	item, err := txn.Get([]byte{keyOrigin})
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil // torn before the first slot
+	}
+	if err != nil {
+		return err
+	}
+	b, err := item.ValueCopy(nil)
+	if err != nil {
+		return err
+	}
+	if g.origin, err = parseOrigin(b); err != nil {
+		return err
+	}
+	if g.origin.dir() != filepath.Base(g.path) {
+		return fmt.Errorf("%w: directory belongs to %s", ErrDamaged, g.origin.dir())
+	}
+	g.seed = g.origin.seed()
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyTable}})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		k := it.Item().Key()
+		if len(k) != 9 {
+			continue
+		}
+		seq := be.Uint64(k[1:])
+		if g.batches == 0 {
+			g.first = seq
+		}
+		if b, err = it.Item().ValueCopy(b[:0]); err != nil {
+			continue
+		}
+		tab, err := parseTable(g.origin, g.first, b)
+		if err != nil || tab.seq != seq || !g.fits(tab) {
+			g.log.Debug("hot tier slot table is damaged", "generation", g.path, "slot", seq, "error", err)
+			continue
+		}
+		g.admit(tab)
+	}
+	return nil
+}
+
+// fits reports whether the offsets of a table ascend from what is there.
+func (g *generation) fits(t table) bool {
+	for _, r := range t.runs {
+		last := int64(-1)
+		if l := g.index[r.partition]; len(l) > 0 {
+			last = l[len(l)-1].last()
+		}
+		for _, l := range r.lines {
+			if l.base <= last || l.base > math.MaxInt64-int64(l.delta) {
+				return false
+			}
+			last = l.last()
+		}
+	}
+	return true
+}
+
+// Unsettled returns the earlier sessions whose records the tier holds but does
+// not serve, oldest first: for each the broker finds out, or decides, where its
+// fence is, and calls Settle.
+func (t *Tier) Unsettled() []Session {
+	var out []Session
+	for _, g := range t.list() {
+		g.mu.RLock()
+		if !g.settled && !slices.Contains(out, g.origin.session) {
+			out = append(out, g.origin.session)
+		}
+		g.mu.RUnlock()
+	}
+	return out
+}
+
+// Settle says where a session ended: what its slots below the fence hold is
+// committed and served from now on, the rest never is (H2). It applies to a
+// session of an earlier life, and to the present one once it has been fenced. A
+// session of that number with another nonce is another cluster's and is dropped.
+func (t *Tier) Settle(s Session, fence uint64) {
+	for _, g := range t.list() {
+		if g.origin.session.ID != s.ID {
+			continue
+		}
+		if g.origin.session.Nonce != s.Nonce {
+			_ = t.Drop(g.id)
+			continue
+		}
+		g.mu.Lock()
+		if !g.settled || fence < g.limit {
+			g.limit, g.settled, g.keep = fence, true, fence < g.next
+		}
+		g.mu.Unlock()
+	}
+}
+
+// Leftover gives fn the slots of a session from the given one on, in order: what
+// its fence cut off, for the broker to append anew (P2). fn gets all entries of a
+// slot; one that is damaged has no Value. The values are valid until fn returns.
+func (t *Tier) Leftover(session, from uint64, fn func(seq uint64, entries []Entry) error) error {
+	for _, g := range t.list() {
+		if g.origin.session.ID != session || !g.acquire() {
+			continue
+		}
+		err := t.leftover(g, from, fn)
+		t.release(g, true)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Tier) leftover(g *generation, from uint64, fn func(seq uint64, entries []Entry) error) error {
+	slots := make(map[uint64][]Entry)
+	lines := make(map[uint64][]line)
+	g.mu.RLock()
+	for p, all := range g.index {
+		for _, l := range all {
+			if seq := g.first + uint64(l.slot); seq >= from {
+				slots[seq] = append(slots[seq], Entry{Partition: p, Base: l.base, Last: l.last(), Epoch: l.epoch, MaxTimestamp: l.maxTs})
+				lines[seq] = append(lines[seq], l)
+			}
+		}
+	}
+	g.mu.RUnlock()
+	order := make([]uint64, 0, len(slots))
+	for seq := range slots {
+		order = append(order, seq)
+	}
+	slices.Sort(order)
+	txn := g.view()
+	defer txn.Discard()
+	for _, seq := range order {
+		entries := make([]Entry, len(slots[seq]))
+		for i, e := range slots[seq] {
+			l := lines[seq][i]
+			v, err := g.value(txn, e.Partition, l)
+			if err != nil {
+				t.stats.damaged.Add(1)
+			}
+			e.Value = v
+			if int(l.ord) < len(entries) {
+				entries[l.ord] = e
+			}
+		}
+		if err := fn(seq, entries); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Forget says that the leftovers of a session are dealt with: what is left of it
+// is a cache.
+func (t *Tier) Forget(session uint64) {
+	for _, g := range t.list() {
+		if g.origin.session.ID != session {
+			continue
+		}
+		g.mu.Lock()
+		useless := g.settled && g.limit <= g.first && g.state != filling
+		g.keep = false
+		g.mu.Unlock()
+		if useless {
+			_ = t.Drop(g.id)
+		}
+	}
+}
