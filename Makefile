@@ -1,0 +1,33 @@
+# One verb for each ring of tests; .ci/run runs them all.
+GO ?= go
+
+.PHONY: build test race lint fuzz e2e corpus bench
+
+build: ## the program
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/firn ./cmd/firn
+
+test: ## rings 1 to 3: pure transcripts and properties, seeded simulation, brokers in bubbles
+	$(GO) test ./...
+
+race: ## the same under the race detector
+	$(GO) test -race ./...
+
+lint: ## formatting, vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags ring4 ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+e2e: ## ring 4: real processes, kills, kcat and franz-go
+	$(GO) test -tags ring4 -count=1 -timeout 20m -v -skip GoSourceTree ./localstack/ring4/
+
+corpus: ## Go's source tree through the log and back, SHA-256 equal
+	$(GO) test -tags ring4 -count=1 -timeout 20m -v -run GoSourceTree ./localstack/ring4/
+
+FUZZTIME ?= 20s
+fuzz: ## every fuzz target for FUZZTIME
+	@set -e; for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	  echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; done; done
+
+bench: ## the raw store and Firn in one run
+	$(GO) run ./localstack/bench

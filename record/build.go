@@ -1,0 +1,155 @@
+package record
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+// Builder writes batches: for internal topics, compaction, replay and tests. The
+// zero value writes uncompressed batches without a producer. Add records, then
+// take the batch with Build, which starts the next one.
+type Builder struct {
+	Codec Codec
+	// Template gives what the records do not: producer, transactional and control
+	// attributes, leader epoch. Its ProducerID counts only with HasProducer.
+	Template    Header
+	HasProducer bool
+
+	body       []byte
+	scratch    []byte
+	n          int32
+	lastDelta  int32
+	baseTime   int64
+	maxTime    int64
+	baseOffset int64
+}
+
+// KeyValue is one header of a record.
+type KeyValue struct {
+	Key   string
+	Value []byte
+}
+
+// Len is the number of records added since the last Build.
+func (b *Builder) Len() int { return int(b.n) }
+
+// Size is about the bytes of the batch so far, uncompressed.
+func (b *Builder) Size() int { return HeaderLen + len(b.body) }
+
+// Start sets the offset of the next batch's first record. The default is 0: the
+// broker rebases what is produced.
+func (b *Builder) Start(base int64) { b.baseOffset = base }
+
+// Add appends a record with the next offset. Its bytes are copied.
+func (b *Builder) Add(timestamp int64, key, value []byte, headers ...KeyValue) {
+	delta := int32(0)
+	if b.n > 0 {
+		delta = b.lastDelta + 1
+	}
+	b.start(timestamp)
+	r := append(b.scratch[:0], 0)
+	r = binary.AppendVarint(r, timestamp-b.baseTime)
+	r = binary.AppendVarint(r, int64(delta))
+	r = appendBytes(r, key)
+	r = appendBytes(r, value)
+	r = binary.AppendVarint(r, int64(len(headers)))
+	for _, h := range headers {
+		r = binary.AppendVarint(r, int64(len(h.Key)))
+		r = append(r, h.Key...)
+		r = appendBytes(r, h.Value)
+	}
+	b.scratch = r
+	b.body = binary.AppendVarint(b.body, int64(len(r)))
+	b.body = append(b.body, r...)
+	b.n++
+	b.lastDelta = delta
+	b.maxTime = max(b.maxTime, timestamp)
+}
+
+func (b *Builder) start(timestamp int64) {
+	if b.n == 0 {
+		b.baseTime, b.maxTime = timestamp, timestamp
+	}
+}
+
+func appendBytes(b, v []byte) []byte {
+	if v == nil {
+		return binary.AppendVarint(b, -1)
+	}
+	return append(binary.AppendVarint(b, int64(len(v))), v...)
+}
+
+// Build returns the batch as a slice of its own, nil when there are no records.
+func (b *Builder) Build() ([]byte, error) {
+	if b.n == 0 {
+		return nil, nil
+	}
+	h := b.Template
+	h.BaseOffset, h.Magic = b.baseOffset, 2
+	h.Attributes = h.Attributes&^(attrCodec|attrLogAppendTime) | int16(b.Codec)
+	h.LastOffsetDelta, h.NumRecords = b.lastDelta, b.n
+	h.BaseTimestamp, h.MaxTimestamp = b.baseTime, b.maxTime
+	if !b.HasProducer {
+		h.ProducerID, h.ProducerEpoch, h.BaseSequence = -1, -1, -1
+	}
+	out, err := seal(h, b.Codec, b.body)
+	b.body, b.n, b.lastDelta = b.body[:0], 0, 0
+	return out, err
+}
+
+// seal makes a batch of a header and its records, compressed with the codec.
+func seal(h Header, c Codec, body []byte) ([]byte, error) {
+	out := make([]byte, HeaderLen, HeaderLen+len(body))
+	out, err := compress(c, out, body)
+	if err != nil {
+		return nil, err
+	}
+	if len(out)-Overhead > math.MaxInt32 {
+		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(out))
+	}
+	h.Length = int32(len(out) - Overhead)
+	h.Attributes = h.Attributes&^attrCodec | int16(c)
+	h.put(out)
+	binary.BigEndian.PutUint32(out[17:], CRC(out))
+	return out, nil
+}
+
+// Recompress returns the batch with its records compressed by another codec, in
+// a slice of its own. Everything else stays.
+func Recompress(h Header, batch []byte, dec *Decoder, c Codec) ([]byte, error) {
+	body, err := dec.Decompress(h.Codec(), batch[HeaderLen:h.Size()])
+	if err != nil {
+		return nil, err
+	}
+	return seal(h, c, body)
+}
+
+// Filter returns the batch without the records that keep refuses, for
+// compaction: base offset, last offset delta, timestamps and producer stay, so
+// that consumers reach its end and sequences do not break, even when no record
+// is left (Kafka's semantics; DESIGN 6). It returns the batch itself when every
+// record is kept.
+func Filter(h Header, batch []byte, dec *Decoder, keep func(Record) bool) ([]byte, error) {
+	it := Iterate(h, batch, dec)
+	var body []byte
+	n := int32(0)
+	for it.Next() {
+		if keep(it.Record) {
+			body = append(body, it.Record.raw...)
+			n++
+		}
+	}
+	if it.Err() != nil {
+		return nil, it.Err()
+	}
+	if n == h.NumRecords {
+		return batch, nil
+	}
+	h.NumRecords = n
+	c := h.Codec()
+	if n == 0 {
+		c = None
+	}
+	return seal(h, c, body)
+}
