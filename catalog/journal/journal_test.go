@@ -1,0 +1,269 @@
+package journal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/tier/cold/mem"
+)
+
+// flaky is a store whose puts may lose their answer, or land late.
+type flaky struct {
+	cold.Store
+	mu   sync.Mutex
+	put  func(name string) (before, after error) // errors without, and with the put applied
+	slow time.Duration
+}
+
+func (f *flaky) PutIfAbsent(ctx context.Context, name string, body cold.Body) error {
+	time.Sleep(f.slow)
+	var before, after error
+	f.mu.Lock()
+	if f.put != nil {
+		before, after = f.put(name)
+	}
+	f.mu.Unlock()
+	if before != nil {
+		return before
+	}
+	err := f.Store.PutIfAbsent(ctx, name, body)
+	if after != nil {
+		return after
+	}
+	return err
+}
+
+func open(t *testing.T, s cold.Store, opts Options) (*Journal, func()) {
+	t.Helper()
+	j, err := Open(t.Context(), s, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- j.Run(ctx) }()
+	var once sync.Once
+	return j, func() {
+		once.Do(func() {
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func register(t *testing.T, j *Journal, node int32) uint64 {
+	t.Helper()
+	r, err := j.Commit(t.Context(), &catalog.RegisterSession{Node: node})
+	if err != nil || r[0].Err != nil {
+		t.Fatal(err, r)
+	}
+	return r[0].ID
+}
+
+func same(t *testing.T, journals ...*Journal) {
+	t.Helper()
+	for _, j := range journals {
+		for _, err := range j.State().Check() {
+			t.Error(err)
+		}
+		if j.State().Number() != journals[0].State().Number() || !bytes.Equal(j.State().Encode(), journals[0].State().Encode()) {
+			t.Fatalf("states differ: entries %d and %d", j.State().Number(), journals[0].State().Number())
+		}
+	}
+}
+
+func TestWritersAgreeWhateverTheStoreAnswers(t *testing.T) { // J1, J2
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		lost := errors.New("connection reset")
+		s := &flaky{Store: mem.New(), put: func(string) (error, error) {
+			n++
+			switch n % 5 {
+			case 1:
+				return nil, lost // applied, the answer is lost
+			case 2:
+				return lost, nil
+			case 3:
+				return cold.ErrConflict, nil
+			}
+			return nil, nil
+		}}
+		a, stopA := open(t, s, Options{})
+		b, stopB := open(t, s, Options{})
+		defer stopA()
+		defer stopB()
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		ids := map[uint64]bool{}
+		for i := range 40 {
+			j := []*Journal{a, b}[i%2]
+			wg.Go(func() {
+				id := register(t, j, int32(i))
+				mu.Lock()
+				defer mu.Unlock()
+				if ids[id] {
+					t.Errorf("session id %d was given twice", id)
+				}
+				ids[id] = true
+			})
+		}
+		wg.Wait()
+		time.Sleep(5 * time.Second) // virtual: both have polled
+		same(t, a, b)
+		if got := len(a.State().Sessions()); got != 40 {
+			t.Fatalf("%d sessions, want 40", got)
+		}
+	})
+}
+
+func TestOneEntryForManyWaitingCommits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &flaky{Store: mem.New(), slow: 50 * time.Millisecond}
+		j, stop := open(t, s, Options{})
+		defer stop()
+		before := j.State().Number()
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				if _, err := j.Commit(t.Context(), &catalog.ProducerIDs{Count: 10}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := j.State().Number() - before; n > 5 {
+			t.Fatalf("100 commits at once took %d entries", n)
+		}
+	})
+}
+
+func TestStartFromASnapshotAfterOldEntriesAreGone(t *testing.T) { // J4, J5
+	synctest.Test(t, func(t *testing.T) {
+		s := mem.New()
+		opts := Options{SnapshotEvery: 10, Keep: time.Hour}
+		a, stopA := open(t, s, opts)
+		sleeper, stopS := open(t, s, Options{Poll: 1000 * time.Hour})
+		defer stopA()
+		defer stopS()
+		for i := range 60 {
+			register(t, a, int32(i))
+			time.Sleep(10 * time.Minute)
+		}
+		if _, err := ReadEntry(t.Context(), s, 5); !errors.Is(err, cold.ErrNotFound) {
+			t.Fatalf("entry 5 should be deleted: %v", err)
+		}
+		b, stopB := open(t, s, opts)
+		defer stopB()
+		same(t, a, b)
+		sleeper.Nudge() // away for ten hours
+		time.Sleep(time.Second)
+		same(t, a, sleeper)
+	})
+}
+
+// TestASleeperDoesNotCommitUnderADeletedNumber is the schedule that lost
+// acknowledged writes elsewhere: a writer that slept puts the number that it
+// believes is next, and the put succeeds because collection deleted the entry.
+func TestASleeperDoesNotCommitUnderADeletedNumber(t *testing.T) { // S11, J3
+	synctest.Test(t, func(t *testing.T) {
+		s := mem.New()
+		opts := Options{SnapshotEvery: 10, Keep: time.Hour, Poll: 1000 * time.Hour}
+		sleeper, stopS := open(t, s, opts)
+		reader, stopR := open(t, s, opts)
+		a, stopA := open(t, s, opts)
+		defer stopA()
+		defer stopS()
+		defer stopR()
+		for i := range 60 {
+			register(t, a, int32(i))
+			time.Sleep(10 * time.Minute)
+		}
+		id := register(t, sleeper, 99)
+		if id <= 61 {
+			t.Fatalf("the sleeper registered session %d, a number that others gave up", id)
+		}
+		// The dead entry is in the bucket now; a reader that slept as well must
+		// not believe it.
+		if _, err := ReadEntry(t.Context(), s, 2); err != nil {
+			t.Fatal("the schedule did not happen: ", err)
+		}
+		reader.Nudge()
+		a.Nudge()
+		time.Sleep(time.Second)
+		same(t, a, sleeper, reader)
+	})
+}
+
+func TestLargeEntriesGoToASideObject(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mem.New()
+		a, stopA := open(t, s, Options{})
+		b, stopB := open(t, s, Options{})
+		defer stopA()
+		defer stopB()
+		set := map[string]*string{}
+		for i := range 20000 {
+			v := fmt.Sprint("value-", i)
+			set[fmt.Sprint("name-", i)] = &v
+		}
+		if _, err := a.Commit(t.Context(), &catalog.AlterBrokers{Node: -1, Set: set}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Second)
+		same(t, a, b)
+		n := 0
+		for range s.List(t.Context(), PrefixSide, "") {
+			n++
+		}
+		if n != 1 {
+			t.Fatalf("%d side objects", n)
+		}
+	})
+}
+
+func TestAStoreThatIsAwayDelaysCommitsOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		away := false
+		s := &flaky{Store: mem.New(), put: func(string) (error, error) {
+			if away {
+				return errors.New("connection refused"), nil
+			}
+			return nil, nil
+		}}
+		j, stop := open(t, s, Options{})
+		defer stop()
+		s.mu.Lock()
+		away = true
+		s.mu.Unlock()
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		if _, err := j.Commit(ctx, &catalog.ProducerIDs{Count: 1}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		s.mu.Lock()
+		away = false
+		s.mu.Unlock()
+		if r, err := j.Commit(t.Context(), &catalog.ProducerIDs{Count: 1}); err != nil || r[0].ID != 1 {
+			t.Fatal(r, err) // the first one was committed after all: nobody was told that it failed
+		}
+	})
+}
+
+func FuzzFrame(f *testing.F) {
+	f.Add(frame{kindEntry, 3, writer{}, []byte("x")}.encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if f, err := decodeFrame(b, kindEntry, 3); err == nil && !bytes.Equal(f.encode()[:4], b[:4]) {
+			t.Fatal("accepted what it would not write")
+		}
+	})
+}

@@ -1,0 +1,200 @@
+package journal
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/tier/cold"
+)
+
+// Reader follows a journal without ever writing: for tools that work on a bucket
+// with or without brokers. It is not safe for concurrent use.
+type Reader struct {
+	store    cold.Store
+	boundary uint64 // newest boundary seen, k of the chain
+	floor    uint64 // what it names
+	snapshot uint64 // newest snapshot known
+	state    *catalog.State
+}
+
+// NewReader returns a reader that has read nothing yet: its State is empty.
+func NewReader(store cold.Store) *Reader {
+	return &Reader{store: store, state: catalog.NewState()}
+}
+
+// State is the catalog as of the last Catchup.
+func (r *Reader) State() *catalog.State { return r.state }
+
+// Catchup applies everything that the journal holds. What it read counts only
+// once the boundary chain, read afterwards, shows that none of it had been given
+// up: a writer that slept may have put an entry under a number that was deleted
+// (S11). Until then State does not move, nor does it on an error. For each entry
+// applied visit, if not nil, is told the results; it is not called for what a
+// snapshot made unnecessary to read.
+func (r *Reader) Catchup(ctx context.Context, visit func(Entry, []catalog.Result)) error {
+	if r.state.Number() == 0 {
+		if err := r.start(ctx); err != nil {
+			return err
+		}
+	}
+	for {
+		base := r.state
+		err := r.follow(ctx, visit)
+		read := r.state
+		r.state = base
+		if err == nil {
+			err = r.followBoundary(ctx) // J4
+		}
+		if err != nil {
+			return err
+		}
+		if r.floor <= base.Number() {
+			r.state = read
+			return nil
+		}
+		if err := r.loadSnapshot(ctx, r.snapshot); err != nil {
+			return err
+		}
+	}
+}
+
+// follow applies entries up to the first one that is not there.
+func (r *Reader) follow(ctx context.Context, visit func(Entry, []catalog.Result)) error {
+	for {
+		e, _, err := r.entry(ctx, r.state.Number()+1)
+		if errors.Is(err, cold.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		results := r.apply(e)
+		if visit != nil {
+			visit(e, results)
+		}
+	}
+}
+
+func (r *Reader) apply(e Entry) []catalog.Result {
+	next := r.state.Clone()
+	results := next.Apply(e.Number, e.Commands)
+	r.state = next
+	return results
+}
+
+// start finds a place to begin: the newest snapshot that a listing shows or the
+// boundary chain names. Both are safe: an older snapshot means more to read.
+func (r *Reader) start(ctx context.Context) error {
+	for info, err := range r.store.List(ctx, PrefixBoundaries, "") {
+		if err != nil {
+			return fmt.Errorf("list boundaries: %w", err)
+		}
+		if k, ok := parseNumber(PrefixBoundaries, info.Name); ok && k > r.boundary {
+			r.boundary = k - 1
+		}
+	}
+	if err := r.followBoundary(ctx); err != nil {
+		return err
+	}
+	newest := r.snapshot
+	for info, err := range r.store.List(ctx, PrefixSnapshots, "") {
+		if err != nil {
+			return fmt.Errorf("list snapshots: %w", err)
+		}
+		if n, ok := parseNumber(PrefixSnapshots, info.Name); ok && n > newest {
+			newest = n
+		}
+	}
+	if newest == 0 {
+		return nil
+	}
+	err := r.loadSnapshot(ctx, newest)
+	if err != nil && newest != r.snapshot && r.snapshot != 0 && !errors.Is(err, catalog.ErrVersion) {
+		err = r.loadSnapshot(ctx, r.snapshot)
+	}
+	return err
+}
+
+// followBoundary walks the chain of boundaries to its end.
+func (r *Reader) followBoundary(ctx context.Context) error {
+	for {
+		name := numbered(PrefixBoundaries, r.boundary+1)
+		f, err := r.get(ctx, name, kindBoundary, r.boundary+1)
+		if errors.Is(err, cold.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		floor, n := binary.Uvarint(f.payload)
+		snap, m := binary.Uvarint(f.payload[max(n, 0):])
+		if n <= 0 || m <= 0 || snap < floor {
+			return fmt.Errorf("%s: %w: bad numbers", name, catalog.ErrCorrupt)
+		}
+		r.boundary, r.floor, r.snapshot = r.boundary+1, floor, max(snap, r.snapshot)
+	}
+}
+
+func (r *Reader) loadSnapshot(ctx context.Context, n uint64) error {
+	name := numbered(PrefixSnapshots, n)
+	f, err := r.get(ctx, name, kindSnapshot, n)
+	if err != nil {
+		return err
+	}
+	s, err := catalog.DecodeState(f.payload)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if s.Number() != n {
+		return fmt.Errorf("%s: %w: it holds the state after entry %d", name, catalog.ErrCorrupt, s.Number())
+	}
+	r.state, r.snapshot = s, n
+	return nil
+}
+
+func (r *Reader) get(ctx context.Context, name string, kind byte, number uint64) (frame, error) {
+	b, err := r.store.Get(ctx, name, cold.Whole, nil)
+	if err != nil {
+		return frame{}, fmt.Errorf("read %s: %w", name, err)
+	}
+	f, err := decodeFrame(b, kind, number)
+	if err != nil {
+		return frame{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return f, nil
+}
+
+func (r *Reader) entry(ctx context.Context, n uint64) (Entry, writer, error) {
+	name := numbered(PrefixEntries, n)
+	f, err := r.get(ctx, name, kindEntry, n)
+	if err != nil {
+		return Entry{}, writer{}, err
+	}
+	if len(f.payload) == 0 {
+		return Entry{}, writer{}, fmt.Errorf("%s: %w: it is empty", name, catalog.ErrCorrupt)
+	}
+	cmds := f.payload[1:]
+	if f.payload[0] == 1 {
+		side := string(cmds)
+		g, err := r.get(ctx, side, kindSide, n)
+		if err != nil {
+			return Entry{}, writer{}, fmt.Errorf("%s: %w", name, err)
+		}
+		cmds = g.payload
+	}
+	e := Entry{Number: n, Writer: f.writer.nonce}
+	if e.Commands, err = catalog.DecodeCommands(cmds); err != nil {
+		return Entry{}, writer{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return e, f.writer, nil
+}
+
+// ReadEntry reads one entry; cold.ErrNotFound when it was deleted or is not yet.
+func ReadEntry(ctx context.Context, store cold.Store, n uint64) (Entry, error) {
+	r := Reader{store: store}
+	e, _, err := r.entry(ctx, n)
+	return e, err
+}
