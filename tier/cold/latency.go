@@ -1,0 +1,100 @@
+package cold
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// attemptFloor is the shortest timeout of an attempt, whatever the store's
+	// usual pace: AWS advises to wait 2 s before asking again.
+	attemptFloor = 2 * time.Second
+	// slowestLink is added to it for the body's size: 4 MiB/s, so that 8 MiB get
+	// 2 s more and a segment of 1 GiB four minutes.
+	slowestLink = 4 << 20
+	// hedgeFloor keeps stores that answer in no time from being asked twice.
+	hedgeFloor = 10 * time.Millisecond
+	// remembered is how many puts of each size class are looked back at: enough
+	// for a p99, few enough to follow a store that changes its pace.
+	remembered = 128
+	// hedgeKnows is how many of them a hedge wants to have seen.
+	hedgeKnows = 20
+	// hedgeShare is the budget: one put in twenty, saved up to four.
+	hedgeShare = 1.0 / 20
+	hedgeSaved = 4.0
+)
+
+// latencies remembers how long recent puts took, by size class: a put of 8 MiB is
+// not slow because it takes longer than one of 4 KiB.
+type latencies struct {
+	mu      sync.Mutex
+	classes [5]ring
+	credit  float64 // hedges that may be sent
+}
+
+type ring struct {
+	took [remembered]time.Duration
+	n    int // ever added
+}
+
+func class(size int64) int {
+	switch {
+	case size <= 64<<10:
+		return 0
+	case size <= 512<<10:
+		return 1
+	case size <= 2<<20:
+		return 2
+	case size <= 16<<20:
+		return 3
+	}
+	return 4
+}
+
+func (l *latencies) add(size int64, took time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := &l.classes[class(size)]
+	r.took[r.n%remembered] = took
+	r.n++
+	l.credit = min(l.credit+hedgeShare, hedgeSaved)
+}
+
+// quantile returns the q-quantile of the class and how many puts it rests on.
+func (l *latencies) quantile(size int64, q float64) (time.Duration, int) {
+	var sorted [remembered]time.Duration
+	l.mu.Lock()
+	r := &l.classes[class(size)]
+	n := min(r.n, remembered)
+	copy(sorted[:], r.took[:n])
+	l.mu.Unlock()
+	if n == 0 {
+		return 0, 0
+	}
+	slices.Sort(sorted[:n])
+	return sorted[int(q*float64(n-1))], n
+}
+
+// timeout is max(2 s, 4 x p99), and more for large bodies.
+func (l *latencies) timeout(size int64) time.Duration {
+	p99, _ := l.quantile(size, 0.99)
+	return max(attemptFloor, 4*p99) + time.Duration(float64(size)/slowestLink*float64(time.Second))
+}
+
+// hedgeAfter is about p95.
+func (l *latencies) hedgeAfter(size int64) (time.Duration, bool) {
+	p95, n := l.quantile(size, 0.95)
+	return max(p95, hedgeFloor), n >= hedgeKnows
+}
+
+// spend takes one hedge from the budget.
+func (l *latencies) spend() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.credit < 1 {
+		return false
+	}
+	l.credit--
+	return true
+}
