@@ -1,0 +1,193 @@
+package object
+
+import (
+	"bytes"
+	"encoding/hex"
+	"os"
+	"reflect"
+	"testing"
+
+	"github.com/firnlog/firn/record"
+)
+
+func batches(t testing.TB, base int64, n, records, size int) [][]byte {
+	t.Helper()
+	var out [][]byte
+	for i := range n {
+		var b record.Builder
+		for r := range records {
+			b.Add(int64(1000*i+r), []byte("k"), bytes.Repeat([]byte{'v'}, size))
+		}
+		x, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		record.Rebase(x, base, 3)
+		base += int64(records)
+		out = append(out, x)
+	}
+	return out
+}
+
+func build(t testing.TB, w *bytes.Buffer) (*Encoder, []Run) {
+	t.Helper()
+	h := Header{Kind: WAL, Session: 7, Slot: 9, Nonce: [16]byte{1, 2, 3}}
+	var e *Encoder
+	if w != nil {
+		e = NewEncoder(h, 42, w)
+	} else {
+		e = NewEncoder(h, 42, nil)
+	}
+	for p := range int32(5) {
+		e.Begin(record.Partition{Topic: record.TopicID{1}, Index: p}, 3, int64(p)*100)
+		for _, b := range batches(t, int64(p)*100, int(p), 10, 20) {
+			hd, _ := record.ParseHeader(b)
+			e.Append(hd, b)
+		}
+		if p > 0 {
+			e.Producers([]Producer{{ID: 4, Epoch: 1, TimestampMs: 77, TxnStart: -1, Batches: []Produced{{0, 9, 100, 109}, {10, 19, 110, 119}}}})
+			e.Aborted([]Aborted{{4, 100, 120}})
+		}
+	}
+	runs, err := e.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e, runs
+}
+
+func TestWhatIsWrittenIsRead(t *testing.T) {
+	e, runs := build(t, nil)
+	b := join(e.Segments())
+	var streamed bytes.Buffer
+	build(t, &streamed)
+	if !bytes.Equal(b, streamed.Bytes()) || int64(len(b)) != e.Size() {
+		t.Fatal("streamed and gathered objects differ")
+	}
+	h, got, bad := Verify(b)
+	if bad != nil {
+		t.Fatal(bad)
+	}
+	if h.Session != 7 || h.Slot != 9 || h.Kind != WAL || len(got) != 4 || !reflect.DeepEqual(got, runs) {
+		t.Fatalf("%+v\n%+v\n%+v", h, got, runs)
+	}
+	tail := b[len(b)-TrailerLen-10:]
+	if f, need, err := OpenFooter(tail, int64(len(b))); f != nil || err != nil || need <= int64(len(tail)) {
+		t.Fatal(f, need, err)
+	} else if f, _, err = OpenFooter(b[int64(len(b))-need:], int64(len(b))); err != nil || f.Find(record.Partition{Topic: record.TopicID{1}, Index: 2}, 230) != 1 || f.Find(record.Partition{Topic: record.TopicID{1}, Index: 2}, 260) != -1 || f.Find(record.Partition{}, 0) != -1 {
+		t.Fatal(err)
+	}
+	if _, id, err := Identity(b); err != nil || id != e.Identity() {
+		t.Fatal(err)
+	}
+}
+
+func TestEveryFlippedBitIsNoticed(t *testing.T) { // O3
+	e, _ := build(t, nil)
+	b := join(e.Segments())
+	for i := range b {
+		if i >= len(b)-TrailerLen+24 && i < len(b)-4 {
+			continue // the zero word of the trailer
+		}
+		c := bytes.Clone(b)
+		c[i] ^= 0x10
+		if _, _, bad := Verify(c); len(bad) == 0 {
+			t.Fatalf("byte %d of %d can change unnoticed", i, len(b))
+		}
+	}
+	for n := range len(b) {
+		if _, _, bad := Verify(b[:n]); len(bad) == 0 {
+			t.Fatalf("the object can be cut to %d bytes unnoticed", n)
+		}
+	}
+}
+
+func TestFencesAndIndexes(t *testing.T) {
+	f := EncodeFence(5, 6, [16]byte{1}, [16]byte{2}, 42)
+	h, runs, bad := Verify(f)
+	if bad != nil || len(runs) != 0 || h.Kind != Fence || h.Session != 5 || h.Slot != 6 || h.Fencer != [16]byte{2} {
+		t.Fatal(h, runs, bad)
+	}
+	x := EncodeIndex(5, 6, [16]byte{1}, 42, []byte("payload"))
+	if p, err := DecodeIndex(x); err != nil || string(p) != "payload" {
+		t.Fatal(err)
+	}
+	if _, _, bad := Verify(x); bad != nil {
+		t.Fatal(bad)
+	}
+}
+
+// TestTheFormatDoesNotChange pins the bytes: a change of the format needs a new
+// version, a reader for the old one, and a new golden file.
+func TestTheFormatDoesNotChange(t *testing.T) {
+	e := NewEncoder(Header{Kind: Sealed, Session: 1, Slot: 2, Nonce: [16]byte{3}}, 4, nil)
+	e.Begin(record.Partition{Topic: record.TopicID{5}, Index: 6}, 7, 8)
+	b := record.Builder{}
+	b.Add(9, []byte("key"), []byte("value"))
+	x, _ := b.Build()
+	record.Rebase(x, 8, 7)
+	h, _ := record.ParseHeader(x)
+	e.Append(h, x)
+	e.Producers([]Producer{{ID: 10, Epoch: 11, TimestampMs: 12, TxnStart: -1, Batches: []Produced{{13, 13, 8, 8}}}})
+	if _, err := e.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	got := hex.Dump(join(e.Segments()))
+	const golden = "testdata/sealed.hex"
+	want, err := os.ReadFile(golden)
+	if os.IsNotExist(err) {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		t.Fatalf("wrote %s: look at it", golden)
+	}
+	if got != string(want) {
+		t.Fatalf("the format changed:\n%s\nwant\n%s", got, want)
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	e, _ := build(f, nil)
+	f.Add(join(e.Segments()))
+	f.Add(EncodeFence(1, 2, [16]byte{}, [16]byte{}, 1))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		_, _, _ = Verify(b)
+		if t, err := ParseTrailer(b, int64(len(b))); err == nil {
+			end := len(b) - TrailerLen
+			t.FooterLen = int64(end) - t.FooterPos
+			footer := &Footer{t, b[t.FooterPos:end]} // as if the CRC had been right
+			_, _ = footer.Runs()
+			footer.Find(record.Partition{}, 3)
+		}
+	})
+}
+
+func BenchmarkEncode(b *testing.B) {
+	var in [16][][]byte
+	size := 0
+	for p := range in {
+		in[p] = batches(b, 0, 64, 31, 500)
+		for _, x := range in[p] {
+			size += len(x)
+		}
+	}
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	for b.Loop() {
+		e := NewEncoder(Header{Kind: WAL}, 1, nil)
+		for p, xs := range in {
+			e.Begin(record.Partition{Index: int32(p)}, 0, 0)
+			for _, x := range xs {
+				h, _ := record.ParseHeader(x)
+				e.Append(h, x)
+			}
+		}
+		if _, err := e.Finish(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(16*64), "batches/op")
+}
