@@ -74,7 +74,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	tail := b[len(b)-TrailerLen-10:]
 	if f, need, err := OpenFooter(tail, int64(len(b))); f != nil || err != nil || need <= int64(len(tail)) {
 		t.Fatal(f, need, err)
-	} else if f, _, err = OpenFooter(b[int64(len(b))-need:], int64(len(b))); err != nil || f.Find(record.Partition{Topic: record.TopicID{1}, Index: 2}, 230) != 1 || f.Find(record.Partition{Topic: record.TopicID{1}, Index: 2}, 260) != -1 || f.Find(record.Partition{}, 0) != -1 {
+	} else if f, _, err = OpenFooter(b[int64(len(b))-need:], int64(len(b))); err != nil || f.Find(record.Partition{Topic: record.TopicID{1}, Index: 2}, 215) != 1 || f.Find(record.Partition{Topic: record.TopicID{1}, Index: 2}, 230) != -1 || f.Find(record.Partition{}, 0) != -1 {
 		t.Fatal(err)
 	}
 	if _, id, err := Identity(b); err != nil || id != e.Identity() {
