@@ -71,7 +71,7 @@ func (m *Machine) item(now time.Time, r *Request, i int) *Slot {
 	base := l.next
 	l.next += int64(h.LastOffsetDelta) + 1
 	l.appended.Append(h, base, now)
-	p.Batches = append(p.Batches, Batch{Bytes: it.Batch, Header: *h, Base: base})
+	p.Batches = append(p.Batches, Batch{Bytes: it.Batch, Header: *h, Base: base, Token: r.Token})
 	p.Next = l.next
 	n := int64(len(it.Batch))
 	s.Bytes += n

@@ -137,11 +137,22 @@ func (m *Machine) cutOff(seq uint64) {
 	from := int(seq - m.flight[0].Seq)
 	for i, s := range m.flight[from:] {
 		m.flight[from+i] = nil
-		m.bytes -= s.Bytes
 		m.out[0].Lost += s.loose
-		m.failAll(s, ErrNotLeader)
+		m.drop(s, ErrNotLeader)
 	}
 	m.flight = m.flight[:from]
+}
+
+// Abort gives up everything: what is bound may be committed yet, by whoever
+// seals the session.
+func (m *Machine) Abort() {
+	if m.phase != Stopped {
+		m.phase = Over
+	}
+	if len(m.flight) > 0 {
+		m.cutOff(m.flight[0].Seq)
+	}
+	m.abandon(ErrNotLeader)
 }
 
 // abandon drops all that is not bound, and all partitions.

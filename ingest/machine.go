@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -42,7 +43,7 @@ type Output struct {
 	Commits  []Commit           // committed, in order of slots
 	Answers  []*Request         // complete
 	Puts     []*Slot            // to be put into their slots, and into the hot tier
-	Dropped  []*Slot            // never put: their bytes are free
+	Dropped  []*Slot            // given up: never put, or cut off by a fence
 	Released []record.Partition // stopped, and all their records committed (S9)
 	Lost     int64              // records acknowledged by acks=1 that a fence has cut off (P2)
 }
@@ -233,6 +234,9 @@ func (m *Machine) Owned(p record.Partition) (end, hw int64, ok bool) {
 	}
 	return l.next, l.hw, true
 }
+
+// Partitions returns the partitions that are owned, in no particular order.
+func (m *Machine) Partitions() []record.Partition { return slices.Collect(maps.Keys(m.logs)) }
 
 // Producers is what is known of the partition's producers from committed batches
 // alone: what an object may carry (S4).

@@ -62,6 +62,7 @@ type Batch struct {
 	Bytes  []byte // its header bears Base once the slot is cut
 	Header record.Header
 	Base   int64
+	Token  any // of the request that it came with
 }
 
 // Part is what a slot holds of one partition: the offsets [Base, Next).

@@ -1,0 +1,187 @@
+package pump
+
+import (
+	"context"
+	"sync"
+
+	"github.com/firnlog/firn/ingest"
+	"github.com/firnlog/firn/tier/hot"
+)
+
+// hotter feeds the hot tier: one goroutine appends slots in order, one syncs those
+// that somebody waits for. Neither keeps the loop waiting: what it cannot take,
+// it skips (U3).
+type hotter struct {
+	hot     Hot
+	backlog int64
+	tell    func(hotEvent)
+
+	mu      sync.Mutex
+	queue   []hotTask
+	bytes   int64
+	unsaved []hot.Slot // appended, not synced, oldest first
+	wanted  int        // the first so many of unsaved are to be synced
+	closed  bool
+
+	appendable, syncable chan struct{} // cap 1: something is there
+}
+
+// hotTask is a slot to append, or, with flight nil, a session to start.
+type hotTask struct {
+	flight *flight
+	start  hot.Session
+}
+
+// hotEvent tells the loop what became of a slot.
+type hotEvent struct {
+	flight *flight // appended or not: its bytes are free
+	err    error   // why it was not
+	synced hot.Slot
+}
+
+func newHotter(h Hot, backlog int64, tell func(hotEvent)) *hotter {
+	return &hotter{hot: h, backlog: backlog, tell: tell, appendable: make(chan struct{}, 1), syncable: make(chan struct{}, 1)}
+}
+
+// push queues a task. It reports false when too much waits already.
+func (h *hotter) push(t hotTask) bool {
+	h.mu.Lock()
+	if t.flight != nil && (h.bytes >= h.backlog || h.closed) {
+		h.mu.Unlock()
+		return false
+	}
+	h.queue = append(h.queue, t)
+	if t.flight != nil {
+		h.bytes += t.flight.slot.Bytes
+	}
+	h.mu.Unlock()
+	poke(h.appendable)
+	return true
+}
+
+// settled says that slots of the session below seq are committed: nobody waits
+// for them to be synced.
+func (h *hotter) settled(session, seq uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := 0
+	for n < len(h.unsaved) && (h.unsaved[n].Session < session || h.unsaved[n].Session == session && h.unsaved[n].Seq < seq) {
+		n++
+	}
+	h.unsaved = h.unsaved[n:]
+	h.wanted = max(0, h.wanted-n)
+}
+
+func (h *hotter) pop() (hotTask, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.queue) == 0 {
+		return hotTask{}, false
+	}
+	t := h.queue[0]
+	h.queue[0] = hotTask{}
+	h.queue = h.queue[1:]
+	return t, true
+}
+
+// append is the goroutine that appends, until ctx ends. Then it gives back what
+// is queued.
+func (h *hotter) append(ctx context.Context) {
+	var entries []hot.Entry
+	for {
+		t, ok := h.pop()
+		switch {
+		case !ok:
+			select {
+			case <-ctx.Done():
+				h.mu.Lock()
+				h.closed = true
+				done := len(h.queue) == 0
+				h.mu.Unlock()
+				if done {
+					return
+				}
+			case <-h.appendable:
+			}
+		case t.flight == nil:
+			if err := h.hot.StartSession(t.start, 0); err != nil {
+				h.tell(hotEvent{err: err})
+			}
+		default:
+			s := t.flight.slot
+			entries = entriesOf(entries[:0], s)
+			var err error
+			if ctx.Err() == nil {
+				err = h.hot.Append(hot.Slot{Session: s.Session, Seq: s.Seq}, entries)
+			} else {
+				err = ctx.Err()
+			}
+			clear(entries)
+			h.mu.Lock()
+			h.bytes -= s.Bytes
+			if err == nil {
+				h.unsaved = append(h.unsaved, hot.Slot{Session: s.Session, Seq: s.Seq})
+				if s.Sync {
+					h.wanted = len(h.unsaved)
+				}
+			}
+			h.mu.Unlock()
+			if s.Sync {
+				poke(h.syncable)
+			}
+			h.tell(hotEvent{flight: t.flight, err: err})
+		}
+	}
+}
+
+// sync is the goroutine that syncs, until ctx ends. All slots before one that
+// somebody waits for are synced with it: what is appended again after a crash
+// must have no gap (P2).
+func (h *hotter) sync(ctx context.Context) {
+	for {
+		h.mu.Lock()
+		var next hot.Slot
+		want := h.wanted > 0
+		if want {
+			next = h.unsaved[0]
+			h.unsaved = h.unsaved[1:]
+			h.wanted--
+		}
+		h.mu.Unlock()
+		if want {
+			// When it fails, who waits is answered by the bucket.
+			if err := h.hot.Sync(next); err == nil {
+				h.tell(hotEvent{synced: next})
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.syncable:
+		}
+	}
+}
+
+// entriesOf lists a slot's batches as the hot tier wants them.
+func entriesOf(out []hot.Entry, s *ingest.Slot) []hot.Entry {
+	for i := range s.Parts {
+		p := &s.Parts[i]
+		for j := range p.Batches {
+			b := &p.Batches[j]
+			out = append(out, hot.Entry{
+				Partition: p.Partition, Base: b.Base, Last: b.Base + int64(b.Header.LastOffsetDelta),
+				Epoch: p.Epoch, MaxTimestamp: b.Header.MaxTimestamp, Value: b.Bytes,
+			})
+		}
+	}
+	return out
+}
+
+// poke puts a value into a channel of capacity one, unless there is one.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

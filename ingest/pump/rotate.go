@@ -1,0 +1,282 @@
+package pump
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/ingest"
+	"github.com/firnlog/firn/record"
+)
+
+// Rotate ends the session and goes on with a new one, which it registers as next
+// says (S9). Nothing is refused meanwhile: requests wait for about three round
+// trips, and are put by the new session.
+//
+//	register the new ─► drain the old ─► fence it ─► one command moves all ─► go on
+//
+// Once the old session is drained, ctx does not count any more: only the end of
+// the pump stops it. An error that wraps ErrSession says that the session was
+// fenced by somebody else; Over says so, too.
+func (p *Pump) Rotate(ctx context.Context, next catalog.RegisterSession) error {
+	if err := p.lock(ctx); err != nil {
+		return err
+	}
+	defer p.unlock()
+	res, err := p.opts.Catalog.Commit(ctx, &next)
+	if err == nil {
+		err = res[0].Err
+	}
+	if err != nil {
+		return fmt.Errorf("rotate: register session: %w", err)
+	}
+	old, _ := p.Session()
+	fresh := Session{ID: res[0].ID, Nonce: next.Nonce}
+	var phase ingest.Phase
+	if err := p.call(ctx, func(time.Time) { p.machine.Drain(); phase = p.machine.Phase() }); err != nil {
+		return err
+	}
+	if phase != ingest.Draining {
+		return fmt.Errorf("rotate session %d, which is %s: %w", old.ID, phase, ErrSession)
+	}
+	ctx, cancel := p.whileRunning(ctx)
+	defer cancel()
+	fence, err := p.finish(ctx, old)
+	if err != nil {
+		return fmt.Errorf("rotate: %w", err)
+	}
+	if err := p.move(ctx, old, fresh, fence); err != nil {
+		return fmt.Errorf("rotate: move partitions from session %d to %d: %w", old.ID, fresh.ID, err)
+	}
+	return nil
+}
+
+// finish waits until all that is bound is committed, and puts the session's own
+// fence behind it.
+func (p *Pump) finish(ctx context.Context, s Session) (fence uint64, err error) {
+	err = p.await(ctx, func() (bool, error) {
+		switch p.machine.Phase() {
+		case ingest.Draining, ingest.Closing:
+			fence = p.machine.Next()
+			return p.machine.Drained() && (p.machine.Phase() == ingest.Draining || p.machine.Quiet()), nil
+		}
+		return false, fmt.Errorf("%w: session %d is %s", ErrSession, s.ID, p.machine.Phase())
+	})
+	if err != nil {
+		return 0, err
+	}
+	found, err := Fence(ctx, FenceOptions{Store: p.opts.Store, Settler: p.opts.Settler, Session: s, From: fence, Nonce: s.Nonce})
+	switch {
+	case err != nil:
+		return 0, err
+	case found.Slot != fence || len(found.Runs) > 0:
+		return 0, fmt.Errorf("slot %d of session %d: %w", fence, s.ID, ingest.ErrForeign)
+	}
+	return fence, nil
+}
+
+// move hands all partitions to the new session, and makes the loop serve it.
+func (p *Pump) move(ctx context.Context, old, fresh Session, fence uint64) error {
+	for pause := time.Duration(0); ; pause = min(pause*2+10*time.Millisecond, 5*time.Second) {
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+		state := p.opts.Catalog.State()
+		s, ok := state.Session(old.ID)
+		if !ok || s.Sealed { // by the last attempt, whose answer was lost, or by somebody else
+			return p.handOver(ctx, fresh)
+		}
+		extents, err := p.overlay(ctx, old.ID, s.Covered, fence, nil)
+		if err != nil {
+			return err
+		}
+		err = p.one(ctx, &catalog.Move{Old: old.ID, New: fresh.ID, Covered: s.Covered, Fence: fence, Extents: extents})
+		switch {
+		case err == nil:
+			return p.handOver(ctx, fresh)
+		case errors.Is(err, catalog.ErrInvalidExtents), errors.Is(err, catalog.ErrNoSession):
+			return err
+		}
+		// Stale: the covered mark moved. Sealed: look above. Anything else is the
+		// journal's trouble, and passes.
+	}
+}
+
+// handOver makes the loop serve the new session with what the catalog gives it.
+func (p *Pump) handOver(ctx context.Context, fresh Session) error {
+	state := p.opts.Catalog.State()
+	var fail error
+	err := p.call(ctx, func(time.Time) {
+		if p.machine.Phase() != ingest.Draining {
+			fail = fmt.Errorf("%w: it is %s", ErrSession, p.machine.Phase())
+			return
+		}
+		grants := make(map[record.Partition]int32)
+		for _, id := range p.machine.Partitions() {
+			if c, ok := state.Partition(id); ok && c.Owner == fresh.ID {
+				grants[id] = c.Epoch
+				p.board.epoch(id, c.Epoch)
+			} else {
+				p.board.shut(id)
+			}
+		}
+		p.uncover(fresh.ID, 0)
+		p.serve(fresh, grants)
+	})
+	return errors.Join(err, fail)
+}
+
+// Release gives up partitions while the session goes on (S9): they take nothing any
+// more, their last records are committed, and one command ends their logs in the
+// catalog. When ctx ends before that, the partitions stay stopped and Release may
+// be called again.
+func (p *Pump) Release(ctx context.Context, partitions ...record.Partition) error {
+	if err := p.lock(ctx); err != nil {
+		return err
+	}
+	defer p.unlock()
+	var session uint64
+	if err := p.call(ctx, func(time.Time) {
+		session = p.session.ID
+		for _, id := range partitions {
+			p.machine.Release(id)
+		}
+	}); err != nil {
+		return err
+	}
+	err := p.await(ctx, func() (bool, error) {
+		if ph := p.machine.Phase(); p.session.ID != session || ph == ingest.Over || ph == ingest.Stopped {
+			return false, fmt.Errorf("%w: release from session %d", ErrSession, session)
+		}
+		for _, id := range partitions {
+			if _, stopped := p.released[id]; !stopped {
+				if _, _, owned := p.machine.Owned(id); owned {
+					return false, nil
+				}
+			}
+		}
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.giveUp(ctx, session, partitions, nil); err != nil {
+		return fmt.Errorf("release %d partitions: %w", len(partitions), err)
+	}
+	return p.Disown(ctx, partitions...)
+}
+
+// giveUp commits the release of partitions, and another command with it.
+func (p *Pump) giveUp(ctx context.Context, session uint64, partitions []record.Partition, and func(*catalog.State) catalog.Command) error {
+	picked := make(map[record.Partition]bool, len(partitions))
+	for _, id := range partitions {
+		picked[id] = true
+	}
+	for tries := 0; ; tries++ {
+		state := p.opts.Catalog.State()
+		s, ok := state.Session(session)
+		if !ok || s.Sealed {
+			return fmt.Errorf("%w: session %d", catalog.ErrSealed, session)
+		}
+		_, to := p.Committed()
+		extents, err := p.overlay(ctx, session, s.Covered, to, func(id record.Partition, x catalog.Extent) bool {
+			c, ok := state.Partition(id)
+			return picked[id] && ok && x.Base >= c.Next
+		})
+		if err != nil {
+			return err
+		}
+		cmds := []catalog.Command{&catalog.Release{Session: session, Partitions: partitions, Extents: extents}}
+		if and != nil {
+			cmds = append(cmds, and(state))
+		}
+		res, err := p.opts.Catalog.Commit(ctx, cmds...)
+		if err != nil {
+			return err
+		}
+		err = nil
+		for _, r := range res {
+			err = errors.Join(err, r.Err)
+		}
+		// The mark moved between our look and the commit: look again.
+		if err == nil || tries == 10 || !errors.Is(err, catalog.ErrStale) && !errors.Is(err, catalog.ErrInvalidExtents) {
+			return err
+		}
+	}
+}
+
+// Drain refuses what comes, and waits until all that was accepted is committed.
+// Nothing can be appended afterwards until Begin.
+func (p *Pump) Drain(ctx context.Context) error {
+	if err := p.call(ctx, func(time.Time) { p.machine.Close() }); err != nil {
+		return err
+	}
+	return p.await(ctx, func() (bool, error) { return p.machine.Quiet(), nil })
+}
+
+// Leave ends the session in good order: Drain, its own fence, and one entry in the
+// journal that releases all partitions and seals the session. Nobody has to walk
+// its slots afterwards. When ctx ends before, the session is left to be sealed
+// like that of a stranger, and nothing is lost.
+func (p *Pump) Leave(ctx context.Context) error {
+	if err := p.lock(ctx); err != nil {
+		return err
+	}
+	defer p.unlock()
+	s, ok := p.Session()
+	if !ok {
+		return nil
+	}
+	if err := p.Drain(ctx); err != nil {
+		return fmt.Errorf("leave: drain: %w", err)
+	}
+	fence, err := p.finish(ctx, s)
+	if err != nil {
+		return fmt.Errorf("leave: %w", err)
+	}
+	// The catalog may know of partitions that the loop was not told of yet.
+	owned := p.opts.Catalog.State().Owned(s.ID)
+	err = p.giveUp(ctx, s.ID, owned, func(state *catalog.State) catalog.Command {
+		c := &catalog.SealSession{Session: s.ID, Fence: fence}
+		if v, ok := state.Session(s.ID); ok {
+			c.Covered = v.Covered
+		}
+		return c
+	})
+	if err != nil {
+		return fmt.Errorf("leave: seal session %d: %w", s.ID, err)
+	}
+	return p.call(ctx, func(time.Time) {
+		p.machine.Abort()
+		p.shutAll()
+	})
+}
+
+// whileRunning is a context that ends with the pump and not with ctx.
+func (p *Pump) whileRunning(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		select {
+		case <-p.ended:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d == 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

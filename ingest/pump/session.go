@@ -1,0 +1,300 @@
+package pump
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/ingest"
+	"github.com/firnlog/firn/record"
+	"github.com/firnlog/firn/tier/hot"
+)
+
+// ErrSession refuses a call that does not fit the session that is served, or that
+// none is.
+var ErrSession = errors.New("session is not served")
+
+// Begin gives the pump its first session, or the next one after a fence. The
+// session is registered in the catalog and has not put anything yet. After a
+// fence it waits for the slots below the fence.
+func (p *Pump) Begin(ctx context.Context, s Session) error {
+	return p.await(ctx, func() (bool, error) {
+		switch {
+		case p.machine.Phase() != ingest.Idle && p.machine.Phase() != ingest.Over:
+			return false, fmt.Errorf("%w: begin session %d while session %d is %s", ErrSession, s.ID, p.session.ID, p.machine.Phase())
+		case !p.machine.Quiet():
+			return false, nil
+		}
+		p.serve(s, nil)
+		return true, nil
+	})
+}
+
+// serve makes the loop serve a session.
+func (p *Pump) serve(s Session, grants map[record.Partition]int32) {
+	p.session, p.covered, p.behindAt = s, 0, 0
+	p.committed.Store(0)
+	p.machine.Begin(s.ID, grants)
+	clear(p.orphans)
+	p.current.Store(&s)
+	if p.hot != nil {
+		p.hot.push(hotTask{start: hot.Session{ID: s.ID, Nonce: s.Nonce}})
+	}
+}
+
+// Session is the session that is served; false when there is none, or when it was
+// fenced.
+func (p *Pump) Session() (Session, bool) {
+	if s := p.current.Load(); s != nil {
+		return *s, true
+	}
+	return Session{}, false
+}
+
+// Over receives a value when the session was fenced by somebody else: all
+// partitions are gone, and a new session has to be registered and given to Begin.
+func (p *Pump) Over() <-chan struct{} { return p.over }
+
+// Own makes the pump take appends for partitions that the catalog says the session
+// owns (S8). Those that it owns already stay as they are.
+func (p *Pump) Own(ctx context.Context, session uint64, partitions ...Owned) error {
+	var fail error
+	err := p.call(ctx, func(time.Time) {
+		if ph := p.machine.Phase(); session != p.session.ID || ph != ingest.Serving && ph != ingest.Draining {
+			fail = fmt.Errorf("%w: own partitions for session %d", ErrSession, session)
+			return
+		}
+		for _, o := range partitions {
+			end, hw, known := p.machine.Owned(o.Partition)
+			p.machine.Own(o.Partition, o.Start)
+			if end2, hw2, _ := p.machine.Owned(o.Partition); known && (end2 != end || hw2 != hw) {
+				p.shut(o.Partition) // it was another log
+			}
+			p.board.open(o.Partition, Progress{
+				HighWatermark: o.Next, LastStable: stable(o.Start), LogStart: o.LogStart, Epoch: o.Epoch,
+			})
+		}
+	})
+	return errors.Join(err, fail)
+}
+
+// stable is the last stable offset at the end of a log that is taken over.
+func stable(s ingest.Start) int64 {
+	at := s.Next
+	for i := range s.Producers {
+		if t := s.Producers[i].TxnStart; t >= 0 {
+			at = min(at, t)
+		}
+	}
+	return at
+}
+
+// Disown makes the pump forget partitions that are deleted; Release gives up
+// others. Requests for them that are not bound to a slot yet
+// are answered with ErrNotLeader.
+func (p *Pump) Disown(ctx context.Context, partitions ...record.Partition) error {
+	return p.call(ctx, func(time.Time) { p.disown(partitions) })
+}
+
+func (p *Pump) disown(partitions []record.Partition) {
+	for _, id := range partitions {
+		p.machine.Disown(id)
+		p.shut(id)
+		delete(p.released, id)
+	}
+}
+
+// shut takes a partition from the board. Its committed extents are kept until the
+// catalog covers their slots: a command that covers slots must describe all runs
+// in them, whatever became of the partition here.
+func (p *Pump) shut(id record.Partition) {
+	if left := p.board.shut(id); len(left) > 0 {
+		p.orphans[id] = append(p.orphans[id], left...)
+	}
+}
+
+// Trim tells the log start of a partition after DeleteRecords or retention.
+func (p *Pump) Trim(ctx context.Context, id record.Partition, start int64) error {
+	return p.call(ctx, func(time.Time) {
+		p.machine.Trim(id, start)
+		p.board.trim(id, start)
+	})
+}
+
+// Producers is what is known of a partition's producers from committed batches
+// alone, for the footer of a sealed run. It may know of more than is in the run,
+// but of nothing that could still be lost.
+func (p *Pump) Producers(ctx context.Context, id record.Partition) ([]ingest.Producer, error) {
+	var out []ingest.Producer
+	err := p.call(ctx, func(now time.Time) { out = p.machine.Producers(id, now) })
+	return out, err
+}
+
+// shutAll forgets all partitions, after a fence.
+func (p *Pump) shutAll() {
+	p.current.Store(nil)
+	p.board.entries.Range(func(k, _ any) bool {
+		p.board.shut(k.(record.Partition))
+		return true
+	})
+	clear(p.orphans)
+	clear(p.released)
+	poke(p.over)
+}
+
+// Committed is the session that is served and the first of its slots that is not
+// committed; zeros when there is none.
+func (p *Pump) Committed() (session, slot uint64) {
+	for {
+		s := p.current.Load()
+		if s == nil {
+			return 0, 0
+		}
+		n := p.committed.Load()
+		if p.current.Load() == s {
+			return s.ID, n
+		}
+	}
+}
+
+// WaitCommitted waits until all slots of the session below slot are committed. It
+// fails with ErrSession when the session ends before that.
+func (p *Pump) WaitCommitted(ctx context.Context, session, slot uint64) error {
+	return p.await(ctx, func() (bool, error) {
+		if p.session.ID != session || p.machine.Phase() == ingest.Over || p.machine.Phase() == ingest.Stopped {
+			return false, fmt.Errorf("%w: wait for slot %d of session %d", ErrSession, slot, session)
+		}
+		return p.committed.Load() >= slot, nil
+	})
+}
+
+// Covered says that the covered mark of the session may have moved in the catalog:
+// what is described there leaves the overlay.
+func (p *Pump) Covered(ctx context.Context) error {
+	return p.call(ctx, func(time.Time) {
+		s, ok := p.opts.Catalog.State().Session(p.session.ID)
+		if !ok || s.Covered <= p.covered {
+			return
+		}
+		p.covered, p.behindAt = s.Covered, 0
+		p.uncover(s.ID, s.Covered)
+	})
+}
+
+// uncover drops from the overlay what lies in slots below a mark.
+func (p *Pump) uncover(session, mark uint64) {
+	p.board.entries.Range(func(k, _ any) bool {
+		p.board.cover(k.(record.Partition), session, mark)
+		return true
+	})
+	for id, left := range p.orphans {
+		if left = left[covered(left, session, mark):]; len(left) == 0 {
+			delete(p.orphans, id)
+		} else {
+			p.orphans[id] = left
+		}
+	}
+}
+
+// Uncovered receives a value when more committed slots than Options.Behind are not
+// described by the catalog: seal, or call Index.
+func (p *Pump) Uncovered() <-chan struct{} { return p.behind }
+
+// overlay gathers the committed extents that a command has to describe: those in
+// slots [from, to) of a session that pick accepts, in the order that the catalog
+// wants.
+func (p *Pump) overlay(ctx context.Context, session, from, to uint64, pick func(record.Partition, catalog.Extent) bool) ([]catalog.Located, error) {
+	var out []catalog.Located
+	add := func(id record.Partition, recent []catalog.Extent) {
+		for _, x := range recent {
+			if x.Object.A == session && x.Object.B >= from && x.Object.B < to && (pick == nil || pick(id, x)) {
+				out = append(out, catalog.Located{Partition: id, Extent: x})
+			}
+		}
+	}
+	// Orphans last would miss a partition that is shut in between; twice is once.
+	orphans := func() error {
+		return p.call(ctx, func(time.Time) {
+			for id, left := range p.orphans {
+				add(id, left)
+			}
+		})
+	}
+	p.board.entries.Range(func(k, v any) bool {
+		e := v.(*entry)
+		e.mu.Lock()
+		recent := e.recent[:len(e.recent):len(e.recent)]
+		e.mu.Unlock()
+		add(k.(record.Partition), recent)
+		return true
+	})
+	if err := orphans(); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(out, func(a, b catalog.Located) int {
+		if c := a.Partition.Compare(b.Partition); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.Base, b.Base)
+	})
+	return slices.CompactFunc(out, func(a, b catalog.Located) bool {
+		return a.Partition == b.Partition && a.Base == b.Base
+	}), nil
+}
+
+// Index moves the covered mark up to what is committed, with extents that point
+// into WAL objects (DESIGN 6). It does nothing when nothing is uncovered.
+func (p *Pump) Index(ctx context.Context) error {
+	if err := p.lock(ctx); err != nil {
+		return err
+	}
+	defer p.unlock()
+	for {
+		session, to := p.Committed()
+		s, ok := p.opts.Catalog.State().Session(session)
+		switch {
+		case !ok:
+			return fmt.Errorf("%w: nothing to index", ErrSession)
+		case s.Covered >= to:
+			return p.Covered(ctx)
+		}
+		extents, err := p.overlay(ctx, session, s.Covered, to, nil)
+		if err != nil {
+			return err
+		}
+		err = p.one(ctx, &catalog.Cover{Session: session, From: s.Covered, To: to, Extents: extents})
+		switch {
+		case errors.Is(err, catalog.ErrStale):
+			continue // a generation was sealed meanwhile
+		case err != nil:
+			return fmt.Errorf("index slots %d to %d of session %d: %w", s.Covered, to, session, err)
+		}
+		return p.Covered(ctx)
+	}
+}
+
+// one commits one command.
+func (p *Pump) one(ctx context.Context, c catalog.Command) error {
+	res, err := p.opts.Catalog.Commit(ctx, c)
+	if err != nil {
+		return err
+	}
+	return res[0].Err
+}
+
+func (p *Pump) lock(ctx context.Context) error {
+	select {
+	case p.admin <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-p.ended:
+		return ErrClosed
+	}
+}
+
+func (p *Pump) unlock() { <-p.admin }
