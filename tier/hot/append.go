@@ -17,9 +17,8 @@ func (t *Tier) StartSession(s Session, first uint64) error {
 		return ErrClosed
 	}
 	t.retire()
+	spare := t.takeSpare()
 	t.mu.Lock()
-	spare := t.spare
-	t.spare = nil
 	var seq uint64
 	for _, g := range t.gens { // a session may be started again only by mistake
 		if g.origin.session.ID == s.ID {
@@ -149,10 +148,7 @@ func (t *Tier) room(seq uint64, values, memory int64) (*generation, error) {
 // when there is one.
 func (t *Tier) open(seq uint64) (*generation, error) {
 	t.shed()
-	t.mu.Lock()
-	g := t.spare
-	t.spare = nil
-	t.mu.Unlock()
+	g := t.takeSpare()
 	if g == nil {
 		var err error
 		if g, err = t.create(t.nextOrigin()); err != nil {
@@ -186,33 +182,37 @@ func (t *Tier) create(o origin) (*generation, error) {
 // prepare opens the next generation ahead, so that to rotate is to swap a
 // pointer. Without it, or when it failed, the next one is opened when needed.
 func (t *Tier) prepare() {
-	o := t.nextOrigin()
+	o, ready := t.nextOrigin(), make(chan struct{})
+	t.ready = ready
 	t.background(func() {
+		defer close(ready)
 		g, err := t.create(o)
 		if err != nil {
 			return
 		}
 		t.mu.Lock()
-		stale := t.closed || t.spare != nil || t.stale(o)
-		if !stale {
+		late := t.closed
+		if !late {
 			t.spare = g
 		}
 		t.mu.Unlock()
-		if stale {
+		if late {
 			t.discard(g)
 		}
 	})
 }
 
-// stale reports whether a generation made ahead comes too late: its session has
-// ended, or a later one of it is in use. The caller holds mu.
-func (t *Tier) stale(o origin) bool {
-	for _, g := range t.gens {
-		if s := g.origin.session.ID; s > o.session.ID || s == o.session.ID && g.origin.seq > o.seq {
-			return true
-		}
+// takeSpare waits for the generation that is being opened ahead, which never
+// takes longer than to open one now, and takes it.
+func (t *Tier) takeSpare() *generation {
+	if t.ready != nil {
+		<-t.ready
 	}
-	return false
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	g := t.spare
+	t.spare = nil
+	return g
 }
 
 // Rotate ends the generation that is being filled, if it holds anything: it can

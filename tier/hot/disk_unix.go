@@ -10,8 +10,12 @@ import (
 	"syscall"
 )
 
-// freeBytes is what the file system of a directory has left for us.
+// freeBytes is what the file system of a directory has left for us. A directory
+// that somebody removed is made again.
 func freeBytes(dir string) (int64, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return 0, fmt.Errorf("free space: %w", err)
+	}
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return 0, fmt.Errorf("free space of %s: %w", dir, err)

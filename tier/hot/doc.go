@@ -36,7 +36,9 @@
 //	    the generation is open.
 //	H5  No page of a mapped file is written for which the disk has not promised a
 //	    block: on a full disk that write would kill the process (SIGBUS).
-//	H6  Nothing that is wrong with the disk is fatal: the tier sheds generations,
+//	H6  No file of a generation is opened by Badger before it was screened: it
+//	    trusts what it reads.
+//	H7  Nothing that is wrong with the disk is fatal: the tier sheds generations,
 //	    then refuses appends, and comes back by itself.
 //
 // # Layout

@@ -99,6 +99,9 @@ func options(path string, capacity int64, log *slog.Logger) badger.Options {
 	o.CompactL0OnClose = false
 	o.SyncWrites = false // it would only log an msync that failed; see Sync
 	o.BypassLockGuard = true
+	// Our own checksum says more (H1), but without Badger's a damaged length makes
+	// it leave a file locked that Close then waits for.
+	o.VerifyValueChecksum = true
 	o.ChecksumVerificationMode = badgeropts.OnTableRead
 	o.Logger = badgerLog{log}
 	return o
@@ -310,7 +313,7 @@ func closeBadger(path string, db *badger.DB) (err error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return err
 	}
-	return db.Close()
+	return errors.Join(db.Close(), noteTables(path))
 }
 
 func syncDir(path string) error {

@@ -73,7 +73,7 @@ func (t *Tier) load(path string) (*generation, error) {
 		return nil, err
 	}
 	g := &generation{path: path, log: t.log, state: retired, keep: true, maxTs: -1, index: make(map[record.Partition][]line)}
-	if err := shield(path); err != nil {
+	if err := screen(path); err != nil {
 		return nil, err
 	}
 	if g.db, err = openBadger(options(path, capacity(t.opts.GenerationBytes), t.log)); err != nil {
@@ -108,28 +108,6 @@ func attempt(path string) (done func() error, err error) {
 	}
 	return func() error { return os.Remove(name) }, nil
 }
-
-// shield puts an empty value log behind the last one. Badger reads the last one
-// whole when it opens a directory, and cuts it off at the first byte that is
-// wrong, with everything behind; our own checksums lose that one batch alone.
-func shield(path string) error {
-	names, err := filepath.Glob(filepath.Join(path, "*.vlog"))
-	if err != nil || len(names) == 0 {
-		return err
-	}
-	last := slices.Max(names)
-	if info, err := os.Stat(last); err != nil || info.Size() <= vlogHead {
-		return err
-	}
-	n, err := strconv.ParseUint(filepath.Base(last)[:len(filepath.Base(last))-len(".vlog")], 10, 32)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(path, fmt.Sprintf("%06d.vlog", n+1)), make([]byte, vlogHead), 0o644)
-}
-
-// vlogHead is the size of the head of Badger's value log: no key, no vector.
-const vlogHead = 20
 
 // reindex reads the origin and the slot tables. A table that is damaged is a slot
 // that does not exist.

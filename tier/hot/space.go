@@ -19,6 +19,7 @@ const (
 // reservation keeps H5 for one generation: the blocks of its two growing files
 // are allocated ahead of the bytes. It belongs to the appender.
 type reservation struct {
+	log                 string // path of the value log, set once
 	values, mem         *os.File
 	valueHave, memHave  int64 // promised
 	valueNeeds, memNeed int64 // written, or about to be
@@ -30,6 +31,7 @@ func (r *reservation) open(dir string) error {
 	if r.values, err = newest(dir, "*.vlog"); err != nil {
 		return err
 	}
+	r.log = r.values.Name()
 	if r.mem, err = newest(dir, "*.mem"); err != nil {
 		return err
 	}

@@ -1,6 +1,9 @@
 package hot
 
-import "fmt"
+import (
+	"fmt"
+	"os"
+)
 
 // Sync makes a slot that was appended durable: after it has returned nil, the
 // slot survives the loss of power, if the disk does. It blocks for one msync of
@@ -63,6 +66,12 @@ func (g *generation) sync() (err error) {
 	g.mu.RUnlock()
 	err = func() (err error) {
 		defer guard(&err)()
+		if g.space.log != "" {
+			// Files that somebody removed can still be written and synced.
+			if _, err := os.Stat(g.space.log); err != nil {
+				return err
+			}
+		}
 		return g.db.Sync()
 	}()
 	g.mu.Lock()

@@ -52,6 +52,7 @@ type Tier struct {
 	seq      uint64 // of the next generation of the session
 	nextSlot uint64 // slots below are refused
 	notUntil time.Time
+	ready    chan struct{} // closed when the generation opened ahead is there
 
 	mu     sync.RWMutex
 	gens   []*generation // oldest first; replaced, never changed in place

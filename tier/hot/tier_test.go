@@ -1,0 +1,683 @@
+package hot
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/firnlog/firn/record"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// Badger leaves these two behind when Open fails. A database that was not
+		// closed leaves ten others, too.
+		goleak.IgnoreTopFunction("github.com/dgraph-io/badger/v4.(*DB).monitorCache"),
+		goleak.IgnoreTopFunction("github.com/dgraph-io/ristretto/v2/z.(*AllocatorPool).freeupAllocators"),
+	)
+}
+
+var (
+	ctx     = context.Background()
+	first   = Session{ID: 7, Nonce: [16]byte{7}}
+	second  = Session{ID: 9, Nonce: [16]byte{9}}
+	forever = int64(math.MaxInt64)
+)
+
+func part(i int) record.Partition {
+	return record.Partition{Topic: record.TopicID{0: byte(i >> 8), 15: byte(i)}, Index: int32(i)}
+}
+
+// payload is the value of the batch at an offset: any byte of it tells a mix-up.
+func payload(p record.Partition, base int64, size int) []byte {
+	r := rand.New(rand.NewPCG(uint64(p.Index), uint64(base)))
+	b := make([]byte, size)
+	for i := 0; i < size; i += 8 {
+		var w [8]byte
+		be.PutUint64(w[:], r.Uint64())
+		copy(b[i:], w[:])
+	}
+	return b
+}
+
+func entry(p record.Partition, base, last int64, size int) Entry {
+	return Entry{Partition: p, Base: base, Last: last, Epoch: 3, MaxTimestamp: 1000 + last, Value: payload(p, base, size)}
+}
+
+// group is a slot: n batches of ten records for each partition, from base on.
+func group(base int64, n, size int, parts ...record.Partition) []Entry {
+	var out []Entry
+	for _, p := range parts {
+		for i := range int64(n) {
+			out = append(out, entry(p, base+10*i, base+10*i+9, size))
+		}
+	}
+	return out
+}
+
+func open(t testing.TB, dir string, o Options) *Tier {
+	t.Helper()
+	tier, err := Open(ctx, dir, o)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		c, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		require.NoError(t, tier.Close(c))
+	})
+	return tier
+}
+
+func small(t testing.TB) *Tier {
+	tier := open(t, t.TempDir(), Options{GenerationBytes: 1 << 20})
+	require.NoError(t, tier.StartSession(first, 0))
+	return tier
+}
+
+// offsets reads all that the tier gives of a partition, and checks every byte.
+func offsets(t testing.TB, tier *Tier, p record.Partition, from int64) (out []int64) {
+	t.Helper()
+	for {
+		v := tier.Read(p, from, forever, 1<<20)
+		if len(v.Entries) == 0 {
+			return out
+		}
+		for _, e := range v.Entries {
+			require.True(t, bytes.Equal(payload(p, e.Base, len(e.Value)), e.Value), "offset %d of %s", e.Base, p)
+			require.Equal(t, int32(3), e.Epoch)
+			require.Equal(t, 1000+e.Last, e.MaxTimestamp)
+			out = append(out, e.Base)
+			from = e.Last + 1
+		}
+		v.Release()
+	}
+}
+
+func upTo(n int64) (out []int64) {
+	for o := int64(0); o < n; o += 10 {
+		out = append(out, o)
+	}
+	return out
+}
+
+// copyDir is what a crash leaves: the files as they are, without their holes.
+func crash(t testing.TB, tier *Tier) string {
+	t.Helper()
+	<-tier.ready
+	return copyDir(t, tier.dir)
+}
+
+func copyDir(t testing.TB, from string) string {
+	t.Helper()
+	to := t.TempDir()
+	require.NoError(t, filepath.Walk(from, func(path string, info os.FileInfo, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(from, path)
+		dst := filepath.Join(to, rel)
+		if info.IsDir() {
+			return os.MkdirAll(dst, 0o755)
+		}
+		in, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		out, err := os.Create(dst)
+		if err != nil {
+			return err
+		}
+		buf, zero := make([]byte, 64<<10), make([]byte, 64<<10)
+		const seekData = 3 // where it is not known, the file is read whole
+		for at := int64(0); at < info.Size(); {
+			if data, err := in.Seek(at, seekData); err == nil && data > at {
+				at = data
+			} else if errors.Is(err, syscall.ENXIO) {
+				break
+			}
+			n, err := in.ReadAt(buf, at)
+			if !bytes.Equal(buf[:n], zero[:n]) {
+				if _, err := out.WriteAt(buf[:n], at); err != nil {
+					return err
+				}
+			}
+			at += int64(n)
+			if err != nil && !errors.Is(err, io.EOF) {
+				return err
+			}
+		}
+		return errors.Join(out.Truncate(info.Size()), out.Close())
+	}))
+	return to
+}
+
+func TestReadGivesWhatWasAppended(t *testing.T) {
+	tier, p, q := small(t), part(1), part(2)
+	for slot := range uint64(5) {
+		require.NoError(t, tier.Append(Slot{7, slot}, group(int64(slot)*40, 4, 500, p, q)))
+	}
+	require.Equal(t, upTo(200), offsets(t, tier, p, 0))
+	require.Equal(t, upTo(200)[13:], offsets(t, tier, q, 135), "an offset within a batch finds its batch")
+
+	v := tier.Read(p, 10, 50, 1<<20)
+	require.Len(t, v.Entries, 4, "offsets 10 to 49; what ends at upto or behind is not served")
+	v.Release()
+	v = tier.Read(p, 10, 49, 1<<20)
+	require.Len(t, v.Entries, 3)
+	v.Release()
+	v = tier.Read(p, 0, forever, 1)
+	require.Len(t, v.Entries, 1, "the first batch may be larger than asked for (KIP-74)")
+	v.Release()
+	v = tier.Read(p, 0, forever, 1600)
+	require.Len(t, v.Entries, 3)
+	v.Release()
+	v.Release()
+	require.Empty(t, tier.Read(p, 200, forever, 1).Entries)
+	require.Empty(t, tier.Read(part(3), 0, forever, 1).Entries)
+	require.Equal(t, []Span{{0, 200}}, tier.Spans(p))
+}
+
+func TestReadStopsAtGap(t *testing.T) {
+	tier, p := small(t), part(1)
+	require.NoError(t, tier.Append(Slot{7, 0}, group(0, 2, 100, p)))
+	require.NoError(t, tier.Append(Slot{7, 1}, group(30, 2, 100, p)))
+	v := tier.Read(p, 0, forever, 1<<20)
+	require.Len(t, v.Entries, 2)
+	v.Release()
+	require.Empty(t, tier.Read(p, 25, forever, 1<<20).Entries, "offset 25 was never here")
+	require.Equal(t, []Span{{0, 20}, {30, 50}}, tier.Spans(p))
+}
+
+func TestReadCrossesGenerations(t *testing.T) {
+	tier, p := small(t), part(1)
+	for slot := range uint64(6) {
+		require.NoError(t, tier.Append(Slot{7, slot}, group(int64(slot)*10, 1, 100, p)))
+		if slot%2 == 1 {
+			tier.Rotate()
+		}
+	}
+	require.Len(t, tier.Generations(), 3)
+	v := tier.Read(p, 0, forever, 1<<20)
+	require.Len(t, v.Entries, 6)
+	v.Release()
+}
+
+func TestSlotsOfAGenerationAreConsecutive(t *testing.T) { // H3
+	tier, p := small(t), part(1)
+	require.NoError(t, tier.Append(Slot{7, 0}, group(0, 1, 100, p)))
+	require.NoError(t, tier.Append(Slot{7, 1}, group(10, 1, 100, p)))
+	require.NoError(t, tier.Append(Slot{7, 5}, group(20, 1, 100, p)))
+	require.ErrorIs(t, tier.Append(Slot{7, 5}, group(30, 1, 100, p)), ErrOrder)
+	require.ErrorIs(t, tier.Append(Slot{8, 6}, group(30, 1, 100, p)), ErrOrder)
+	require.ErrorIs(t, tier.Append(Slot{7, 6}, group(20, 1, 100, p)), ErrOrder, "offset 20 is taken")
+	g := tier.Generations()
+	require.Len(t, g, 2)
+	require.Equal(t, []uint64{0, 2, 5, 6}, []uint64{g[0].First, g[0].Next, g[1].First, g[1].Next})
+	require.Equal(t, Healthy, tier.Stats().State)
+}
+
+func TestFullGenerationIsRetired(t *testing.T) {
+	tier, p := small(t), part(1)
+	for slot := range uint64(20) {
+		require.NoError(t, tier.Append(Slot{7, slot}, group(int64(slot)*10, 1, 128<<10, p)))
+	}
+	g := tier.Generations()
+	require.Len(t, g, 3)
+	require.False(t, g[0].Filling)
+	require.True(t, g[2].Filling)
+	select {
+	case <-tier.Retired():
+	default:
+		t.Fatal("nobody was told")
+	}
+	require.Equal(t, upTo(200), offsets(t, tier, p, 0))
+}
+
+func TestManySmallBatchesDoNotFillTheMemtable(t *testing.T) {
+	tier, p := open(t, t.TempDir(), Options{}), part(1)
+	require.NoError(t, tier.StartSession(first, 0))
+	const n = 60_000
+	for slot := range uint64(4) {
+		require.NoError(t, tier.Append(Slot{7, slot}, group(int64(slot)*n*10, n, 70, p)))
+	}
+	require.Len(t, tier.Generations(), 2, "the generation ends before Badger's memtable does")
+	for _, g := range tier.list() {
+		files, err := filepath.Glob(filepath.Join(g.path, "*.sst"))
+		require.NoError(t, err)
+		require.Empty(t, files)
+	}
+	require.ErrorIs(t, tier.Append(Slot{7, 4}, group(4*n*10, 3*n, 70, p)), ErrTooLarge)
+}
+
+func TestKillLosesNoSlot(t *testing.T) { // P2
+	tier, p, q := small(t), part(1), part(2)
+	for slot := range uint64(12) {
+		require.NoError(t, tier.Append(Slot{7, slot}, group(int64(slot)*10, 1, 128<<10, p, q)))
+	}
+	require.Greater(t, len(tier.Generations()), 2)
+	// A slot that was being written: its values are there, its table is not.
+	g := tier.current()
+	require.NoError(t, g.put(99, func(set func(k, v []byte) error) error {
+		return set(valueKey(12, 0), payload(p, 120, 1000))
+	}))
+
+	after := open(t, crash(t, tier), Options{GenerationBytes: 1 << 20})
+	require.Equal(t, []Session{first}, after.Unsettled())
+	require.Empty(t, offsets(t, after, p, 0), "H2: nothing is served before Settle")
+	after.Settle(first, 10)
+	require.Empty(t, after.Unsettled())
+	require.Equal(t, upTo(100), offsets(t, after, p, 0), "below the fence")
+	require.Equal(t, upTo(100), offsets(t, after, q, 0))
+
+	var seqs []uint64
+	require.NoError(t, after.Leftover(7, 10, func(seq uint64, entries []Entry) error {
+		seqs = append(seqs, seq)
+		require.Len(t, entries, 2)
+		for i, e := range entries {
+			require.Equal(t, part(i+1), e.Partition, "in the order in which they were appended")
+			require.Equal(t, payload(e.Partition, e.Base, 128<<10), e.Value)
+		}
+		return nil
+	}))
+	require.Equal(t, []uint64{10, 11}, seqs, "beyond the fence, whole slots only")
+
+	require.NoError(t, after.StartSession(second, 0))
+	require.NoError(t, after.Append(Slot{9, 0}, group(100, 2, 200, p)))
+	require.Equal(t, upTo(120), offsets(t, after, p, 0))
+	after.Forget(7)
+	require.Equal(t, upTo(120), offsets(t, after, p, 0))
+}
+
+func TestCleanEndKeepsEverySlot(t *testing.T) {
+	dir, p := t.TempDir(), part(1)
+	for life := range uint64(3) {
+		s := Session{ID: life + 1}
+		tier, err := Open(ctx, dir, Options{GenerationBytes: 1 << 20})
+		require.NoError(t, err)
+		for _, old := range tier.Unsettled() {
+			tier.Settle(old, math.MaxUint64)
+		}
+		require.Equal(t, upTo(int64(life)*30), offsets(t, tier, p, 0))
+		require.NoError(t, tier.StartSession(s, 5))
+		for i := range uint64(3) {
+			require.NoError(t, tier.Append(Slot{s.ID, 5 + i}, group(int64(life*30+i*10), 1, 3000, p)))
+		}
+		require.NoError(t, tier.Close(ctx))
+		require.ErrorIs(t, tier.Append(Slot{s.ID, 9}, nil), ErrClosed)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*-*"))
+	require.NoError(t, err)
+	require.Len(t, names, 3, "the generations opened ahead are gone")
+}
+
+func TestForeignSessionIsDropped(t *testing.T) {
+	tier, p := small(t), part(1)
+	require.NoError(t, tier.Append(Slot{7, 0}, group(0, 1, 100, p)))
+	after := open(t, crash(t, tier), Options{GenerationBytes: 1 << 20})
+	after.Settle(Session{ID: 7, Nonce: [16]byte{8}}, math.MaxUint64)
+	require.Empty(t, offsets(t, after, p, 0))
+	require.Empty(t, after.Generations())
+}
+
+func TestFlippedByteIsAMiss(t *testing.T) { // H1
+	tier, p := small(t), part(1)
+	for slot := range uint64(10) {
+		require.NoError(t, tier.Append(Slot{7, slot}, group(int64(slot)*10, 1, 5000, p)))
+	}
+	dir := crash(t, tier)
+	logs, err := filepath.Glob(filepath.Join(dir, "*-000000", "*.vlog"))
+	require.NoError(t, err)
+	b, err := os.ReadFile(logs[0])
+	require.NoError(t, err)
+	at := bytes.Index(b, payload(p, 40, 5000))
+	require.Positive(t, at)
+	f, err := os.OpenFile(logs[0], os.O_RDWR, 0)
+	require.NoError(t, err)
+	_, err = f.WriteAt([]byte{b[at+2500] ^ 1}, int64(at+2500))
+	require.NoError(t, errors.Join(err, f.Close()))
+
+	after := open(t, dir, Options{GenerationBytes: 1 << 20})
+	after.Settle(first, math.MaxUint64)
+	require.Equal(t, upTo(40), offsets(t, after, p, 0))
+	require.Empty(t, after.Read(p, 40, forever, 1).Entries)
+	require.Equal(t, upTo(100)[5:], offsets(t, after, p, 50), "what is behind the damage is served")
+	require.Positive(t, after.Stats().Damaged)
+
+	pin, err := after.Pin(after.Generations()[0].ID)
+	require.NoError(t, err)
+	require.ErrorIs(t, pin.Scan(func(Entry) error { return nil }), ErrDamaged)
+	pin.Release()
+}
+
+// TestAnyDamageIsSurvived overwrites or cuts off files at random places. Whatever
+// is served then is what was appended.
+func TestAnyDamageIsSurvived(t *testing.T) {
+	tier, p := small(t), part(1)
+	for slot := range uint64(6) {
+		require.NoError(t, tier.Append(Slot{7, slot}, group(int64(slot)*10, 1, 3000, p)))
+	}
+	clean := crash(t, tier) // one folder is ended by a crash, one by Close
+	closed, err := Open(ctx, clean, Options{GenerationBytes: 1 << 20})
+	require.NoError(t, err)
+	require.NoError(t, closed.Close(ctx))
+	served, seeds := 0, 20
+	for seed := range seeds {
+		r := rand.New(rand.NewPCG(1, uint64(seed)))
+		<-tier.ready
+		dir := copyDir(t, []string{tier.dir, clean}[seed%2])
+		pattern := []string{"000001.vlog", "*.mem", "*.sst", "MANIFEST", "*"}[seed%5]
+		files, err := filepath.Glob(filepath.Join(dir, "*-000000", pattern))
+		require.NoError(t, err)
+		if len(files) == 0 {
+			continue
+		}
+		name := files[r.IntN(len(files))]
+		info, err := os.Stat(name)
+		require.NoError(t, err)
+		size := min(info.Size(), 24<<10)
+		if r.IntN(3) == 0 {
+			require.NoError(t, os.Truncate(name, r.Int64N(size+1)))
+		} else if size > 0 {
+			f, err := os.OpenFile(name, os.O_RDWR, 0)
+			require.NoError(t, err)
+			_, err = f.WriteAt(payload(p, int64(seed), 64), r.Int64N(size))
+			require.NoError(t, errors.Join(err, f.Close()))
+		}
+		after, err := Open(ctx, dir, Options{GenerationBytes: 1 << 20})
+		require.NoError(t, err, name)
+		after.Settle(first, math.MaxUint64)
+		for o := int64(0); o < 60; o += 10 {
+			served += len(offsets(t, after, p, o))
+		}
+		require.NoError(t, after.StartSession(second, 0))
+		require.NoError(t, after.Append(Slot{9, 0}, group(60, 1, 100, p)))
+		require.NoError(t, after.Close(ctx), name)
+	}
+	require.Positive(t, served)
+}
+
+func TestUnreadableGenerationIsRemoved(t *testing.T) {
+	tier, p := small(t), part(1)
+	require.NoError(t, tier.Append(Slot{7, 0}, group(0, 1, 100, p)))
+	dir := crash(t, tier)
+	gens, err := filepath.Glob(filepath.Join(dir, "*-000000"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(gens[0], "MANIFEST"), []byte("not a manifest"), 0o644))
+	var log strings.Builder
+	after := open(t, dir, Options{GenerationBytes: 1 << 20, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	require.Empty(t, after.Generations())
+	require.Equal(t, 1, strings.Count(log.String(), "removed what cannot be read"))
+	require.NoDirExists(t, gens[0])
+}
+
+func TestOpeningThatKillsIsGivenUp(t *testing.T) {
+	tier, p := small(t), part(1)
+	require.NoError(t, tier.Append(Slot{7, 0}, group(0, 1, 100, p)))
+	dir := crash(t, tier)
+	gens, err := filepath.Glob(filepath.Join(dir, "*-000000"))
+	require.NoError(t, err)
+	for range 3 { // three lives that ended while they opened it
+		_, err := attempt(gens[0])
+		require.NoError(t, err)
+	}
+	require.Empty(t, open(t, dir, Options{GenerationBytes: 1 << 20}).Generations())
+}
+
+func TestWipeWhileRunning(t *testing.T) {
+	tier, p := small(t), part(1)
+	require.NoError(t, tier.Append(Slot{7, 0}, group(0, 1, 1000, p)))
+	<-tier.ready
+	require.NoError(t, os.RemoveAll(tier.dir))
+	require.ErrorIs(t, tier.Sync(Slot{7, 0}), os.ErrNotExist, "nothing there is durable")
+	require.Equal(t, upTo(10), offsets(t, tier, p, 0), "what is open stays readable")
+	for slot := uint64(1); slot < 5; slot++ {
+		_ = tier.Append(Slot{7, slot}, group(int64(slot)*10, 1, 600<<10, p)) // taken or refused, not fatal
+	}
+	for _, g := range tier.Generations() {
+		_ = tier.MarkSealed(g.ID)
+	}
+	// The Close of the clean-up returns.
+}
+
+func TestSecondProcessIsTurnedAway(t *testing.T) {
+	tier := small(t)
+	_, err := Open(ctx, tier.dir, Options{})
+	require.ErrorIs(t, err, ErrLocked)
+	require.ErrorContains(t, err, tier.dir)
+}
+
+func TestQuotaDropsSealedGenerationsThenRefuses(t *testing.T) { // H7
+	tier, p := open(t, t.TempDir(), Options{GenerationBytes: 1 << 20, MaxBytes: 4 << 20}), part(1)
+	require.NoError(t, tier.StartSession(first, 0))
+	slot := uint64(0)
+	add := func() error {
+		err := tier.Append(Slot{7, slot}, group(int64(slot)*10, 1, 256<<10, p))
+		slot++
+		return err
+	}
+	for range 40 {
+		require.NoError(t, add())
+		for _, g := range tier.Generations() {
+			if !g.Filling && !g.Sealed {
+				require.NoError(t, tier.MarkSealed(g.ID))
+			}
+		}
+	}
+	s := tier.Stats()
+	require.LessOrEqual(t, s.Bytes, int64(4<<20))
+	require.Positive(t, s.Dropped)
+	require.Equal(t, Healthy, s.State)
+	var err error
+	for range 20 {
+		if err = add(); err != nil {
+			break
+		}
+	}
+	require.ErrorIs(t, err, ErrFull)
+	require.Equal(t, Full, tier.Stats().State)
+	for _, g := range tier.Generations() {
+		if !g.Filling && !g.Sealed {
+			require.NoError(t, tier.MarkSealed(g.ID))
+		}
+	}
+	tier.Rotate()
+	require.NoError(t, func() error { _ = add(); return add() }(), "it comes back by itself")
+	require.Equal(t, Healthy, tier.Stats().State)
+}
+
+func TestDropWaitsForPins(t *testing.T) {
+	tier, p := small(t), part(1)
+	require.NoError(t, tier.Append(Slot{7, 0}, group(0, 1, 1000, p)))
+	id := tier.Generations()[0].ID
+	path := tier.list()[0].path
+	require.Error(t, tier.Drop(id), "it is being filled")
+	tier.Rotate()
+	v := tier.Read(p, 0, forever, 1)
+	require.NoError(t, tier.MarkSealed(id))
+	require.NoError(t, tier.Drop(id))
+	require.Equal(t, payload(p, 0, 1000), v.Entries[0].Value)
+	require.DirExists(t, path)
+	require.Empty(t, tier.Read(p, 0, forever, 1).Entries)
+	_, err := tier.Pin(id)
+	require.ErrorIs(t, err, ErrNotHeld)
+	v.Release()
+	require.Eventually(t, func() bool { _, err := os.Stat(path); return os.IsNotExist(err) }, 10*time.Second, time.Millisecond)
+}
+
+func TestSealedGenerationStaysReadable(t *testing.T) {
+	tier, p := small(t), part(1)
+	for slot := range uint64(4) {
+		require.NoError(t, tier.Append(Slot{7, slot}, group(int64(slot)*10, 1, 1000, p)))
+	}
+	tier.Rotate()
+	g := tier.list()[0]
+	v := tier.Read(p, 0, forever, 1<<20)
+	require.NoError(t, tier.MarkSealed(g.id))
+	require.Equal(t, payload(p, 30, 1000), v.Entries[3].Value, "a pin keeps it as it is")
+	v.Release()
+	require.Eventually(t, func() bool { g.mu.RLock(); defer g.mu.RUnlock(); return g.readonly && g.db != nil }, 10*time.Second, time.Millisecond)
+	require.Equal(t, upTo(40), offsets(t, tier, p, 0))
+	require.NoError(t, tier.Sync(Slot{7, 3}), "closing has made it durable")
+}
+
+func TestScanIsInTheOrderOfObjects(t *testing.T) {
+	tier := small(t)
+	for slot := range uint64(3) {
+		require.NoError(t, tier.Append(Slot{7, slot}, group(int64(slot)*20, 2, 300, part(300), part(2), part(256), part(1))))
+	}
+	tier.Rotate()
+	pin, err := tier.Pin(tier.Generations()[0].ID)
+	require.NoError(t, err)
+	defer pin.Release()
+	var got []Entry
+	require.NoError(t, pin.Scan(func(e Entry) error { got = append(got, e); return nil }))
+	require.Len(t, got, 24)
+	require.True(t, slices.IsSortedFunc(got, func(a, b Entry) int {
+		if c := a.Partition.Compare(b.Partition); c != 0 {
+			return c
+		}
+		return int(a.Base - b.Base)
+	}))
+	for _, e := range got {
+		require.Equal(t, payload(e.Partition, e.Base, 300), e.Value)
+	}
+	shares, err := tier.Shares(pin.Info().ID)
+	require.NoError(t, err)
+	require.Len(t, shares, 4)
+	require.Equal(t, Share{Partition: part(1), Bytes: 1800, Base: 0, Next: 60, MaxTimestamp: 1059, Batches: 6}, shares[0])
+}
+
+func TestSyncOfASlot(t *testing.T) {
+	tier, p := small(t), part(1)
+	require.ErrorIs(t, tier.Sync(Slot{7, 0}), ErrNotHeld)
+	var wg sync.WaitGroup
+	for slot := range uint64(20) {
+		require.NoError(t, tier.Append(Slot{7, slot}, group(int64(slot)*10, 1, 100<<10, p)))
+		wg.Go(func() {
+			if err := tier.Sync(Slot{7, slot}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	g := tier.current()
+	tier.fail(g, errors.New("planted"))
+	require.NoError(t, tier.Sync(Slot{7, 19}), "it was durable before the failure")
+	require.ErrorIs(t, tier.Append(Slot{7, 20}, group(200, 1, 10, p)), ErrUnavailable)
+	require.Equal(t, Unavailable, tier.Stats().State)
+}
+
+func TestSlotOfFailedGenerationIsNeverCalledDurable(t *testing.T) {
+	tier, p := small(t), part(1)
+	require.NoError(t, tier.Append(Slot{7, 0}, group(0, 1, 100, p)))
+	tier.fail(tier.current(), errors.New("planted"))
+	require.ErrorContains(t, tier.Sync(Slot{7, 0}), "planted")
+	tier.notUntil = time.Time{} // a rest later
+	require.NoError(t, tier.Append(Slot{7, 1}, group(10, 1, 100, p)))
+	require.NoError(t, tier.Sync(Slot{7, 1}))
+	require.Error(t, tier.Sync(Slot{7, 0}))
+	require.Equal(t, upTo(20), offsets(t, tier, p, 0), "what can be read is read")
+}
+
+func TestReadersDuringRotationAndDrop(t *testing.T) {
+	tier, p := open(t, t.TempDir(), Options{GenerationBytes: 1 << 20, MaxBytes: 6 << 20}), part(1)
+	require.NoError(t, tier.StartSession(first, 0))
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			for at := int64(0); ; {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				v := tier.Read(p, at, forever, 300<<10)
+				for _, e := range v.Entries {
+					if !bytes.Equal(e.Value[:8], payload(p, e.Base, 8)) {
+						t.Errorf("offset %d is not itself", e.Base)
+					}
+				}
+				if at += 10 * int64(max(len(v.Entries), 1)); at > 800 {
+					at = 0
+				}
+				v.Release()
+			}
+		})
+	}
+	for slot := range uint64(80) {
+		require.NoError(t, tier.Append(Slot{7, slot}, group(int64(slot)*10, 1, 128<<10, p)))
+		for _, g := range tier.Generations() {
+			if !g.Filling && !g.Sealed {
+				_ = tier.MarkSealed(g.ID)
+			}
+		}
+	}
+	close(stop)
+	wg.Wait()
+}
+
+func BenchmarkAppend(b *testing.B) {
+	tier := open(b, b.TempDir(), Options{MaxBytes: 2 << 30})
+	require.NoError(b, tier.StartSession(first, 0))
+	g := group(0, 4, 16<<10, part(0), part(1), part(2), part(3), part(4), part(5), part(6), part(7), part(8), part(9), part(10), part(11), part(12), part(13), part(14), part(15))
+	b.SetBytes(64 * 16 << 10)
+	b.ReportAllocs()
+	slot := uint64(0)
+	for b.Loop() {
+		if err := tier.Append(Slot{7, slot}, g); err != nil {
+			b.Fatal(err)
+		}
+		slot++
+		for i := range g {
+			g[i].Base += 40
+			g[i].Last += 40
+		}
+		select {
+		case <-tier.Retired():
+			for _, i := range tier.Generations() {
+				if !i.Filling && !i.Sealed {
+					_ = tier.MarkSealed(i.ID)
+				}
+			}
+		default:
+		}
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	for _, size := range []int{1 << 10, 16 << 10, 128 << 10} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			tier, p := open(b, b.TempDir(), Options{}), part(1)
+			require.NoError(b, tier.StartSession(first, 0))
+			const n = 64
+			for slot := range uint64(n) {
+				require.NoError(b, tier.Append(Slot{7, slot}, group(int64(slot)*10, 1, size, p)))
+			}
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			at := int64(0)
+			for b.Loop() {
+				v := tier.Read(p, at%(10*n), forever, 1)
+				v.Release()
+				at += 10
+			}
+		})
+	}
+}
