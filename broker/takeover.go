@@ -1,0 +1,265 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/catalog/journal"
+	"github.com/firnlog/firn/ingest"
+	"github.com/firnlog/firn/ingest/pump"
+	"github.com/firnlog/firn/record"
+	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/tier/hot"
+)
+
+// session is how this broker becomes an owner: it seals dead sessions, registers
+// its own, takes what nobody owns, and gives the pump what it needs to go on.
+type session struct {
+	store   cold.Store
+	settler *cold.Settler
+	journal *journal.Journal
+	pump    *pump.Pump
+	hot     *hot.Tier // nil without one
+	log     *slog.Logger
+	me      catalog.RegisterSession
+	// reach reports whether a broker answers at an address.
+	reach func(ctx context.Context, addr string) bool
+}
+
+// takeOver makes this broker the owner of everything that nobody alive owns, and
+// the pump ready to append. It goes on until ctx ends, whatever the bucket does.
+func (s *session) takeOver(ctx context.Context) error {
+	mine, err := s.sealDead(ctx)
+	if err != nil {
+		return err
+	}
+	res, err := s.journal.Commit(ctx, &s.me)
+	if err == nil {
+		err = res[0].Err
+	}
+	if err != nil {
+		return fmt.Errorf("register session: %w", err)
+	}
+	id := res[0].ID
+	if err := s.pump.Begin(ctx, pump.Session{ID: id, Nonce: s.me.Nonce}); err != nil {
+		return err
+	}
+	// Before the take: what did our own former lives own last? Only that may be
+	// appended again from the hot tier (DESIGN 4.6). A life that died while it did
+	// so left the rest to us, so all of them count together.
+	former := map[record.Partition]bool{}
+	for _, v := range mine {
+		for _, p := range s.journal.State().Owned(v.ID) {
+			former[p] = true
+		}
+	}
+	if err := s.take(ctx, id); err != nil {
+		return err
+	}
+	if err := s.own(ctx, id); err != nil {
+		return err
+	}
+	if s.hot != nil {
+		s.settleHot(ctx, id, former)
+	}
+	return nil
+}
+
+// sealDead fences and seals the sessions of this node's former lives and those
+// whose broker does not answer. Fencing somebody who lives does no harm (DESIGN 8).
+// It returns the sessions of former lives of this node.
+func (s *session) sealDead(ctx context.Context) (mine []*catalog.Session, err error) {
+	for {
+		var dead []*catalog.Session
+		mine = mine[:0]
+		for _, v := range s.journal.State().Sessions() {
+			own := v.Node == s.me.Node || v.Advertised == s.me.Advertised
+			if own {
+				mine = append(mine, v)
+			}
+			if !v.Sealed && (own || !s.reach(ctx, v.Advertised)) {
+				dead = append(dead, v)
+			}
+		}
+		if len(dead) == 0 {
+			return mine, nil
+		}
+		for _, v := range dead {
+			if err := s.seal(ctx, v); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// seal fences one session and records it (S6, S7).
+func (s *session) seal(ctx context.Context, v *catalog.Session) error {
+	began := time.Now()
+	f, err := pump.Fence(ctx, pump.FenceOptions{
+		Store: s.store, Settler: s.settler,
+		Session: pump.Session{ID: v.ID, Nonce: v.Nonce}, From: v.Covered, Nonce: s.me.Nonce,
+	})
+	if err != nil {
+		return err
+	}
+	res, err := s.journal.Commit(ctx, &catalog.SealSession{Session: v.ID, Covered: v.Covered, Fence: f.Slot, Extents: f.Extents(v.ID)})
+	if err != nil {
+		return fmt.Errorf("seal session %d: %w", v.ID, err)
+	}
+	switch err := res[0].Err; {
+	case errors.Is(err, catalog.ErrStale), errors.Is(err, catalog.ErrSealed), errors.Is(err, catalog.ErrNoSession):
+		return nil // somebody was quicker, or its mark moved: the caller looks again
+	case err != nil:
+		return fmt.Errorf("seal session %d: %w", v.ID, err)
+	}
+	s.log.Info("sealed the session of a broker that is gone", "session", v.ID, "node", v.Node, "fence", f.Slot, "slots", len(f.Runs), "took", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+// takeBatch is how many partitions one command takes.
+const takeBatch = 10000
+
+// take takes every partition that has no living owner (S8).
+func (s *session) take(ctx context.Context, id uint64) error {
+	state := s.journal.State()
+	var items []catalog.TakeItem
+	flush := func() error {
+		if len(items) == 0 {
+			return nil
+		}
+		res, err := s.journal.Commit(ctx, &catalog.Take{Session: id, Items: items})
+		if err == nil {
+			err = res[0].Err
+		}
+		items = items[:0:0]
+		if err != nil {
+			return fmt.Errorf("take partitions: %w", err)
+		}
+		return nil
+	}
+	for _, t := range state.Topics() {
+		for _, p := range t.Partitions {
+			if p.Owner != 0 {
+				if v, ok := state.Session(p.Owner); ok && !v.Sealed {
+					continue
+				}
+			}
+			items = append(items, catalog.TakeItem{Partition: p.ID, Epoch: p.Epoch + 1, Start: p.Next})
+			if len(items) == takeBatch {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return flush()
+}
+
+// own gives the pump the partitions that the catalog says are the session's.
+func (s *session) own(ctx context.Context, id uint64) error {
+	state := s.journal.State()
+	var ps []*catalog.Partition
+	for _, p := range state.Owned(id) {
+		if _, led := s.pump.Progress(p); led {
+			continue
+		}
+		if c, ok := state.Partition(p); ok {
+			ps = append(ps, c)
+		}
+	}
+	if len(ps) == 0 {
+		return nil
+	}
+	starts, err := newFooters(s.store).starts(ctx, ps)
+	if err != nil {
+		return fmt.Errorf("rebuild producer state: %w", err)
+	}
+	owned := make([]pump.Owned, len(ps))
+	for i, p := range ps {
+		owned[i] = pump.Owned{Partition: p.ID, Start: starts[i]}
+	}
+	return s.pump.Own(ctx, id, owned...)
+}
+
+// settleHot tells the hot tier where former sessions ended, and appends again what
+// it holds beyond their fences (P2).
+func (s *session) settleHot(ctx context.Context, id uint64, former map[record.Partition]bool) {
+	state := s.journal.State()
+	seen := map[uint64]bool{}
+	for _, g := range s.hot.Generations() {
+		if seen[g.Session.ID] || g.Session.ID == id {
+			continue
+		}
+		seen[g.Session.ID] = true
+		v, ok := state.Session(g.Session.ID)
+		if !ok || !v.Sealed || v.Nonce != g.Session.Nonce {
+			// Forgotten by the catalog, or another cluster's: nothing of it counts.
+			s.hot.Settle(hot.Session{ID: g.Session.ID}, 0)
+			s.hot.Forget(g.Session.ID)
+			continue
+		}
+		s.hot.Settle(g.Session, v.Fence)
+		s.restore(ctx, v, former)
+		s.hot.Forget(g.Session.ID)
+	}
+}
+
+// restore appends the leftovers of one former session at the offsets that they
+// have. What does not fit any more is gone, as P2 says.
+func (s *session) restore(ctx context.Context, v *catalog.Session, owned map[record.Partition]bool) {
+	var restored, lost int64
+	err := s.hot.Leftover(v.ID, v.Fence, func(_ uint64, entries []hot.Entry) error {
+		req := &pump.Request{Request: ingest.Request{Acks: ingest.AcksAll}}
+		for _, e := range entries {
+			h, err := record.ParseHeader(e.Value)
+			if err != nil || !owned[e.Partition] {
+				lost += e.Last - e.Base + 1
+				continue
+			}
+			batch := append([]byte(nil), e.Value...)
+			req.Items = append(req.Items, ingest.Item{Partition: e.Partition, Batch: batch, Header: h, Restore: true})
+		}
+		if len(req.Items) == 0 {
+			return nil
+		}
+		if err := s.pump.Produce(ctx, req); err != nil {
+			return err
+		}
+		select {
+		case <-req.Done():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		for i, r := range req.Results {
+			n := int64(req.Items[i].Header.LastOffsetDelta) + 1
+			if r.Err != nil {
+				lost += n
+			} else {
+				restored += n
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, hot.ErrNotHeld) {
+		s.log.Warn("what the hot tier held beyond the fence could not be read to its end", "session", v.ID, "err", err)
+	}
+	if restored+lost > 0 {
+		s.log.Info("appended again what the hot tier held beyond the fence", "session", v.ID, "records", restored, "lost", lost)
+	}
+}
+
+// dial is reach over TCP.
+func dial(ctx context.Context, addr string) bool {
+	d := net.Dialer{Timeout: 500 * time.Millisecond}
+	c, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
+}
