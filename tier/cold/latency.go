@@ -82,10 +82,11 @@ func (l *latencies) timeout(size int64) time.Duration {
 	return max(attemptFloor, 4*p99) + time.Duration(float64(size)/slowestLink*float64(time.Second))
 }
 
-// hedgeAfter is about p95.
+// hedgeAfter is a quarter more than p95, so that on a store of even pace the many
+// puts that take just about p95 do not spend the budget of the slow ones.
 func (l *latencies) hedgeAfter(size int64) (time.Duration, bool) {
 	p95, n := l.quantile(size, 0.95)
-	return max(p95, hedgeFloor), n >= hedgeKnows
+	return max(p95+p95/4, hedgeFloor), n >= hedgeKnows
 }
 
 // spend takes one hedge from the budget.

@@ -30,8 +30,8 @@ func (e *TakenError) Unwrap() error { return ErrExists }
 
 // SettlerOptions are for [NewSettler]. The zero value is good.
 type SettlerOptions struct {
-	// Hedge allows a second, identical request when one takes longer than 95 of
-	// 100 recent ones (S5). At most one put in twenty gets one. For stores behind
+	// Hedge allows a second, identical request when one takes clearly longer than
+	// 95 of 100 recent ones did (S5). At most one put in twenty gets one. For stores behind
 	// a network only: a slow disk does not become faster by asking twice.
 	Hedge bool
 	// Peek is the part of an existing object that tells whose it is. The default
