@@ -219,11 +219,11 @@ type FindKind uint8
 
 // The kinds, with the special timestamps of ListOffsets that they stand for.
 const (
-	FirstAt              FindKind = iota // a timestamp
-	MaxTimestamp                         // -3: the first record with the largest timestamp (KIP-734)
-	EarliestLocal                        // -4: the first that the hot tier holds (KIP-405)
-	LatestTiered                         // -5: the last one in the bucket, as sealed (KIP-1005)
-	EarliestPendingSealed                // -6: the first one not sealed yet (KIP-1023)
+	FirstAt               FindKind = iota // a timestamp
+	MaxTimestamp                          // -3: the first record with the largest timestamp (KIP-734)
+	EarliestLocal                         // -4: the first that the hot tier holds (KIP-405)
+	LatestTiered                          // -5: the last one in the bucket, as sealed (KIP-1005)
+	EarliestPendingSealed                 // -6: the first one not sealed yet (KIP-1023)
 )
 
 // Found is an offset. Offset is -1 when there is none.

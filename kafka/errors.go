@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/record"
@@ -40,8 +41,23 @@ var (
 	ErrClosing = errors.New("broker is shutting down")
 )
 
+// errTransactionalID refuses a transactional id. Its code is the one answer that
+// Java, librdkafka and franz-go all take as final.
+var errTransactionalID = errors.New("transactional id refused")
+
 // code is one of Kafka's error codes.
 type code int16
+
+// Error makes a code an error, for faults that need no more words.
+func (c code) Error() string { return fmt.Sprintf("kafka error %d", int16(c)) }
+
+// orNil is the code as an error, nil for none.
+func (c code) orNil() error {
+	if c == codeNone {
+		return nil
+	}
+	return c
+}
 
 // Kafka's error codes, as far as Firn gives them (org.apache.kafka.common.protocol.Errors).
 const (
@@ -145,6 +161,8 @@ var codes = []struct {
 	// A client that is told NOT_LEADER asks for metadata and finds the new leader.
 	{ErrClosing, codeNotLeaderOrFollower},
 
+	{errTransactionalID, codeTransactionalIDAuthorizationFailed},
+
 	{context.DeadlineExceeded, codeRequestTimedOut},
 	{context.Canceled, codeRequestTimedOut},
 }
@@ -155,6 +173,10 @@ func codeOf(err error) code {
 	if err == nil {
 		return codeNone
 	}
+	var own code
+	if errors.As(err, &own) {
+		return own
+	}
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
 			return c.code
@@ -163,9 +185,10 @@ func codeOf(err error) code {
 	return codeUnknownServerError
 }
 
-// message is the text of an error for the places where the protocol has one.
+// message is the text of an error for the places where the protocol has one. A
+// bare code has none: clients know its text.
 func message(err error) *string {
-	if err == nil {
+	if _, bare := err.(code); err == nil || bare {
 		return nil
 	}
 	s := err.Error()

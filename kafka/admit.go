@@ -1,0 +1,81 @@
+package kafka
+
+import (
+	"fmt"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/record"
+)
+
+// rules are what a topic demands of the batches that clients send to it.
+type rules struct {
+	limits   record.Limits
+	stamp    bool // message.timestamp.type=LogAppendTime
+	needKey  bool // cleanup.policy has compact
+	compress bool // compression.type is not producer
+	codec    record.Codec
+}
+
+func rulesOf(t *catalog.Topic, setting func(string) (string, bool), now int64) rules {
+	r := rules{
+		limits:  record.Limits{MaxBytes: int(t.Int("max.message.bytes", setting))},
+		stamp:   t.Config("message.timestamp.type", setting) == "LogAppendTime",
+		needKey: t.Has("cleanup.policy", "compact", setting),
+	}
+	r.codec, r.compress = record.ParseCodec(t.Config("compression.type", setting))
+	if r.stamp {
+		r.limits.Now = 0 // nobody reads the clients' timestamps
+	} else {
+		r.limits.Now = now
+		r.limits.BeforeMax = t.Int("message.timestamp.before.max.ms", setting)
+		r.limits.AfterMax = t.Int("message.timestamp.after.max.ms", setting)
+	}
+	return r
+}
+
+// admit checks the batch that a client sends for one partition (kafka.md 21-24)
+// and makes of it what is to be stored. It may write into b: the time of
+// LogAppendTime. What it returns is b, or another slice when it was compressed anew.
+func admit(b []byte, version int16, r rules, now int64) (batch []byte, h record.Header, err error) {
+	if len(b) == 0 {
+		return nil, h, fmt.Errorf("%w: no batch", record.ErrInvalidRecord)
+	}
+	if h, err = record.Check(b, r.limits); err != nil {
+		return nil, h, err
+	}
+	switch {
+	case h.Codec() == record.Zstd && version < 7:
+		return nil, h, fmt.Errorf("%w: zstd needs Produce v7 or later (KIP-110)", record.ErrUnsupportedCodec)
+	case h.LogAppendTime() && !r.stamp:
+		return nil, h, fmt.Errorf("%w: producers do not set LogAppendTime", record.ErrInvalidTimestamp)
+	case h.Transactional():
+		return nil, h, fmt.Errorf("%w: this broker does not serve transactions", ErrInvalidTxnState)
+	}
+	recompress := r.compress && r.codec != h.Codec()
+	// Reading uncompressed records costs less than their CRC. Compressed ones are
+	// read only where the topic demands it.
+	if r.needKey || recompress || h.Codec() == record.None {
+		dec := record.BorrowDecoder()
+		defer dec.Return()
+		if err = record.CheckRecords(h, b, dec, r.needKey); err != nil {
+			return nil, h, err
+		}
+		if recompress {
+			if b, err = record.Recompress(h, b, dec, r.codec); err != nil {
+				return nil, h, err
+			}
+			if r.limits.MaxBytes > 0 && len(b) > r.limits.MaxBytes {
+				return nil, h, fmt.Errorf("%w: %d bytes after compression by the topic's codec, at most %d are allowed", record.ErrTooLarge, len(b), r.limits.MaxBytes)
+			}
+		}
+	}
+	if r.stamp {
+		record.StampLogAppendTime(b, now)
+	}
+	if recompress || r.stamp {
+		if h, err = record.ParseHeader(b); err != nil {
+			return nil, h, err
+		}
+	}
+	return b, h, nil
+}

@@ -1,0 +1,64 @@
+package kafka
+
+import (
+	"github.com/firnlog/firn/catalog"
+)
+
+// source says where a config's value comes from, numbered as DescribeConfigs
+// numbers it (KIP-226).
+type source int8
+
+const (
+	sourceTopic         source = 1 // set for the topic
+	sourceBroker        source = 2 // dynamic, for one broker
+	sourceBrokerDefault source = 3 // dynamic, for all brokers
+	sourceStatic        source = 4 // set at the start of the broker
+	sourceDefault       source = 5
+)
+
+// described is one config as tools see it.
+type described struct {
+	name      string
+	value     string
+	source    source
+	kind      catalog.ConfigType
+	doc       string
+	readOnly  bool
+	sensitive bool
+	synonyms  []synonym // the strongest first
+}
+
+// synonym is one of the places that a value could come from.
+type synonym struct {
+	name   string
+	value  string
+	source source
+}
+
+// describeTopic describes every config of a topic. Set on the topic is
+// DYNAMIC_TOPIC_CONFIG even when the value equals the default (kafka.md 17); what
+// only a setting of the broker changes is STATIC_BROKER_CONFIG, so that MirrorMaker
+// copies neither it nor the defaults.
+func describeTopic(t *catalog.Topic, setting func(string) (string, bool)) []described {
+	specs := catalog.TopicConfigs()
+	ds := make([]described, 0, len(specs))
+	for _, s := range specs {
+		d := described{name: s.Name, kind: s.Type, doc: s.Doc, readOnly: s.ReadOnly}
+		if v, ok := t.Configs[s.Name]; ok {
+			d.synonyms = append(d.synonyms, synonym{s.Name, v, sourceTopic})
+		}
+		if s.Broker != "" && setting != nil {
+			if v, ok := setting(s.Broker); ok {
+				d.synonyms = append(d.synonyms, synonym{s.Broker, v, sourceStatic})
+			}
+		}
+		name := s.Broker
+		if name == "" {
+			name = s.Name
+		}
+		d.synonyms = append(d.synonyms, synonym{name, s.Default, sourceDefault})
+		d.value, d.source = d.synonyms[0].value, d.synonyms[0].source
+		ds = append(ds, d)
+	}
+	return ds
+}

@@ -1,0 +1,340 @@
+package kafka
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// conn is one client. Two goroutines serve it: one reads and starts what may
+// start early, the other gives each request its turn and writes its answer.
+//
+//	socket ─► read ─► decode ─► start (Produce) ─► queue ─► turn: serve or wait ─► write ─► socket
+type conn struct {
+	s  *Server
+	nc net.Conn
+	// queue holds the requests that were read, in their order. read closes it.
+	queue chan *pending
+	// late counts requests in the queue or at their turn that were not started when
+	// they were read. While there are any, nothing may start early (K2).
+	late atomic.Int32
+	// open counts requests that were read and not answered.
+	open atomic.Int32
+	out  []byte // the turn's buffer for answers
+}
+
+// pending is a request on its way to its turn.
+type pending struct {
+	*call
+	wait    func(context.Context) answer // of a request that was started
+	late    bool
+	charged func()
+	read    time.Time
+}
+
+// serveConn serves a connection until the client leaves, a fault ends it, or hard
+// is cancelled. When drain is cancelled it reads no more, answers what it has, and
+// ends. It closes nc.
+func (s *Server) serveConn(hard, drain context.Context, nc net.Conn) {
+	work, stop := context.WithCancel(hard)
+	unclose := context.AfterFunc(work, func() { nc.Close() })
+	defer func() {
+		stop()
+		unclose()
+		nc.Close()
+	}()
+	// waits ends when nobody waits for an answer any more, or should not.
+	waits, hush := context.WithCancel(work)
+	defer hush()
+	undrain := context.AfterFunc(drain, func() {
+		hush()
+		nc.SetReadDeadline(time.Unix(1, 0))
+	})
+	defer undrain()
+
+	c := &conn{s: s, nc: nc, queue: make(chan *pending, s.limits.Pipelined)}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer hush()
+		defer close(c.queue)
+		defer c.caught(stop)
+		if err := c.read(work, drain); err != nil {
+			c.complain(err)
+		}
+	}()
+	c.turns(work, waits, stop)
+	stop()
+	nc.Close() // ends read
+	for p := range c.queue {
+		p.done()
+	}
+	<-ended
+}
+
+// caught ends the connection, and nothing else, when it panicked (K4).
+func (c *conn) caught(stop func()) {
+	if r := recover(); r != nil {
+		c.s.log.Error("a request made the broker panic; its connection is closed", "client", hostOf(c.nc.RemoteAddr()), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		stop()
+	}
+}
+
+// complain writes the one log line of a connection that ends by a fault.
+func (c *conn) complain(err error) {
+	client := hostOf(c.nc.RemoteAddr())
+	var f *fault
+	switch {
+	case errors.As(err, &f):
+		c.s.observer.Malformed(f.api)
+		c.s.log.Warn("connection closed: bad request", "client", client, "id", f.client, "api", f.api, "version", f.version, "err", f.err)
+	default:
+		c.s.log.Debug("connection closed", "client", client, "err", err)
+	}
+}
+
+// fault is a fault of the client.
+type fault struct {
+	api     string
+	version int16
+	client  string
+	err     error
+}
+
+func (f *fault) Error() string { return f.err.Error() }
+func (f *fault) Unwrap() error { return f.err }
+
+// read reads requests until the client leaves (nil), a fault, or the end.
+func (c *conn) read(work, drain context.Context) (err error) {
+	var p *pending
+	defer func() {
+		if p != nil { // a panic while it was read or started
+			p.done()
+		}
+	}()
+	for {
+		p, err = c.next(work, drain)
+		if p == nil || err != nil {
+			return err
+		}
+		c.open.Add(1)
+		if p.api.start != nil && c.late.Load() == 0 {
+			p.wait = p.api.start(work, &c.s.node, p.call)
+		} else {
+			p.late = true
+			c.late.Add(1)
+		}
+		select {
+		case c.queue <- p:
+			p = nil
+		case <-work.Done():
+			return nil
+		}
+	}
+}
+
+// next reads one request; nil when the client left or the server drains.
+//
+//	4  size of the frame        1. these eight bytes say which limit holds,
+//	2  API key                  2. the budget is charged,
+//	2  API version              3. only then is memory taken, and the rest read
+//	…                              straight into it
+func (c *conn) next(work, drain context.Context) (*pending, error) {
+	var head [8]byte
+	if err := c.readHead(head[:], drain); err != nil {
+		if errors.Is(err, io.EOF) || drain.Err() != nil {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	size := int64(int32(binary.BigEndian.Uint32(head[:])))
+	key, version := int16(binary.BigEndian.Uint16(head[4:])), int16(binary.BigEndian.Uint16(head[6:]))
+	a := c.s.node.table[key]
+	if a == nil {
+		return nil, &fault{fmt.Sprintf("key %d", key), version, "", fmt.Errorf("%w: no such API%s", ErrMalformed, foreign(head))}
+	}
+	bad := func(client string, err error) error { return &fault{a.name, version, client, err} }
+	limit, charge := int64(c.s.limits.Frame), 8*size
+	if a.key == keyProduce {
+		limit, charge = int64(c.s.limits.ProduceFrame), size
+	}
+	switch {
+	case size < 10 || size > limit:
+		return nil, bad("", fmt.Errorf("%w: frame of %d bytes, at most %d are allowed%s", ErrMalformed, size, limit, foreign(head)))
+	case !a.serves(version) && a.key != keyApiVersions:
+		// Kafka closes too (kafka.md 3).
+		return nil, bad("", fmt.Errorf("%w: version %d of %s, served are %d to %d", ErrMalformed, version, a.name, a.min, a.max))
+	}
+	refund, err := c.s.charge(work, size, charge)
+	if err != nil {
+		return nil, nil // the connection ends
+	}
+	p := &pending{call: &call{api: a, bytes: int(size), remote: hostOf(c.nc.RemoteAddr())}, charged: refund}
+	whole := false
+	defer func() {
+		if !whole {
+			p.done()
+		}
+	}()
+	frame, err := c.readFrame(p, head[4:], drain)
+	if err != nil {
+		if drain.Err() != nil {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("read body: %w", err)
+	}
+	p.read = time.Now()
+	if err := p.decode(frame); err != nil {
+		return nil, bad(p.client, err)
+	}
+	whole = true
+	return p, nil
+}
+
+// readHead waits for the next request. A client that waits for an answer is not idle.
+func (c *conn) readHead(head []byte, drain context.Context) error {
+	n := 0
+	for {
+		c.nc.SetReadDeadline(time.Now().Add(c.s.limits.Idle))
+		if err := drain.Err(); err != nil { // after the deadline is set, which drain overrides
+			return err
+		}
+		m, err := io.ReadFull(c.nc, head[n:])
+		n += m
+		if n == len(head) {
+			return nil
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) && n == 0 && c.open.Load() > 0 && drain.Err() == nil {
+			continue
+		}
+		return err
+	}
+}
+
+// readFrame reads the rest of the frame that begins with begin.
+func (c *conn) readFrame(p *pending, begin []byte, drain context.Context) ([]byte, error) {
+	var frame []byte
+	if p.api.key == keyProduce {
+		p.frame = c.s.pool.get(p.bytes)
+		frame = p.frame.bytes
+	} else {
+		frame = make([]byte, p.bytes)
+	}
+	n := copy(frame, begin)
+	c.nc.SetReadDeadline(time.Now().Add(c.s.limits.Body))
+	if err := drain.Err(); err != nil {
+		return nil, err
+	}
+	_, err := io.ReadFull(c.nc, frame[n:])
+	return frame, err
+}
+
+// foreign explains a first frame that is no frame.
+func foreign(head [8]byte) string {
+	switch {
+	case string(head[:4]) == "GET " || string(head[:4]) == "POST" || string(head[:4]) == "HEAD":
+		return " (this looks like HTTP)"
+	case head[0] == 0x16 && head[1] == 3:
+		return " (this looks like TLS; this listener is plaintext)"
+	}
+	return ""
+}
+
+// charge takes the bytes of a request from the budget, and waits for them. It
+// returns how to give them back.
+func (s *Server) charge(ctx context.Context, size, charge int64) (func(), error) {
+	budget, limit := s.large, s.largeSize
+	if size <= smallFrame {
+		budget, limit = s.small, s.smallSize
+	}
+	charge = min(charge, limit)
+	if err := budget.Acquire(ctx, charge); err != nil {
+		return nil, err
+	}
+	return func() { budget.Release(charge) }, nil
+}
+
+// decode makes a request of a frame.
+func (c *call) decode(frame []byte) error {
+	known := c.api.serves(int16(binary.BigEndian.Uint16(frame[2:])))
+	h, body, err := parseHeader(frame, known && c.api.flexible(int16(binary.BigEndian.Uint16(frame[2:]))))
+	c.header = h
+	if err != nil || !known {
+		return err // of an ApiVersions that we do not know, the header is enough
+	}
+	if err := c.api.shape.check(body, h.version); err != nil {
+		return err
+	}
+	c.request = kmsg.RequestForKey(h.key)
+	c.request.SetVersion(h.version)
+	if c.api.key == keyProduce || c.api.key == keyFetch {
+		// Their strings are used until they are answered, and not kept: no copies.
+		err = c.request.(interface{ UnsafeReadFrom([]byte) error }).UnsafeReadFrom(body)
+	} else {
+		err = c.request.ReadFrom(body)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return nil
+}
+
+// done gives back what a request holds.
+func (p *pending) done() {
+	if p.frame != nil {
+		p.frame.Release()
+		p.frame = nil
+	}
+	p.charged()
+}
+
+// turns gives every request its turn, until there are no more or one ends the
+// connection.
+func (c *conn) turns(work, waits context.Context, stop func()) {
+	defer c.caught(stop)
+	for p := range c.queue {
+		if !c.turn(work, waits, p) {
+			return
+		}
+	}
+}
+
+// turn answers one request; false when the connection is to be closed.
+func (c *conn) turn(work, waits context.Context, p *pending) bool {
+	defer p.done()
+	var a answer
+	switch {
+	case p.wait != nil:
+		a = p.wait(work)
+	case p.api.start != nil:
+		a = p.api.start(work, &c.s.node, p.call)(work)
+	case p.api.waits:
+		a = p.api.serve(waits, &c.s.node, p.call)
+	default:
+		a = p.api.serve(work, &c.s.node, p.call)
+	}
+	n, err := c.write(p.call, a)
+	if p.late {
+		c.late.Add(-1)
+	}
+	c.open.Add(-1)
+	switch {
+	case err != nil:
+		c.s.log.Debug("connection closed", "client", p.remote, "err", fmt.Errorf("write: %w", err))
+		return false
+	case a.close != nil:
+		c.s.log.Warn("connection closed", "client", p.remote, "id", p.client, "api", p.api.name, "version", p.version, "err", a.close)
+		return false
+	}
+	c.s.observer.Answered(p.api.name, p.version, p.bytes+4, n, time.Since(p.read))
+	return true
+}

@@ -1,0 +1,182 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// CreateTopics (19): new topics, each on its own (kafka.md 15, 16).
+//
+//   - validate_only checks everything and creates nothing. A name that comes twice
+//     in a request is INVALID_REQUEST for both. An illegal config is INVALID_CONFIG.
+//   - -1 partitions or replicas mean the broker's default (v4+, KIP-464); in older
+//     versions -1 is legal only with an assignment, as in Kafka.
+//   - Any replication factor from 1 on is accepted and stored, also more than there
+//     are brokers (DESIGN 11). A manual assignment is accepted when it is well-formed;
+//     it decides the number of partitions and of replicas and is otherwise not
+//     followed: the bucket replicates, and partitions move to where it is quiet.
+//   - v5 effective configs (KIP-525), v7 the topic's id (KIP-516).
+//   - When the call is answered, the topic has leaders and can be used on every
+//     broker (kafka.md 10).
+func apiCreateTopics() api {
+	return api{
+		key: 19, name: "CreateTopics", min: 0, max: 7,
+		shape: parseShape(5, `topics:[ name:str partitions:i32 replicas:i16 assignment:[ partition:i32 nodes:[i32] ] configs:[ name:str value:str? ] ] timeout:i32 validate:bool@1+`),
+		serve: on((*node).createTopics),
+	}
+}
+
+// maxReplicas bounds a replication factor by what replica lists can show.
+const maxReplicas = math.MaxInt16
+
+func (n *node) createTopics(ctx context.Context, c *call, q *kmsg.CreateTopicsRequest) *kmsg.CreateTopicsResponse {
+	v := n.view()
+	r := kmsg.NewPtrCreateTopicsResponse()
+	times := map[string]int{}
+	for i := range q.Topics {
+		times[q.Topics[i].Topic]++
+	}
+	var create []NewTopic
+	var places []int
+	for i := range q.Topics {
+		qt := &q.Topics[i]
+		rt := kmsg.NewCreateTopicsResponseTopic()
+		rt.Topic = qt.Topic
+		t, err := n.newTopic(qt, c.version)
+		switch {
+		case times[qt.Topic] > 1:
+			err = fmt.Errorf("%w: the topic is in the request more than once", codeInvalidRequest)
+		case err == nil:
+			err = v.CheckNewTopic(qt.Topic)
+		}
+		if err != nil {
+			refuseTopic(&rt, err)
+		} else if create = append(create, t); true {
+			places = append(places, len(r.Topics))
+		}
+		r.Topics = append(r.Topics, rt)
+	}
+	var errs []error
+	if !q.ValidateOnly && len(create) > 0 {
+		errs = n.Topics.Create(ctx, create)
+		v = n.view()
+	}
+	for i, at := range places {
+		rt := &r.Topics[at]
+		if errs != nil && errs[i] != nil {
+			refuseTopic(rt, errs[i])
+			continue
+		}
+		rt.NumPartitions, rt.ReplicationFactor = create[i].Partitions, create[i].Replicas
+		shown := &catalog.Topic{Configs: create[i].Configs}
+		if t, ok := v.TopicNamed(rt.Topic); ok {
+			rt.TopicID = t.ID
+			shown = t
+		}
+		rt.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
+		for _, d := range describeTopic(shown, n.Settings.Setting) {
+			rc := kmsg.NewCreateTopicsResponseTopicConfig()
+			rc.Name, rc.Value, rc.ReadOnly, rc.Source = d.name, &d.value, d.readOnly, int8(d.source)
+			rt.Configs = append(rt.Configs, rc)
+		}
+	}
+	return r
+}
+
+func refuseTopic(rt *kmsg.CreateTopicsResponseTopic, err error) {
+	rt.ErrorCode, rt.ErrorMessage = int16(codeOf(err)), message(err)
+	if errors.Is(err, catalog.ErrExists) {
+		rt.ErrorMessage = kmsg.StringPtr("Topic '" + rt.Topic + "' already exists.")
+	}
+	rt.Configs = nil
+}
+
+// newTopic checks what does not depend on other topics.
+func (n *node) newTopic(q *kmsg.CreateTopicsRequestTopic, version int16) (NewTopic, error) {
+	t := NewTopic{Name: q.Topic, Partitions: q.NumPartitions, Replicas: q.ReplicationFactor}
+	switch {
+	case internalName(t.Name):
+		return t, fmt.Errorf("%w: the broker creates it itself", catalog.ErrInvalidTopic)
+	case len(q.ReplicaAssignment) > 0:
+		if err := assigned(&t, q.ReplicaAssignment); err != nil {
+			return t, err
+		}
+	case version < 4 && (t.Partitions == -1 || t.Replicas == -1):
+		return t, fmt.Errorf("%w: -1 for the default needs CreateTopics v4 (KIP-464)", codeInvalidRequest)
+	default:
+		if t.Partitions == -1 {
+			t.Partitions = int32(n.settingInt(settingPartitions, defaultPartitions))
+		}
+		if t.Replicas == -1 {
+			t.Replicas = int16(n.settingInt(settingReplicas, defaultReplicas))
+		}
+	}
+	switch {
+	case t.Partitions < 1 || t.Partitions > catalog.MaxPartitions:
+		return t, fmt.Errorf("%w: %d, want 1 to %d", catalog.ErrInvalidParts, t.Partitions, catalog.MaxPartitions)
+	case t.Replicas < 1:
+		return t, fmt.Errorf("%w: %d, want at least 1", catalog.ErrInvalidReplicas, t.Replicas)
+	}
+	for i := range q.Configs {
+		c := &q.Configs[i]
+		if c.Value == nil {
+			return t, fmt.Errorf("%w: null value for %s", catalog.ErrInvalidConfig, c.Name)
+		}
+		if err := catalog.CheckTopicConfig(c.Name, *c.Value); err != nil {
+			return t, err
+		}
+		if _, twice := t.Configs[c.Name]; twice {
+			return t, fmt.Errorf("%w: %s is given twice", catalog.ErrInvalidConfig, c.Name)
+		}
+		if t.Configs == nil {
+			t.Configs = map[string]string{}
+		}
+		t.Configs[c.Name] = *c.Value
+	}
+	return t, nil
+}
+
+// assigned takes partitions and replicas from a manual assignment: partitions 0 to
+// n-1, each once, all with the same number of distinct nodes.
+func assigned(t *NewTopic, as []kmsg.CreateTopicsRequestTopicReplicaAssignment) error {
+	if t.Partitions != -1 || t.Replicas != -1 {
+		return fmt.Errorf("%w: with an assignment, partitions and replicas must be -1", codeInvalidRequest)
+	}
+	bad := func(why string) error { return fmt.Errorf("%w: %s", codeInvalidReplicaAssignment, why) }
+	seen := make([]bool, len(as))
+	for i := range as {
+		a := &as[i]
+		if a.Partition < 0 || int(a.Partition) >= len(as) || seen[a.Partition] {
+			return bad("partitions must be 0 to n-1, each once")
+		}
+		seen[a.Partition] = true
+		if err := distinct(a.Replicas, len(as[0].Replicas)); err != "" {
+			return bad(err)
+		}
+	}
+	t.Partitions, t.Replicas = int32(len(as)), int16(len(as[0].Replicas))
+	return nil
+}
+
+// distinct says what is wrong with the replicas of one partition.
+func distinct(nodes []int32, want int) string {
+	switch {
+	case len(nodes) == 0 || len(nodes) > maxReplicas:
+		return "a partition needs replicas"
+	case len(nodes) != want:
+		return "all partitions must have the same number of replicas"
+	}
+	seen := make(map[int32]bool, len(nodes))
+	for _, n := range nodes {
+		if n < 0 || seen[n] {
+			return "replicas must be distinct brokers"
+		}
+		seen[n] = true
+	}
+	return ""
+}

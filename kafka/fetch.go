@@ -1,0 +1,332 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/firnlog/firn/record"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const keyFetch = 1
+
+// Fetch (1): committed batches out of the log, waiting for them if need be.
+//
+//   - Limits are those of KIP-74 (fetch_plan.go): partitions in the order of the
+//     request, batches whole, the first one however large (kafka.md 30).
+//   - The wait ends at min_bytes, max_wait, an error, a diverging epoch, or when
+//     nothing was asked for (kafka.md 31); and when the client leaves.
+//   - read_committed is served up to the last stable offset, with the aborted
+//     transactions that overlap what is returned; read_uncommitted up to the high
+//     watermark, with none: null (kafka.md 33, 34). Control batches are sent
+//     (kafka.md 35).
+//   - Outside of [log start, high watermark] is OFFSET_OUT_OF_RANGE (kafka.md 36).
+//   - Sessions are declined: every answer has session id 0, which makes clients send
+//     whole requests (kafka.md 32). A request that continues a session gets
+//     FETCH_SESSION_ID_NOT_FOUND.
+//   - v5 log start, v9 current leader epoch (KIP-320), v10 zstd: before it a batch of
+//     zstd is UNSUPPORTED_COMPRESSION_TYPE (KIP-110), v11 rack (KIP-392), v12
+//     diverging epoch and current leader (KIP-595), v13 topic ids only (KIP-516), v16
+//     addresses of current leaders (KIP-951). v17 and v18 are for replicas, of which
+//     there are none; a request that claims to be one is refused.
+//   - Payloads are not copied: the answer refers to what the log read (encode.go).
+func apiFetch() api {
+	return api{
+		key: keyFetch, name: "Fetch", min: 4, max: 16,
+		shape: parseShape(12, `replica:i32@0-14 wait:i32 min:i32 max:i32@3+ isolation:i8@4+ session:i32@7+ epoch:i32@7+
+			topics:[ name:str@0-12 id:uuid@13+ partitions:[
+				partition:i32 leaderEpoch:i32@9+ offset:i64 lastEpoch:i32@12+ start:i64@5+ max:i32 0~dir:uuid 1~hw:i64
+			] ]
+			forgotten:[ name:str@7-12 id:uuid@13+ partitions:[i32] ]@7+ rack:str@11+
+			0~cluster:str? 1~state:( id:i32 epoch:i64 )`),
+		waits: true,
+		serve: func(ctx context.Context, n *node, c *call) answer {
+			return answer{fetch: n.fetch(ctx, c, c.request.(*kmsg.FetchRequest))}
+		},
+	}
+}
+
+// fetched is the answer to a Fetch.
+type fetched struct {
+	code    code // of the whole answer
+	topics  []fetchedTopic
+	brokers []Broker // addresses of current leaders (KIP-951)
+}
+
+type fetchedTopic struct {
+	name       string
+	id         [16]byte
+	partitions []fetchedPartition
+}
+
+// fetchedPartition is the answer for one partition.
+type fetchedPartition struct {
+	index  int32
+	code   code
+	hw     int64
+	lso    int64
+	start  int64
+	found  Batches
+	leader int32 // when the client should go elsewhere, or -1
+	epoch  int32 // of leader, or -1
+	// diverging tells where the client's log parts from ours (KIP-595); -1 if not.
+	divergingEpoch int32
+	divergingEnd   int64
+	committed      bool // read_committed: aborted transactions are a list, not null
+}
+
+func (p *fetchedPartition) size() int {
+	n := 0
+	for _, b := range p.found.Bytes {
+		n += len(b)
+	}
+	return n
+}
+
+// release gives back the bytes of all partitions.
+func (f *fetched) release() {
+	for i := range f.topics {
+		for j := range f.topics[i].partitions {
+			f.topics[i].partitions[j].drop()
+		}
+	}
+}
+
+// drop gives back the bytes of a partition.
+func (p *fetchedPartition) drop() {
+	if p.found.Release != nil {
+		p.found.Release()
+	}
+	p.found = Batches{}
+}
+
+// fetching is a Fetch while it is served.
+type fetching struct {
+	n       *node
+	version int16
+	q       *kmsg.FetchRequest
+	max     int
+	parts   []*fetchPart
+	f       *fetched
+}
+
+// fetchPart is one partition of a Fetch.
+type fetchPart struct {
+	q    *kmsg.FetchRequestTopicPartition
+	a    *fetchedPartition
+	id   record.Partition
+	read bool // it exists and may have something to read
+}
+
+func (n *node) fetch(ctx context.Context, c *call, q *kmsg.FetchRequest) *fetched {
+	switch {
+	case q.ReplicaID >= 0 || q.ReplicaState.ID >= 0:
+		return &fetched{code: codeInvalidRequest} // CVE-2018-1288: nobody here is a replica
+	case q.SessionID != 0 && q.SessionEpoch > 0, q.SessionID == 0 && q.SessionEpoch > 0:
+		return &fetched{code: codeFetchSessionIDNotFound}
+	}
+	f := &fetching{n: n, version: c.version, q: q, f: &fetched{}}
+	f.max = int(min(int64(q.MaxBytes), n.settingInt(settingFetchMax, defaultFetchMaxBytes)))
+	f.resolve()
+
+	deadline := time.Now().Add(time.Duration(max(q.MaxWaitMillis, 0)) * time.Millisecond)
+	var watch Watch
+	var timer *time.Timer
+	for {
+		if watch == nil && q.MaxWaitMillis > 0 && q.MinBytes > 0 {
+			// Before the look, so that nothing is missed between look and wait.
+			watch = n.Log.Watch(f.watched())
+			defer watch.Close()
+		}
+		if f.pass(ctx, deadline) || watch == nil || !time.Now().Before(deadline) {
+			return f.f
+		}
+		if timer == nil {
+			timer = time.NewTimer(time.Until(deadline))
+			defer timer.Stop()
+		}
+		select {
+		case <-watch.Ready():
+		case <-timer.C:
+			// One last look: what came since is worth an answer.
+			f.pass(ctx, deadline)
+			return f.f
+		case <-ctx.Done():
+			return f.f
+		}
+	}
+}
+
+// resolve finds the partitions, and makes the answer with a place for each.
+func (f *fetching) resolve() {
+	v := f.n.view()
+	f.f.topics = make([]fetchedTopic, 0, len(f.q.Topics))
+	for i := range f.q.Topics {
+		qt := &f.q.Topics[i]
+		t, code := v.topic(qt.Topic, qt.TopicID, f.version >= 13)
+		ft := fetchedTopic{name: qt.Topic, id: qt.TopicID, partitions: make([]fetchedPartition, len(qt.Partitions))}
+		for j := range qt.Partitions {
+			qp, a := &qt.Partitions[j], &ft.partitions[j]
+			a.reset(qp.Partition, f.q.IsolationLevel == 1)
+			p := &fetchPart{q: qp, a: a}
+			f.parts = append(f.parts, p)
+			if code != codeNone {
+				a.code = code
+				continue
+			}
+			part, code := partition(t, qp.Partition)
+			if a.code = code; code == codeNone {
+				p.id, p.read = part.ID, true
+			}
+		}
+		f.f.topics = append(f.f.topics, ft)
+	}
+}
+
+func (p *fetchedPartition) reset(index int32, committed bool) {
+	p.drop()
+	*p = fetchedPartition{index: index, hw: -1, lso: -1, start: -1, leader: -1, epoch: -1, divergingEpoch: -1, divergingEnd: -1, committed: committed}
+}
+
+func (f *fetching) watched() []record.Partition {
+	ids := make([]record.Partition, 0, len(f.parts))
+	for _, p := range f.parts {
+		if p.read {
+			ids = append(ids, p.id)
+		}
+	}
+	return ids
+}
+
+// pass looks at every partition, in the order of the request, and reads what fits.
+// It reports whether the answer is to be sent now.
+func (f *fetching) pass(ctx context.Context, deadline time.Time) bool {
+	plan := fetchPlan{left: f.max, min: int(f.q.MinBytes), partitions: len(f.parts)}
+	for _, p := range f.parts {
+		if !p.read {
+			plan.ended = true
+			continue
+		}
+		p.a.reset(p.q.Partition, f.q.IsolationLevel == 1)
+		end, ok := f.look(ctx, p)
+		if !ok {
+			plan.ended = true
+			continue
+		}
+		if p.q.FetchOffset >= end || plan.got > 0 && !time.Now().Before(deadline) {
+			// Nothing there, or no time left for cold partitions behind one that gave
+			// something: the client asks for them first next time (KIP-74).
+			continue
+		}
+		limit, whole, ok := plan.next(int(p.q.PartitionMaxBytes))
+		if !ok {
+			continue
+		}
+		found, err := f.n.Log.Read(ctx, Read{
+			Partition: p.id, From: p.q.FetchOffset, End: end, MaxBytes: limit, Whole: whole, Aborted: p.a.committed,
+		})
+		if err != nil {
+			f.fail(p, err)
+			plan.ended = true
+			continue
+		}
+		p.a.found = found
+		if f.version < 10 && hasZstd(found.Bytes) {
+			p.a.drop()
+			p.a.code = codeUnsupportedCompressionType
+			plan.ended = true
+			continue
+		}
+		plan.took(p.a.size())
+	}
+	return plan.send()
+}
+
+// look finds how far a partition has come, and up to where the client may read.
+// false when the answer for it is complete.
+func (f *fetching) look(ctx context.Context, p *fetchPart) (end int64, ok bool) {
+	epoch := int32(-1)
+	if f.version >= 9 {
+		epoch = p.q.CurrentLeaderEpoch
+	}
+	pr, code := f.n.lead(p.id, epoch)
+	if p.a.code = code; code != codeNone {
+		f.hint(p)
+		return 0, false
+	}
+	p.a.hw, p.a.lso, p.a.start = pr.HighWatermark, pr.LastStable, pr.LogStart
+	if f.version >= 12 && p.q.LastFetchedEpoch >= 0 {
+		epoch, end, err := f.n.History.EpochEnd(ctx, p.id, p.q.LastFetchedEpoch)
+		switch {
+		case err != nil:
+			f.fail(p, err)
+			return 0, false
+		case epoch < 0:
+			p.a.code = codeOffsetOutOfRange
+			return 0, false
+		case epoch < p.q.LastFetchedEpoch || end < p.q.FetchOffset:
+			p.a.divergingEpoch, p.a.divergingEnd = epoch, end
+			return 0, false
+		}
+	}
+	if p.q.FetchOffset < pr.LogStart || p.q.FetchOffset > pr.HighWatermark {
+		p.a.code = codeOffsetOutOfRange
+		return 0, false
+	}
+	if p.a.committed {
+		return pr.LastStable, true
+	}
+	return pr.HighWatermark, true
+}
+
+// fail answers for a partition whose read failed.
+func (f *fetching) fail(p *fetchPart, err error) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return // nobody waits for the answer
+	}
+	if p.a.code = codeOf(err); p.a.code == codeNotLeaderOrFollower {
+		f.hint(p)
+	}
+}
+
+// hint tells the client who leads the partition now (KIP-951).
+func (f *fetching) hint(p *fetchPart) {
+	v := f.n.view()
+	part, ok := v.Partition(p.id)
+	if !ok {
+		return
+	}
+	node, ok := v.leader(part)
+	if !ok || node == v.self && p.a.code == codeNotLeaderOrFollower {
+		return
+	}
+	p.a.leader, p.a.epoch = node, part.Epoch
+	if f.version < 16 {
+		return
+	}
+	for _, b := range f.f.brokers {
+		if b.Node == node {
+			return
+		}
+	}
+	b, _ := v.broker(node)
+	f.f.brokers = append(f.f.brokers, b)
+}
+
+// hasZstd says whether one of the batches is compressed by zstd.
+func hasZstd(parts [][]byte) bool {
+	for _, b := range parts {
+		for len(b) > 0 {
+			h, _, rest, err := record.Next(b)
+			if err != nil {
+				return false
+			}
+			if h.Codec() == record.Zstd {
+				return true
+			}
+			b = rest
+		}
+	}
+	return false
+}

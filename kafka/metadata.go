@@ -1,0 +1,166 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"math"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Metadata (3): brokers, controller, topics and who leads their partitions.
+//
+//   - Topics null means all, an empty list none; in v0 an empty list means all.
+//     An unknown name is UNKNOWN_TOPIC_OR_PARTITION, an illegal one INVALID_TOPIC,
+//     an unknown id UNKNOWN_TOPIC_ID with a null name (kafka.md 9).
+//   - A topic is created when the broker allows it, the client allows it (v4+), and
+//     it was named (kafka.md 10). Kafka answers with an error first and creates
+//     meanwhile; here the topic is there at once, leaders included, and so is the
+//     answer.
+//   - v7 leader epochs (KIP-320), v8 authorised operations (KIP-430), v10 topic ids
+//     and v12 lookup by them (KIP-516), v13 a top-level error (KIP-1102), never set:
+//     any broker of the cluster knows enough.
+//   - Replicas are virtual (kafka.md 14); nobody is ever offline.
+func apiMetadata() api {
+	return api{
+		key: 3, name: "Metadata", min: 0, max: 13,
+		shape: parseShape(9, `topics:[ id:uuid@10+ name:str?10+ ]?1+ create:bool@4+ clusterOps:bool@8-10 topicOps:bool@8+`),
+		serve: on((*node).metadata),
+	}
+}
+
+// operationsUnknown says that authorised operations were not asked for (KIP-430).
+const operationsUnknown = math.MinInt32
+
+// Without an authoriser everybody may do everything: the operations that exist for
+// the resource, as bits of Kafka's AclOperation.
+const (
+	topicOperations   = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11 // READ WRITE CREATE DELETE ALTER DESCRIBE DESCRIBE_CONFIGS ALTER_CONFIGS
+	groupOperations   = 1<<3 | 1<<6 | 1<<8                                      // READ DELETE DESCRIBE
+	clusterOperations = 1<<5 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 | 1<<12       // CREATE ALTER DESCRIBE CLUSTER_ACTION DESCRIBE_CONFIGS ALTER_CONFIGS IDEMPOTENT_WRITE
+)
+
+func (n *node) metadata(ctx context.Context, c *call, q *kmsg.MetadataRequest) *kmsg.MetadataResponse {
+	v := n.view()
+	r := kmsg.NewPtrMetadataResponse()
+	for _, b := range v.brokers {
+		mb := kmsg.NewMetadataResponseBroker()
+		mb.NodeID, mb.Host, mb.Port, mb.Rack = b.Node, b.Host, b.Port, orNull(b.Rack)
+		r.Brokers = append(r.Brokers, mb)
+	}
+	r.ClusterID = kmsg.StringPtr(v.ClusterID())
+	r.ControllerID = v.controller()
+	r.AuthorizedOperations = operationsUnknown
+	if q.IncludeClusterAuthorizedOperations {
+		r.AuthorizedOperations = clusterOperations
+	}
+
+	r.Topics = []kmsg.MetadataResponseTopic{}
+	if q.Topics == nil || c.version == 0 && len(q.Topics) == 0 {
+		for _, t := range v.Topics() {
+			r.Topics = append(r.Topics, v.describe(t, q))
+		}
+		return r
+	}
+	if q.AllowAutoTopicCreation || c.version < 4 {
+		if n.autoCreate(ctx, v, q.Topics) {
+			v = n.view()
+		}
+	}
+	for _, want := range q.Topics {
+		r.Topics = append(r.Topics, v.named(want, q))
+	}
+	return r
+}
+
+// named describes a topic that was asked for by name, or by id.
+func (v view) named(want kmsg.MetadataRequestTopic, q *kmsg.MetadataRequest) kmsg.MetadataResponseTopic {
+	name := ""
+	if want.Topic != nil {
+		name = *want.Topic
+	}
+	t, code := v.topic(name, want.TopicID, want.Topic == nil)
+	if code == codeNone {
+		return v.describe(t, q)
+	}
+	mt := kmsg.NewMetadataResponseTopic()
+	mt.Topic, mt.TopicID = want.Topic, want.TopicID
+	mt.AuthorizedOperations = operationsUnknown
+	if want.Topic != nil && catalog.CheckTopicName(name) != nil {
+		code = codeInvalidTopic
+	}
+	if want.Topic == nil && q.Version < 12 {
+		// A null name was not a way to ask by id before v12, and cannot be answered.
+		mt.Topic, code = new(string), codeInvalidRequest
+	}
+	mt.ErrorCode = int16(code)
+	mt.Partitions = []kmsg.MetadataResponseTopicPartition{}
+	return mt
+}
+
+// describe describes a topic.
+func (v view) describe(t *catalog.Topic, q *kmsg.MetadataRequest) kmsg.MetadataResponseTopic {
+	mt := kmsg.NewMetadataResponseTopic()
+	mt.Topic, mt.TopicID, mt.IsInternal = kmsg.StringPtr(t.Name), t.ID, t.Internal
+	mt.AuthorizedOperations = operationsUnknown
+	if q.IncludeTopicAuthorizedOperations {
+		mt.AuthorizedOperations = topicOperations
+	}
+	mt.Partitions = make([]kmsg.MetadataResponseTopicPartition, 0, len(t.Partitions))
+	for _, p := range t.Partitions {
+		mp := kmsg.NewMetadataResponseTopicPartition()
+		mp.Partition, mp.LeaderEpoch = p.ID.Index, p.Epoch
+		leader, ok := v.leader(p)
+		if !ok {
+			mp.ErrorCode = int16(codeLeaderNotAvailable)
+		}
+		mp.Leader = leader
+		mp.Replicas = v.replicas(t.Replicas, leader)
+		mp.ISR = mp.Replicas
+		mp.OfflineReplicas = []int32{}
+		mt.Partitions = append(mt.Partitions, mp)
+	}
+	return mt
+}
+
+// autoCreate creates those of the topics that are named, unknown and legal, if the
+// broker allows it. It reports whether anything may have changed.
+func (n *node) autoCreate(ctx context.Context, v view, topics []kmsg.MetadataRequestTopic) bool {
+	var missing []NewTopic
+	seen := map[string]bool{}
+	for _, t := range topics {
+		if t.Topic == nil || seen[*t.Topic] || internalName(*t.Topic) || v.CheckNewTopic(*t.Topic) != nil {
+			continue
+		}
+		seen[*t.Topic] = true
+		missing = append(missing, NewTopic{
+			Name:       *t.Topic,
+			Partitions: int32(n.settingInt(settingPartitions, defaultPartitions)),
+			Replicas:   int16(n.settingInt(settingReplicas, defaultReplicas)),
+		})
+	}
+	if len(missing) == 0 || !n.settingBool(settingAutoCreate, true) {
+		return false
+	}
+	// What fails stays unknown, and the client asks again. Two brokers that create
+	// the same topic at once are both right.
+	for _, err := range n.Topics.Create(ctx, missing) {
+		if err == nil || errors.Is(err, catalog.ErrExists) {
+			return true
+		}
+	}
+	return false
+}
+
+// internalName says whether a name belongs to a topic that only the broker makes.
+func internalName(name string) bool {
+	return name == "__consumer_offsets" || name == "__transaction_state"
+}
+
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

@@ -1,0 +1,279 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
+)
+
+// Limits bound what clients can take. Zero fields get the default.
+type Limits struct {
+	// ProduceFrame is the largest Produce frame, socket.request.max.bytes. Default
+	// 100 MiB, as in Kafka: franz-go fills requests up to that by default, one batch
+	// per partition.
+	ProduceFrame int
+	// Frame is the largest frame of every other API. Default 8 MiB: the assignment
+	// of a large Streams application has some.
+	Frame int
+	// InFlight bounds the bytes of all requests that are being read, decoded or
+	// answered; decoded requests count eightfold. Default a quarter of the memory
+	// limit (GOMEMLIMIT), or 256 MiB without one; at least ProduceFrame.
+	InFlight int64
+	// Connections and ConnectionsPerIP bound open connections. Default 10,000 and
+	// 1,000.
+	Connections, ConnectionsPerIP int
+	// ConnectionRate bounds new connections per second. Default 500.
+	ConnectionRate float64
+	// Pipelined bounds the requests of a connection that are read ahead. Default 8.
+	Pipelined int
+	// Idle is connections.max.idle.ms. Default 10 min.
+	Idle time.Duration
+	// Body is how long the body of a frame may take, and Stall how long the client
+	// may take none of an answer. Default 30 s each.
+	Body, Stall time.Duration
+	// Drain is how long requests that have begun may take at the end. Default 10 s.
+	Drain time.Duration
+}
+
+func (l Limits) defaults() Limits {
+	set := func(n *int, d int) {
+		if *n <= 0 {
+			*n = d
+		}
+	}
+	wait := func(n *time.Duration, d time.Duration) {
+		if *n <= 0 {
+			*n = d
+		}
+	}
+	set(&l.ProduceFrame, 100<<20)
+	set(&l.Frame, 8<<20)
+	set(&l.Connections, 10_000)
+	set(&l.ConnectionsPerIP, 1_000)
+	set(&l.Pipelined, 8)
+	wait(&l.Idle, 10*time.Minute)
+	wait(&l.Body, 30*time.Second)
+	wait(&l.Stall, 30*time.Second)
+	wait(&l.Drain, 10*time.Second)
+	if l.ConnectionRate <= 0 {
+		l.ConnectionRate = 500
+	}
+	if l.InFlight <= 0 {
+		l.InFlight = 256 << 20
+		if m := debug.SetMemoryLimit(-1); m != math.MaxInt64 {
+			l.InFlight = m / 4
+		}
+	}
+	l.InFlight = max(l.InFlight, int64(l.ProduceFrame))
+	return l
+}
+
+// Observer is told what happens, for metrics. Its methods are called from many
+// goroutines and must not block.
+type Observer interface {
+	// Connected reports a connection that was opened (+1) or closed (-1).
+	Connected(delta int)
+	// Refused reports a connection that was closed at once, and why, in a word.
+	Refused(why string)
+	// Answered reports one request: its API and version, the bytes of request and
+	// answer, and how long it took from its last byte read to its answer written.
+	Answered(api string, version int16, in, out int, took time.Duration)
+	// Malformed reports a connection that was closed because of what it sent.
+	Malformed(api string)
+}
+
+// Unobserved is an Observer that ignores everything.
+type Unobserved struct{}
+
+// Connected does nothing.
+func (Unobserved) Connected(int) {}
+
+// Refused does nothing.
+func (Unobserved) Refused(string) {}
+
+// Answered does nothing.
+func (Unobserved) Answered(string, int16, int, int, time.Duration) {}
+
+// Malformed does nothing.
+func (Unobserved) Malformed(string) {}
+
+// Options are a Server's parts. Backend must be set.
+type Options struct {
+	Backend  Backend
+	Limits   Limits
+	Pool     *Pool        // nil: one of its own
+	Observer Observer     // nil: nobody looks
+	Logger   *slog.Logger // nil: discarded
+}
+
+// Server serves Kafka clients.
+type Server struct {
+	node     node
+	limits   Limits
+	pool     *Pool
+	observer Observer
+	log      *slog.Logger
+
+	// Small and large frames have budgets of their own, so that somebody who holds
+	// back the ends of large ones does not stop heartbeats and fetches.
+	small, large         *semaphore.Weighted
+	smallSize, largeSize int64
+}
+
+// smallFrame is the largest frame that is charged to the small budget.
+const smallFrame = 64 << 10
+
+// New returns a server of a backend.
+func New(o Options) *Server {
+	s := &Server{
+		node:   node{Backend: o.Backend, table: newTable()},
+		limits: o.Limits.defaults(), pool: o.Pool, observer: o.Observer, log: o.Logger,
+	}
+	if s.pool == nil {
+		s.pool = NewPool()
+	}
+	if s.observer == nil {
+		s.observer = Unobserved{}
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.largeSize = s.limits.InFlight
+	s.smallSize = max(s.limits.InFlight/4, 8*smallFrame)
+	s.small = semaphore.NewWeighted(s.smallSize)
+	s.large = semaphore.NewWeighted(s.largeSize)
+	return s
+}
+
+// Serve accepts connections until ctx ends, then drains: nothing more is read,
+// requests that were read are answered, long polls end at once. It closes ln and
+// returns when every connection is closed: nil after ctx, or why ln failed. It may
+// be called for several listeners.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	drain, beginDrain := context.WithCancel(ctx)
+	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	unclose := context.AfterFunc(ctx, func() { ln.Close() })
+	defer unclose()
+
+	var conns sync.WaitGroup
+	err := s.accept(ctx, ln, func(nc net.Conn) {
+		conns.Go(func() {
+			s.observer.Connected(1)
+			defer s.observer.Connected(-1)
+			s.serveConn(hard, drain, nc)
+		})
+	})
+	ln.Close()
+	beginDrain()
+	late := time.AfterFunc(s.limits.Drain, stop)
+	defer late.Stop()
+	conns.Wait()
+	return err
+}
+
+// accept hands every connection within the limits to serve, which takes it over.
+func (s *Server) accept(ctx context.Context, ln net.Listener, serve func(net.Conn)) error {
+	pace := rate.NewLimiter(rate.Limit(s.limits.ConnectionRate), int(s.limits.ConnectionRate)+1)
+	complaints := rate.NewLimiter(rate.Every(10*time.Second), 1)
+	open := census{perIP: map[string]int{}}
+	for {
+		if pace.Wait(ctx) != nil {
+			return nil
+		}
+		nc, err := ln.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			var ne net.Error
+			if !errors.Is(err, net.ErrClosed) && errors.As(err, &ne) {
+				// Out of file descriptors, or the client was gone already: both pass. The
+				// limiter above keeps this from spinning.
+				if complaints.Allow() {
+					s.log.Warn("cannot accept connections", "err", err)
+				}
+				select {
+				case <-time.After(50 * time.Millisecond):
+				case <-ctx.Done():
+				}
+				continue
+			}
+			return err
+		}
+		ip := hostOf(nc.RemoteAddr())
+		if why := open.admit(ip, s.limits); why != "" {
+			nc.Close()
+			s.observer.Refused(why)
+			if complaints.Allow() {
+				s.log.Warn("connection refused", "why", why, "client", ip)
+			}
+			continue
+		}
+		serve(&counted{Conn: nc, leave: func() { open.leave(ip) }})
+	}
+}
+
+// census counts open connections.
+type census struct {
+	mu    sync.Mutex
+	total int
+	perIP map[string]int
+}
+
+// admit counts a connection in and returns "", or says in a word why not.
+func (c *census) admit(ip string, l Limits) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.total >= l.Connections:
+		return "max_connections"
+	case c.perIP[ip] >= l.ConnectionsPerIP:
+		return "max_connections_per_ip"
+	}
+	c.total++
+	c.perIP[ip]++
+	return ""
+}
+
+func (c *census) leave(ip string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.total--
+	if c.perIP[ip]--; c.perIP[ip] == 0 {
+		delete(c.perIP, ip)
+	}
+}
+
+// counted is a connection that leaves the census when it is closed.
+type counted struct {
+	net.Conn
+	once  sync.Once
+	leave func()
+}
+
+// Close closes the connection.
+func (c *counted) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(c.leave)
+	return err
+}
+
+func hostOf(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	if ap, err := netip.ParseAddrPort(a.String()); err == nil {
+		return ap.Addr().Unmap().String()
+	}
+	return a.String()
+}
