@@ -188,8 +188,14 @@ func below(entries []Producer, end int64) []Producer {
 	out := slices.Clone(entries)
 	for i := range out {
 		e := &out[i]
-		for e.N > WindowBatches || e.N > 0 && e.Window[e.N-1].Last >= end {
-			e.N--
+		window := e.Window
+		n := min(e.N, WindowBatches)
+		e.N = 0
+		for _, b := range window[:n] {
+			if b.Last < end {
+				e.Window[e.N] = b
+				e.N++
+			}
 		}
 		if e.TxnStart >= end {
 			e.TxnStart = -1
@@ -252,9 +258,16 @@ func (s *Producers) unlink(n *node) {
 // bound forgets the expired, which stand at the oldest end, and the oldest ones
 // when there are too many.
 func (s *Producers) bound(now time.Time) {
-	for n := s.oldest; n != nil && n != s.newest && s.expired(n, now); n = s.oldest {
-		s.unlink(n)
-		delete(s.byID, n.ID)
+	for n := s.oldest; n != nil && n != s.newest; {
+		newer := n.newer
+		if n.TxnStart < 0 {
+			if !s.expired(n, now) {
+				break
+			}
+			s.unlink(n)
+			delete(s.byID, n.ID)
+		}
+		n = newer
 	}
 	for len(s.byID) > s.max && s.evict() {
 	}
