@@ -1,0 +1,332 @@
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/firnlog/firn/broker/settings"
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/catalog/journal"
+	"github.com/firnlog/firn/ingest"
+	"github.com/firnlog/firn/ingest/pump"
+	"github.com/firnlog/firn/kafka"
+	"github.com/firnlog/firn/record"
+	"github.com/firnlog/firn/tier"
+	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/tier/cold/open"
+	"github.com/firnlog/firn/tier/hot"
+)
+
+// Options are a broker's parts and settings.
+type Options struct {
+	Settings *settings.Values
+	Store    cold.Store
+	// Place is where the store is.
+	Place  open.Location
+	Logger *slog.Logger
+}
+
+// Broker is one running broker.
+type Broker struct {
+	opts   Options
+	values *settings.Values
+	log    *slog.Logger
+	node   int32
+	ln     net.Listener
+	httpLn net.Listener
+	addr   string // advertised
+
+	journal *journal.Journal
+	hot     *hot.Tier
+	pump    *pump.Pump
+	tail    *tier.Tail
+	tiers   *tier.Reader
+	session *session
+	config  *config
+	server  *kafka.Server
+}
+
+// Addresses are where a broker is reached.
+type Addresses struct {
+	Kafka, HTTP, Gossip string
+	Node                int32
+}
+
+// String is the line that scripts read.
+func (a Addresses) String() string {
+	return fmt.Sprintf("kafka=%s http=%s gossip=%s node=%d", a.Kafka, a.HTTP, a.Gossip, a.Node)
+}
+
+// Run runs a broker until ctx ends, then drains it. ready is called once, when it
+// serves. What Run returns is nil after a clean stop.
+func Run(ctx context.Context, o Options, ready func(Addresses)) (err error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	b := &Broker{opts: o, values: o.Settings, log: o.Logger}
+	if err := b.listen(); err != nil {
+		return err
+	}
+	defer b.ln.Close()
+	defer b.httpLn.Close()
+	if dir := b.values.Get("data.dir"); dir != "" {
+		b.hot, err = hot.Open(ctx, filepath.Join(dir, "hot"), hot.Options{
+			Logger: o.Logger, MaxBytes: b.values.Int("hot.max.bytes"), GenerationBytes: b.values.Int("seal.bytes"),
+		})
+		if err != nil {
+			return fmt.Errorf("open hot tier in %s: %w", dir, err)
+		}
+		defer func() {
+			cctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			err = errors.Join(err, b.hot.Close(cctx))
+		}()
+	}
+	if b.journal, err = journal.Open(ctx, o.Store, journal.Options{Logger: o.Logger}); err != nil {
+		return err
+	}
+	if err := b.identify(); err != nil {
+		return err
+	}
+	b.assemble()
+	return b.run(ctx, ready)
+}
+
+// listen opens the listeners first: a port that is taken is found before anything
+// is changed.
+func (b *Broker) listen() (err error) {
+	if b.ln, err = net.Listen("tcp", b.values.Get("listeners")); err != nil {
+		return fmt.Errorf("listeners: %w (another process has the port: choose one with --listeners HOST:PORT, or 0 for a free one)", err)
+	}
+	if b.httpLn, err = net.Listen("tcp", b.values.Get("http")); err != nil {
+		b.ln.Close()
+		return fmt.Errorf("http: %w (another process has the port: choose one with --http HOST:PORT, or 0 for a free one)", err)
+	}
+	b.addr = b.values.Get("advertised.listeners")
+	if b.addr == "" {
+		host, port, _ := net.SplitHostPort(b.ln.Addr().String())
+		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+			host, _ = os.Hostname()
+		}
+		b.addr = net.JoinHostPort(host, port)
+	}
+	if _, port, err := net.SplitHostPort(b.addr); err != nil || port == "0" {
+		return fmt.Errorf("advertised.listeners: %q is not HOST:PORT with a port that clients can connect to", b.addr)
+	}
+	return nil
+}
+
+// identify finds the node id: as set, else that of the former life in this data
+// folder or at this address, else the lowest that no live session has. The folder
+// also remembers the cluster, so that the wrong bucket is noticed.
+func (b *Broker) identify() error {
+	state := b.journal.State()
+	b.node = int32(b.values.Int("node.id"))
+	file := ""
+	if dir := b.values.Get("data.dir"); dir != "" {
+		file = filepath.Join(dir, "meta.properties")
+	}
+	former := readProperties(file)
+	if c := former["cluster.id"]; c != "" && c != state.ClusterID() {
+		return fmt.Errorf("data.dir %s belongs to cluster %s, but the bucket holds cluster %s: it was wiped, rolled back, or is the wrong one; use another folder or empty this one", b.values.Get("data.dir"), c, state.ClusterID())
+	}
+	if n, err := strconv.Atoi(former["node.id"]); err == nil && b.node < 0 {
+		b.node = int32(n)
+	}
+	taken := map[int32]bool{}
+	for _, s := range state.Sessions() {
+		if s.Sealed {
+			continue
+		}
+		if b.node < 0 && s.Advertised == b.addr {
+			b.node = s.Node
+		}
+		taken[s.Node] = true
+	}
+	for n := int32(1); b.node < 0; n++ {
+		if !taken[n] {
+			b.node = n
+		}
+	}
+	if file == "" {
+		return nil
+	}
+	text := fmt.Sprintf("# written by firn\ncluster.id=%s\nnode.id=%d\n", state.ClusterID(), b.node)
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		return fmt.Errorf("remember the node id: %w", err)
+	}
+	return nil
+}
+
+func readProperties(file string) map[string]string {
+	out := map[string]string{}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return out
+	}
+	for line := range strings.Lines(string(raw)) {
+		if k, v, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+// assemble connects the parts.
+func (b *Broker) assemble() {
+	settler := cold.NewSettler(b.opts.Store, cold.SettlerOptions{})
+	po := pump.Options{
+		Store: b.opts.Store, Settler: settler, Catalog: b.journal, Logger: b.log,
+		Ingest: ingest.Config{
+			Rate:           b.putRate(),
+			ProducerExpiry: b.values.Duration("producer.id.expiration.ms"),
+		},
+	}
+	if b.hot != nil {
+		po.Hot = b.hot
+	}
+	b.tail = tier.NewTail(b.values.Int("tail.bytes"))
+	po.Tail = &tail{cache: b.tail}
+	b.pump = pump.New(po)
+	b.tiers = tier.NewReader(tier.ReaderOptions{
+		Store: b.opts.Store, Locator: locator{b.journal, b.pump}, Tail: b.tail, Hot: b.hot,
+		Logger: b.log, BlockBytes: b.values.Int("cache.bytes"),
+	})
+	me := catalog.RegisterSession{
+		Node: b.node, Advertised: b.addr, Gossip: "", Rack: b.values.Get("broker.rack"), StartedMs: time.Now().UnixMilli(),
+	}
+	_, _ = rand.Read(me.Nonce[:])
+	b.session = &session{
+		store: b.opts.Store, settler: settler, journal: b.journal, pump: b.pump, hot: b.hot,
+		log: b.log, me: me, reach: dial,
+	}
+	b.config = &config{journal: b.journal, values: b.values, node: b.node}
+}
+
+// putRate is how many puts per second the bill allows (DESIGN 4.3).
+func (b *Broker) putRate() float64 {
+	switch n := b.values.Int("put.rate"); {
+	case n >= 0:
+		return float64(n)
+	case b.opts.Place.Amazon():
+		return 8
+	case b.opts.Place.Remote():
+		return 200
+	}
+	return 0
+}
+
+// run performs the life of the broker.
+func (b *Broker) run(ctx context.Context, ready func(Addresses)) error {
+	// Machinery outlives ctx: it ends when the broker has left.
+	mctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, mctx := errgroup.WithContext(mctx)
+	g.Go(func() error { return b.journal.Run(mctx) })
+	g.Go(func() error { return b.pump.Run(mctx) })
+	g.Go(func() error { return b.tiers.Run(mctx) })
+	sctx, cancel := context.WithCancel(ctx) // serving
+	defer cancel()
+	unhook := context.AfterFunc(mctx, cancel) // a fault of the machinery ends it
+	defer unhook()
+
+	err := b.session.takeOver(sctx)
+	if err == nil {
+		err = b.serve(sctx, g, mctx, ready)
+	}
+	if ctx.Err() != nil {
+		err = nil
+	}
+	if mctx.Err() == nil {
+		lctx, done := context.WithTimeout(mctx, b.values.Duration("drain.timeout.ms"))
+		if lerr := b.pump.Leave(lctx); lerr != nil && err == nil {
+			b.log.Warn("left without sealing the session; the next broker will", "err", lerr)
+		}
+		done()
+	}
+	stop()
+	return errors.Join(err, g.Wait())
+}
+
+// serve listens until ctx ends.
+func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Context, ready func(Addresses)) error {
+	host, portText, _ := net.SplitHostPort(b.addr)
+	port, _ := strconv.Atoi(portText)
+	self := kafka.Broker{Node: b.node, Host: host, Port: int32(port), Rack: b.values.Get("broker.rack")}
+	cl := &cluster{journal: b.journal, self: b.node, brokers: func() []kafka.Broker { return []kafka.Broker{self} }}
+	tp := &topics{
+		journal: b.journal,
+		owners: func(n int) []uint64 {
+			s, _ := b.pump.Session()
+			owners := make([]uint64, n)
+			for i := range owners {
+				owners[i] = s.ID
+			}
+			return owners
+		},
+		settle: b.follow,
+	}
+	b.server = kafka.New(kafka.Options{
+		Logger: b.log,
+		Limits: kafka.Limits{
+			ProduceFrame: int(b.values.Int("socket.request.max.bytes")), Connections: int(b.values.Int("max.connections")),
+			ConnectionsPerIP: int(b.values.Int("max.connections.per.ip")), Idle: b.values.Duration("connections.max.idle.ms"),
+		},
+		Backend: kafka.Backend{
+			Cluster: cl, Settings: b.config, Topics: tp, Producers: newProducerIDs(b.journal),
+			Log: &log{pump: b.pump, read: reads{b.tiers}}, History: &history{b.journal, b.pump, b.hot, b.tiers},
+		},
+	})
+	g.Go(func() error { return b.followAll(mctx) })
+	ready(Addresses{Kafka: b.ln.Addr().String(), HTTP: b.httpLn.Addr().String(), Gossip: "-", Node: b.node})
+	return b.server.Serve(ctx, b.ln)
+}
+
+// followAll keeps the pump at what the catalog gives this broker.
+func (b *Broker) followAll(ctx context.Context) error {
+	for {
+		changed := b.journal.Changed()
+		if err := b.follow(ctx); err != nil && ctx.Err() == nil {
+			b.log.Warn("cannot follow the catalog", "err", err)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// follow makes the pump serve what the state gives its session, and forget what
+// is deleted.
+func (b *Broker) follow(ctx context.Context) error {
+	s, ok := b.pump.Session()
+	if !ok {
+		return nil
+	}
+	if err := b.session.own(ctx, s.ID); err != nil {
+		return err
+	}
+	var gone []record.Partition
+	state := b.journal.State()
+	for _, p := range b.pump.Led() {
+		if c, ok := state.Partition(p); !ok || c.Owner != s.ID {
+			gone = append(gone, p)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return b.pump.Disown(ctx, gone...)
+}

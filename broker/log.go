@@ -1,0 +1,113 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/catalog/journal"
+	"github.com/firnlog/firn/ingest"
+	"github.com/firnlog/firn/ingest/pump"
+	"github.com/firnlog/firn/kafka"
+	"github.com/firnlog/firn/record"
+)
+
+// log is kafka.Log on the pump and the tiers.
+type log struct {
+	pump *pump.Pump
+	read reader
+}
+
+var _ kafka.Log = (*log)(nil)
+
+// reader finds committed batches wherever they are cheapest to get.
+type reader interface {
+	Read(ctx context.Context, r kafka.Read) (kafka.Batches, error)
+}
+
+// Append implements kafka.Log.
+func (l *log) Append(ctx context.Context, a kafka.Append) (kafka.Appending, error) {
+	r := &pump.Request{Request: ingest.Request{Acks: ingest.Acks(a.Acks), Timeout: a.Timeout, Items: make([]ingest.Item, len(a.Items))}}
+	if a.Frame != nil {
+		r.Frame = a.Frame
+	}
+	for i, it := range a.Items {
+		r.Items[i] = ingest.Item{Partition: it.Partition, Batch: it.Batch, Header: it.Header}
+	}
+	if err := l.pump.Produce(ctx, r); err != nil {
+		return nil, wireError(err)
+	}
+	return (*appending)(r), nil
+}
+
+// appending is kafka.Appending on a request of the pump.
+type appending pump.Request
+
+// Wait implements kafka.Appending.
+func (a *appending) Wait(ctx context.Context) ([]kafka.Appended, error) {
+	r := (*pump.Request)(a)
+	select {
+	case <-r.Done():
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	out := make([]kafka.Appended, len(r.Results))
+	for i, x := range r.Results {
+		out[i] = kafka.Appended{Base: x.Base, LogAppendTime: x.LogAppendTime, LogStart: x.LogStart, Err: wireError(x.Err)}
+	}
+	return out, nil
+}
+
+// Progress implements kafka.Log.
+func (l *log) Progress(p record.Partition) (kafka.Progress, bool) {
+	x, ok := l.pump.Progress(p)
+	return kafka.Progress(x), ok
+}
+
+// Watch implements kafka.Log.
+func (l *log) Watch(ps []record.Partition) kafka.Watch { return l.pump.Watch(ps...) }
+
+// Read implements kafka.Log.
+func (l *log) Read(ctx context.Context, r kafka.Read) (kafka.Batches, error) {
+	b, err := l.read.Read(ctx, r)
+	return b, wireError(err)
+}
+
+// wireError translates what the write path and the catalog fail with into what
+// package kafka has codes for.
+func wireError(err error) error {
+	for _, t := range []struct{ from, to error }{
+		{ingest.ErrNotLeader, kafka.ErrNotLeader},
+		{ingest.ErrTimedOut, kafka.ErrTimedOut},
+		{ingest.ErrOutOfOrderSequence, kafka.ErrOutOfOrderSequence},
+		{ingest.ErrInvalidProducerEpoch, kafka.ErrProducerEpoch},
+		{ingest.ErrInvalidTxnState, kafka.ErrInvalidTxnState},
+		{pump.ErrClosed, kafka.ErrClosing},
+		{pump.ErrSession, kafka.ErrNotLeader},
+		{journal.ErrClosed, kafka.ErrClosing},
+	} {
+		if err != nil && errors.Is(err, t.from) {
+			return fmt.Errorf("%w: %w", t.to, err)
+		}
+	}
+	return err
+}
+
+// cluster is kafka.Cluster: what the catalog and, with several brokers, gossip say.
+type cluster struct {
+	journal *journal.Journal
+	self    int32
+	brokers func() []kafka.Broker
+}
+
+var _ kafka.Cluster = (*cluster)(nil)
+
+// State implements kafka.Cluster.
+func (c *cluster) State() *catalog.State { return c.journal.State() }
+
+// Self implements kafka.Cluster.
+func (c *cluster) Self() int32 { return c.self }
+
+// Brokers implements kafka.Cluster.
+func (c *cluster) Brokers() []kafka.Broker { return c.brokers() }
