@@ -11,11 +11,14 @@ import (
 // take the batch with Build, which starts the next one.
 type Builder struct {
 	Codec Codec
+	// Level is the codec's level (KIP-390); 0 is its default.
+	Level int
 	// Template gives what the records do not: producer, transactional and control
 	// attributes, leader epoch. Its ProducerID counts only with HasProducer.
 	Template    Header
 	HasProducer bool
 
+	z          Compressor
 	body       []byte
 	scratch    []byte
 	n          int32
@@ -93,63 +96,26 @@ func (b *Builder) Build() ([]byte, error) {
 	if !b.HasProducer {
 		h.ProducerID, h.ProducerEpoch, h.BaseSequence = -1, -1, -1
 	}
-	out, err := seal(h, b.Codec, b.body)
+	out, err := b.z.seal(h, b.Codec, b.Level, b.body)
 	b.body, b.n, b.lastDelta = b.body[:0], 0, 0
 	return out, err
 }
 
-// seal makes a batch of a header and its records, compressed with the codec.
-func seal(h Header, c Codec, body []byte) ([]byte, error) {
-	out := make([]byte, HeaderLen, HeaderLen+len(body))
-	out, err := compress(c, out, body)
+// seal makes a batch of a header and its records, compressed with the codec. The
+// batch has exactly the memory that it needs: it may be kept for long.
+func (z *Compressor) seal(h Header, c Codec, level int, body []byte) ([]byte, error) {
+	body, err := z.compress(c, level, body)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", c, err)
 	}
-	if len(out)-Overhead > math.MaxInt32 {
-		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(out))
+	if len(body) > math.MaxInt32-HeaderLen {
+		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(body))
 	}
+	out := make([]byte, HeaderLen+len(body))
+	copy(out[HeaderLen:], body)
 	h.Length = int32(len(out) - Overhead)
 	h.Attributes = h.Attributes&^attrCodec | int16(c)
 	h.put(out)
 	binary.BigEndian.PutUint32(out[17:], CRC(out))
 	return out, nil
-}
-
-// Recompress returns the batch with its records compressed by another codec, in
-// a slice of its own. Everything else stays.
-func Recompress(h Header, batch []byte, dec *Decoder, c Codec) ([]byte, error) {
-	body, err := dec.Decompress(h.Codec(), batch[HeaderLen:h.Size()])
-	if err != nil {
-		return nil, err
-	}
-	return seal(h, c, body)
-}
-
-// Filter returns the batch without the records that keep refuses, for
-// compaction: base offset, last offset delta, timestamps and producer stay, so
-// that consumers reach its end and sequences do not break, even when no record
-// is left (Kafka's semantics; DESIGN 6). It returns the batch itself when every
-// record is kept.
-func Filter(h Header, batch []byte, dec *Decoder, keep func(Record) bool) ([]byte, error) {
-	it := Iterate(h, batch, dec)
-	var body []byte
-	n := int32(0)
-	for it.Next() {
-		if keep(it.Record) {
-			body = append(body, it.Record.raw...)
-			n++
-		}
-	}
-	if it.Err() != nil {
-		return nil, it.Err()
-	}
-	if n == h.NumRecords {
-		return batch, nil
-	}
-	h.NumRecords = n
-	c := h.Codec()
-	if n == 0 {
-		c = None
-	}
-	return seal(h, c, body)
 }

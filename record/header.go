@@ -2,9 +2,7 @@ package record
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"hash/crc32"
 	"math"
 )
 
@@ -13,55 +11,6 @@ const HeaderLen = 61
 
 // Overhead is the bytes of a batch that its length field does not count.
 const Overhead = 12
-
-// What can be wrong with a batch. kafka maps them to error codes.
-var (
-	ErrCorrupt          = errors.New("corrupt batch")
-	ErrTooLarge         = errors.New("batch too large")
-	ErrInvalidRecord    = errors.New("invalid record")
-	ErrInvalidTimestamp = errors.New("invalid timestamp")
-	ErrUnsupportedMagic = errors.New("unsupported message format")
-	ErrUnsupportedCodec = errors.New("unsupported compression codec")
-)
-
-// Codec is how the records of a batch are compressed.
-type Codec uint8
-
-// The codecs, numbered as in the attributes.
-const (
-	None   Codec = 0
-	Gzip   Codec = 1
-	Snappy Codec = 2
-	LZ4    Codec = 3
-	Zstd   Codec = 4
-)
-
-// String is the codec's name in compression.type.
-func (c Codec) String() string {
-	switch c {
-	case None:
-		return "uncompressed"
-	case Gzip:
-		return "gzip"
-	case Snappy:
-		return "snappy"
-	case LZ4:
-		return "lz4"
-	case Zstd:
-		return "zstd"
-	}
-	return fmt.Sprintf("codec %d", uint8(c))
-}
-
-// ParseCodec is the reverse of String.
-func ParseCodec(s string) (Codec, bool) {
-	for c := None; c <= Zstd; c++ {
-		if c.String() == s {
-			return c, true
-		}
-	}
-	return None, false
-}
 
 const (
 	attrCodec         = 0x07
@@ -167,75 +116,6 @@ func (h Header) LastSequence() int32 { return AddSequence(h.BaseSequence, h.Last
 // AddSequence is seq+n, wrapped from 2³¹-1 to 0.
 func AddSequence(seq, n int32) int32 {
 	return int32((int64(seq) + int64(n)) & math.MaxInt32)
-}
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// CRC is the CRC-32C that the batch's header should have.
-func CRC(batch []byte) uint32 { return crc32.Checksum(batch[21:], castagnoli) }
-
-// Rebase writes the base offset and the leader epoch in place. Neither is
-// covered by the CRC.
-func Rebase(batch []byte, base int64, epoch int32) {
-	binary.BigEndian.PutUint64(batch, uint64(base))
-	binary.BigEndian.PutUint32(batch[12:], uint32(epoch))
-}
-
-// StampLogAppendTime makes now, in milliseconds, the timestamp of all records of
-// the batch, in place, with a new CRC.
-func StampLogAppendTime(batch []byte, now int64) {
-	attrs := binary.BigEndian.Uint16(batch[21:])
-	binary.BigEndian.PutUint16(batch[21:], attrs|attrLogAppendTime)
-	binary.BigEndian.PutUint64(batch[35:], uint64(now))
-	binary.BigEndian.PutUint32(batch[17:], CRC(batch))
-}
-
-// Limits are what a topic demands of a batch that a client sends.
-type Limits struct {
-	MaxBytes int // max.message.bytes
-	// CreateTime bounds, in milliseconds, when Now is set (KIP-937).
-	Now                 int64
-	BeforeMax, AfterMax int64
-}
-
-// Check checks a batch that a client sends, in place: b is exactly one batch. It
-// reads the header and the CRC and decompresses nothing; of an uncompressed batch
-// it does not read the records either (CheckRecords does).
-func Check(b []byte, l Limits) (Header, error) {
-	h, err := ParseHeader(b)
-	if err != nil {
-		return h, err
-	}
-	switch {
-	case h.Size() != len(b):
-		return h, fmt.Errorf("%w: a batch of %d bytes in %d bytes: want one batch a partition", ErrInvalidRecord, h.Size(), len(b))
-	case l.MaxBytes > 0 && len(b) > l.MaxBytes:
-		return h, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrTooLarge, len(b), l.MaxBytes)
-	}
-	if crc := CRC(b); crc != h.CRC {
-		return h, fmt.Errorf("%w: CRC-32C is %08x, the batch says %08x", ErrCorrupt, crc, h.CRC)
-	}
-	switch {
-	case h.Codec() > Zstd:
-		return h, fmt.Errorf("%w: %d", ErrUnsupportedCodec, h.Codec())
-	case h.Control():
-		return h, fmt.Errorf("%w: clients may not send control batches", ErrInvalidRecord)
-	case h.NumRecords <= 0 || h.LastOffsetDelta != h.NumRecords-1:
-		return h, fmt.Errorf("%w: %d records, but the last offset delta is %d", ErrInvalidRecord, h.NumRecords, h.LastOffsetDelta)
-	case h.Codec() == None && int64(h.NumRecords)*minRecord > int64(len(b)-HeaderLen):
-		return h, fmt.Errorf("%w: %d records in %d bytes", ErrInvalidRecord, h.NumRecords, len(b)-HeaderLen)
-	case h.ProducerID >= 0 && (h.ProducerEpoch < 0 || h.BaseSequence < 0):
-		return h, fmt.Errorf("%w: producer %d with epoch %d and sequence %d", ErrInvalidRecord, h.ProducerID, h.ProducerEpoch, h.BaseSequence)
-	}
-	if l.Now != 0 && !h.LogAppendTime() {
-		if l.AfterMax >= 0 && h.MaxTimestamp > l.Now && h.MaxTimestamp-l.Now > l.AfterMax {
-			return h, fmt.Errorf("%w: %d lies more than %d ms in the future", ErrInvalidTimestamp, h.MaxTimestamp, l.AfterMax)
-		}
-		if h.BaseTimestamp >= 0 && l.BeforeMax >= 0 && l.Now-h.BaseTimestamp > l.BeforeMax {
-			return h, fmt.Errorf("%w: %d lies more than %d ms in the past", ErrInvalidTimestamp, h.BaseTimestamp, l.BeforeMax)
-		}
-	}
-	return h, nil
 }
 
 // Next splits the first batch off b and returns its header and the rest. It

@@ -70,7 +70,7 @@ func TestClientsCompressionIsUnderstood(t *testing.T) { // semantics 24
 	}
 	// xerial framing, as Java producers send snappy
 	framed := append([]byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1}, 0, 0, 0, 0)
-	block, _ := compress(Snappy, nil, body)
+	block, _ := new(Compressor).compress(Snappy, 0, body)
 	framed[19], framed[18], framed[17] = byte(len(block)), byte(len(block)>>8), byte(len(block)>>16)
 	got, err := new(Decoder).Decompress(Snappy, append(framed, block...))
 	if err != nil || !bytes.Equal(got, body) {
@@ -134,9 +134,12 @@ func TestRebaseAndLogAppendTime(t *testing.T) { // semantics 23
 		t.Fatal(err, h)
 	}
 	StampLogAppendTime(b, 9999)
-	h, err = Check(b, Limits{})
+	h, err = CheckStored(b)
 	if err != nil || !h.LogAppendTime() || h.MaxTimestamp != 9999 {
 		t.Fatal(err, h)
+	}
+	if _, err := Check(b, Limits{}); !errors.Is(err, ErrInvalidTimestamp) {
+		t.Fatal("a client may not say when the broker appended:", err)
 	}
 	it := Iterate(h, b, new(Decoder))
 	for it.Next() {
@@ -202,7 +205,7 @@ func TestSequencesWrap(t *testing.T) { // semantics 26
 func TestBombsAreRefused(t *testing.T) {
 	zeros := make([]byte, MaxDecompressed+1)
 	for c := Gzip; c <= Zstd; c++ {
-		b, err := compress(c, nil, zeros)
+		b, err := new(Compressor).compress(c, 0, zeros)
 		if err != nil {
 			t.Fatal(err)
 		}

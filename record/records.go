@@ -78,11 +78,11 @@ type Records struct {
 // bounded as Decoder says. Faults show in Err.
 func Iterate(h Header, batch []byte, dec *Decoder) Records {
 	it := Records{h: h, left: h.NumRecords}
-	if len(batch) < HeaderLen || h.NumRecords < 0 {
-		it.err = fmt.Errorf("%w: no records", ErrCorrupt)
+	if h.NumRecords < 0 || h.Size() < HeaderLen || h.Size() > len(batch) {
+		it.err = fmt.Errorf("%w: a header of %d records in %d bytes over %d bytes", ErrCorrupt, h.NumRecords, h.Size(), len(batch))
 		return it
 	}
-	it.rest = batch[HeaderLen:h.Size()]
+	it.rest = batch[HeaderLen:h.Size():h.Size()]
 	if h.Codec() != None {
 		it.rest, it.err = dec.Decompress(h.Codec(), it.rest)
 	}
@@ -146,58 +146,4 @@ func (it *Records) Timestamp() int64 {
 		return it.h.MaxTimestamp
 	}
 	return it.h.BaseTimestamp + it.Record.TimestampDelta
-}
-
-// BadRecord is an error in one record of a batch (KIP-467).
-type BadRecord struct {
-	Index int32
-	Why   string
-}
-
-func (e *BadRecord) Error() string { return fmt.Sprintf("record %d of the batch: %s", e.Index, e.Why) }
-
-// Unwrap makes it an ErrInvalidRecord.
-func (e *BadRecord) Unwrap() error { return ErrInvalidRecord }
-
-// CheckRecords reads all records of a batch that a client sends: their number,
-// lengths and dense offsets, and with needKey that none has a null key, as
-// compacted topics demand. It decompresses.
-func CheckRecords(h Header, batch []byte, dec *Decoder, needKey bool) error {
-	it := Iterate(h, batch, dec)
-	i := int32(0)
-	for ; it.Next(); i++ {
-		if it.Record.OffsetDelta != i {
-			return &BadRecord{i, fmt.Sprintf("its offset delta is %d", it.Record.OffsetDelta)}
-		}
-		if needKey && it.Record.Key == nil {
-			return &BadRecord{i, "compacted topics take no record without a key"}
-		}
-	}
-	return it.Err()
-}
-
-// FirstAt finds the first record whose timestamp is at or after t. found is false
-// when there is none.
-func FirstAt(h Header, batch []byte, dec *Decoder, t int64) (offset, timestamp int64, found bool, err error) {
-	if h.LogAppendTime() && h.MaxTimestamp < t {
-		return 0, 0, false, nil
-	}
-	it := Iterate(h, batch, dec)
-	for it.Next() {
-		if ts := it.Timestamp(); ts >= t {
-			return it.Offset(), ts, true, nil
-		}
-	}
-	return 0, 0, false, it.Err()
-}
-
-// MaxAt finds the first record that has the largest timestamp of the batch.
-func MaxAt(h Header, batch []byte, dec *Decoder) (offset, timestamp int64, found bool, err error) {
-	it := Iterate(h, batch, dec)
-	for it.Next() {
-		if ts := it.Timestamp(); !found || ts > timestamp {
-			offset, timestamp, found = it.Offset(), ts, true
-		}
-	}
-	return offset, timestamp, found, it.Err()
 }
