@@ -10,6 +10,7 @@ import (
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/ingest"
+	"github.com/firnlog/firn/ingest/pump"
 	"github.com/firnlog/firn/record"
 	"github.com/firnlog/firn/tier/cold"
 	"github.com/firnlog/firn/tier/object"
@@ -83,18 +84,13 @@ func (f *footers) producers(ctx context.Context, p *catalog.Partition) ([]ingest
 	byID := map[int64]int{}
 	var out []ingest.Producer
 	for _, r := range slices.Backward(newest) {
-		for _, q := range r.Producers {
-			w := ingest.Producer{ID: q.ID, Epoch: q.Epoch, LastMs: q.TimestampMs, TxnStart: q.TxnStart}
-			for _, b := range q.Batches[max(0, len(q.Batches)-ingest.WindowBatches):] {
-				w.Window[w.N] = ingest.Sent{FirstSeq: b.FirstSequence, LastSeq: b.LastSequence, Base: b.Base, Last: b.Last}
-				w.N++
-			}
+		for _, q := range pump.ProducersIn(r.Producers) {
 			if i, ok := byID[q.ID]; ok {
-				out[i] = w
+				out[i] = q // entries are whole: the newest is the truth
 				continue
 			}
 			byID[q.ID] = len(out)
-			out = append(out, w)
+			out = append(out, q)
 		}
 	}
 	return out, nil

@@ -32,14 +32,14 @@ type acked struct {
 // offset that was acknowledged, and nothing is there twice.
 func TestNothingAcknowledgedIsLostByKills(t *testing.T) {
 	kills := 30
-	if s := os.Getenv("FIRN_KILLS"); s != "" {
+	if s := os.Getenv("RING4_KILLS"); s != "" {
 		kills, _ = strconv.Atoi(s)
 	}
 	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("FIRN_SEED"); s != "" {
+	if s := os.Getenv("RING4_SEED"); s != "" {
 		seed, _ = strconv.ParseUint(s, 10, 64)
 	}
-	t.Logf("FIRN_SEED=%d FIRN_KILLS=%d", seed, kills)
+	t.Logf("RING4_SEED=%d RING4_KILLS=%d", seed, kills)
 	rng := rand.New(rand.NewPCG(seed, 4))
 
 	s := newStack(t)
@@ -85,7 +85,7 @@ func TestNothingAcknowledgedIsLostByKills(t *testing.T) {
 	for k := range kills {
 		time.Sleep(time.Duration(50+rng.IntN(900)) * time.Millisecond)
 		s.kill()
-		if k%2 == 1 {
+		if wipe := os.Getenv("RING4_WIPE"); wipe == "always" || wipe == "" && k%2 == 1 {
 			s.wipe(t)
 		}
 		s.start(t)
@@ -134,7 +134,7 @@ func check(t *testing.T, addr, topic string, want map[string]acked) {
 			}
 			next[r.Partition] = r.Offset + 1
 			if o, ok := seen[string(r.Value)]; ok {
-				t.Errorf("%q is there twice: %+v and partition %d offset %d", r.Value, o, r.Partition, r.Offset)
+				t.Errorf("%.20q is there twice: %+v and partition %d offset %d (producer %d epoch %d)", r.Value, o, r.Partition, r.Offset, r.ProducerID, r.ProducerEpoch)
 			}
 			seen[string(r.Value)] = acked{r.Partition, r.Offset}
 		})
