@@ -104,7 +104,7 @@ func (s *Flawed) PutIfAbsent(ctx context.Context, name string, body cold.Body) e
 	case DeniesPut:
 		return fmt.Errorf("put %s: %w", name, cold.ErrDenied)
 	case RefusesCondition:
-		return fmt.Errorf("put %s: HTTP 501 NotImplemented: a header you provided implies functionality that is not implemented", name)
+		return fmt.Errorf("put %s: %w (HTTP 501)", name, cold.ErrUnsupported)
 	case IgnoresCondition:
 		return s.overwrite(ctx, name, body)
 	case ChecksThenWrites:
@@ -121,6 +121,10 @@ func (s *Flawed) PutIfAbsent(ctx context.Context, name string, body cold.Body) e
 		}
 		if others || s.crowded(name) {
 			return fmt.Errorf("put %s: %w", name, cold.ErrConflict)
+		}
+	case TellsLosersTheyWon:
+		if err := pause(ctx, lapse); err != nil {
+			return err
 		}
 	case LosesPuts:
 		if nth%5 == 4 {

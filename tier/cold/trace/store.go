@@ -40,6 +40,7 @@ const (
 	Denied
 	Range
 	NoBucket
+	Unsupported
 	Full
 	Invalid  // the caller's name or body
 	Canceled // the caller's context ended
@@ -50,7 +51,7 @@ const (
 // String is the outcome as a label of a metric.
 func (o Outcome) String() string {
 	return [...]string{
-		"ok", "exists", "conflict", "not_found", "denied", "range", "no_bucket", "full", "invalid", "canceled", "unknown", "?",
+		"ok", "exists", "conflict", "not_found", "denied", "range", "no_bucket", "unsupported", "full", "invalid", "canceled", "unknown", "?",
 	}[min(o, Outcomes)]
 }
 
@@ -69,6 +70,7 @@ func OutcomeOf(err error) Outcome {
 		{cold.ErrDenied, Denied},
 		{cold.ErrRange, Range},
 		{cold.ErrNoBucket, NoBucket},
+		{cold.ErrUnsupported, Unsupported},
 		{cold.ErrFull, Full},
 		{cold.ErrName, Invalid},
 		{cold.ErrBody, Invalid},

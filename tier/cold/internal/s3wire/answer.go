@@ -71,10 +71,14 @@ func meaning(op Op, r Refusal) error {
 		return cold.ErrDenied // some stores send them with 400
 	case "XMinioStorageFull":
 		return cold.ErrFull
+	case "NotImplemented":
+		return cold.ErrUnsupported
 	}
 	switch {
 	case r.Status == http.StatusUnauthorized, r.Status == http.StatusForbidden:
 		return cold.ErrDenied
+	case r.Status == http.StatusNotImplemented:
+		return cold.ErrUnsupported
 	case r.Status == http.StatusInsufficientStorage:
 		return cold.ErrFull
 	case op == Put && r.Status == http.StatusPreconditionFailed:

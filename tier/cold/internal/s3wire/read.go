@@ -29,7 +29,7 @@ func Tail(r cold.Range, buf []byte, get func(cold.Range) ([]byte, error)) ([]byt
 	}
 	got, err = get(cold.Whole)
 	if n := int64(len(got) - len(buf)); err == nil && n > r.Length {
-		return buf, fmt.Errorf("the store refuses %s of %d bytes", r, n)
+		return buf, fmt.Errorf("%w: the store refuses %s of %d bytes", cold.ErrGarbled, r, n)
 	}
 	return got, err
 }
@@ -59,7 +59,7 @@ func Read(ctx context.Context, buf []byte, r cold.Range, a Answer) ([]byte, erro
 		return buf, fmt.Errorf("the answer ended after %d bytes of %d: %w", n, length, err)
 	}
 	if n, _ := io.ReadFull(a.Body, make([]byte, 1)); n > 0 {
-		return buf, fmt.Errorf("the answer is longer than the %d bytes it announced", length)
+		return buf, fmt.Errorf("%w: longer than the %d bytes it announced", cold.ErrGarbled, length)
 	}
 	return got, nil
 }
@@ -67,13 +67,13 @@ func Read(ctx context.Context, buf []byte, r cold.Range, a Answer) ([]byte, erro
 // expect returns how many bytes must follow.
 func expect(r cold.Range, a Answer) (int64, error) {
 	if a.Length < 0 {
-		return 0, errors.New("the answer has no Content-Length")
+		return 0, fmt.Errorf("%w: no Content-Length", cold.ErrGarbled)
 	}
 	if r == cold.Whole {
 		return a.Length, nil
 	}
 	if a.Range == "" {
-		return 0, fmt.Errorf("asked for %s, got the whole object: this store, or a cache before it, ignores ranges", r)
+		return 0, fmt.Errorf("%w: asked for %s, got the whole object: this store, or a cache before it, ignores ranges", cold.ErrGarbled, r)
 	}
 	first, last, size, err := contentRange(a.Range)
 	if err != nil {
@@ -81,10 +81,10 @@ func expect(r cold.Range, a Answer) (int64, error) {
 	}
 	at, length, err := r.Within(size)
 	if err != nil {
-		return 0, fmt.Errorf("asked for %s, got %s: %w", r, a.Range, err)
+		return 0, fmt.Errorf("%w: asked for %s, got %s: %w", cold.ErrGarbled, r, a.Range, err)
 	}
 	if first != at || last-first+1 != length || a.Length != length {
-		return 0, fmt.Errorf("asked for %s, got %s in %d bytes", r, a.Range, a.Length)
+		return 0, fmt.Errorf("%w: asked for %s, got %s in %d bytes", cold.ErrGarbled, r, a.Range, a.Length)
 	}
 	return length, nil
 }
@@ -92,7 +92,7 @@ func expect(r cold.Range, a Answer) (int64, error) {
 // contentRange parses "bytes 0-99/1234".
 func contentRange(s string) (first, last, size int64, err error) {
 	fail := func() (int64, int64, int64, error) {
-		return 0, 0, 0, fmt.Errorf("unreadable Content-Range %.64q", s)
+		return 0, 0, 0, fmt.Errorf("%w: unreadable Content-Range %.64q", cold.ErrGarbled, s)
 	}
 	spec, ok := strings.CutPrefix(s, "bytes ")
 	if !ok {
