@@ -62,3 +62,20 @@ func describeTopic(t *catalog.Topic, setting func(string) (string, bool)) []desc
 	}
 	return ds
 }
+
+// describeBroker describes the settings of a broker.
+func describeBroker(settings []Setting) []described {
+	ds := make([]described, 0, len(settings))
+	for _, s := range settings {
+		d := described{
+			name: s.Name, value: s.Value, kind: s.Type, doc: s.Doc, readOnly: s.ReadOnly, sensitive: s.Sensitive,
+			source: [...]source{sourceBroker, sourceBrokerDefault, sourceStatic, sourceDefault}[s.Source],
+		}
+		d.synonyms = append(d.synonyms, synonym{s.Name, s.Value, d.source})
+		if s.Source != SetByDefault {
+			d.synonyms = append(d.synonyms, synonym{s.Name, s.Default, sourceDefault})
+		}
+		ds = append(ds, d)
+	}
+	return ds
+}

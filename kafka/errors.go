@@ -123,6 +123,8 @@ const (
 	codeUnknownTopicID                     code = 100
 	codeInconsistentTopicID                code = 103
 	codeTransactionalIDNotFound            code = 105
+	codeMismatchedEndpointType             code = 114
+	codeUnsupportedEndpointType            code = 115
 )
 
 // codes maps errors to codes, the first that matches. Where an API answers

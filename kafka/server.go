@@ -108,7 +108,10 @@ func (Unobserved) Malformed(string) {}
 
 // Options are a Server's parts. Backend must be set.
 type Options struct {
-	Backend  Backend
+	Backend Backend
+	// Place is what tools are shown as the log directory: where the bucket is,
+	// without secrets. Default "bucket".
+	Place    string
 	Limits   Limits
 	Pool     *Pool        // nil: one of its own
 	Observer Observer     // nil: nobody looks
@@ -135,8 +138,11 @@ const smallFrame = 64 << 10
 // New returns a server of a backend.
 func New(o Options) *Server {
 	s := &Server{
-		node:   node{Backend: o.Backend, table: newTable()},
+		node:   node{Backend: o.Backend, table: newTable(), place: o.Place},
 		limits: o.Limits.defaults(), pool: o.Pool, observer: o.Observer, log: o.Logger,
+	}
+	if s.node.place == "" {
+		s.node.place = "bucket"
 	}
 	if s.pool == nil {
 		s.pool = NewPool()

@@ -76,6 +76,17 @@ func newTable() table {
 		apiFindCoordinator(),
 		apiApiVersions(),
 		apiCreateTopics(),
+		apiDeleteTopics(),
+		apiDeleteRecords(),
+		apiInitProducerID(),
+		apiOffsetForLeaderEpoch(),
+		apiDescribeConfigs(),
+		apiAlterConfigs(),
+		apiDescribeLogDirs(),
+		apiCreatePartitions(),
+		apiIncrementalAlterConfigs(),
+		apiDescribeCluster(),
+		apiDescribeTopicPartitions(),
 	} {
 		if t[a.key] != nil || (a.serve == nil) == (a.start == nil) {
 			panic(fmt.Sprintf("K5: row %d of the table", a.key))
@@ -89,4 +100,5 @@ func newTable() table {
 type node struct {
 	Backend
 	table table
+	place string // Options.Place
 }

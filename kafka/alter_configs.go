@@ -1,0 +1,187 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/firnlog/firn/catalog"
+)
+
+// AlterConfigs (33) replaces the whole set of a resource; IncrementalAlterConfigs
+// (44) edits it (kafka.md 18): SET, DELETE, and APPEND and SUBTRACT on lists, which
+// start from the value in effect (KIP-339).
+//
+//   - A resource is changed as a whole or, on any fault, not at all. validate_only
+//     changes nothing. An unknown name or illegal value is INVALID_CONFIG, the same
+//     name or resource twice INVALID_REQUEST.
+func apiAlterConfigs() api {
+	return api{
+		key: 33, name: "AlterConfigs", min: 0, max: 2,
+		shape: parseShape(2, `resources:[ type:i8 name:str configs:[ name:str value:str? ] ] validate:bool`),
+		serve: on((*node).alterConfigs),
+	}
+}
+
+func apiIncrementalAlterConfigs() api {
+	return api{
+		key: 44, name: "IncrementalAlterConfigs", min: 0, max: 1,
+		shape: parseShape(1, `resources:[ type:i8 name:str configs:[ name:str op:i8 value:str? ] ] validate:bool`),
+		serve: on((*node).incrementalAlterConfigs),
+	}
+}
+
+// resource names what is configured.
+type resource struct {
+	kind kmsg.ConfigResourceType
+	name string
+}
+
+// configEdit is one edit of one config.
+type configEdit struct {
+	name  string
+	op    kmsg.IncrementalAlterConfigOp
+	value *string
+}
+
+func (n *node) alterConfigs(ctx context.Context, _ *call, q *kmsg.AlterConfigsRequest) *kmsg.AlterConfigsResponse {
+	r := kmsg.NewPtrAlterConfigsResponse()
+	times := map[resource]int{}
+	for i := range q.Resources {
+		times[resource{q.Resources[i].ResourceType, q.Resources[i].ResourceName}]++
+	}
+	for i := range q.Resources {
+		qr := &q.Resources[i]
+		what := resource{qr.ResourceType, qr.ResourceName}
+		var edits []configEdit
+		for _, c := range qr.Configs {
+			edits = append(edits, configEdit{c.Name, kmsg.IncrementalAlterConfigOpSet, c.Value})
+		}
+		err := n.alter(ctx, what, times[what], edits, true, q.ValidateOnly)
+		rr := kmsg.NewAlterConfigsResponseResource()
+		rr.ResourceType, rr.ResourceName = what.kind, what.name
+		rr.ErrorCode, rr.ErrorMessage = int16(codeOf(err)), message(err)
+		r.Resources = append(r.Resources, rr)
+	}
+	return r
+}
+
+func (n *node) incrementalAlterConfigs(ctx context.Context, _ *call, q *kmsg.IncrementalAlterConfigsRequest) *kmsg.IncrementalAlterConfigsResponse {
+	r := kmsg.NewPtrIncrementalAlterConfigsResponse()
+	times := map[resource]int{}
+	for i := range q.Resources {
+		times[resource{q.Resources[i].ResourceType, q.Resources[i].ResourceName}]++
+	}
+	for i := range q.Resources {
+		qr := &q.Resources[i]
+		what := resource{qr.ResourceType, qr.ResourceName}
+		var edits []configEdit
+		for _, c := range qr.Configs {
+			edits = append(edits, configEdit{c.Name, c.Op, c.Value})
+		}
+		err := n.alter(ctx, what, times[what], edits, false, q.ValidateOnly)
+		rr := kmsg.NewIncrementalAlterConfigsResponseResource()
+		rr.ResourceType, rr.ResourceName = what.kind, what.name
+		rr.ErrorCode, rr.ErrorMessage = int16(codeOf(err)), message(err)
+		r.Resources = append(r.Resources, rr)
+	}
+	return r
+}
+
+// alter edits the configs of one resource, or with replace sets all of them.
+func (n *node) alter(ctx context.Context, what resource, times int, edits []configEdit, replace, validateOnly bool) error {
+	if times > 1 {
+		return fmt.Errorf("%w: the resource is in the request more than once", codeInvalidRequest)
+	}
+	current, err := n.describeResource(ctx, what.kind, what.name)
+	if err != nil {
+		return err
+	}
+	set, err := editConfigs(current, edits)
+	if err != nil {
+		return err
+	}
+	if what.kind == kmsg.ConfigResourceTypeBroker {
+		id, err := nodeOf(what.name)
+		if err != nil {
+			return err
+		}
+		return n.Settings.Alter(ctx, id, set, replace, validateOnly)
+	}
+	for name, v := range set {
+		if v == nil {
+			if _, ok := catalog.TopicConfig(name); !ok {
+				return fmt.Errorf("%w: unknown topic config name: %s", catalog.ErrInvalidConfig, name)
+			}
+		} else if err := catalog.CheckTopicConfig(name, *v); err != nil {
+			return err
+		}
+	}
+	if validateOnly {
+		return nil
+	}
+	t, err := n.configured(what.name)
+	if err != nil {
+		return err
+	}
+	return n.Topics.Alter(ctx, t.ID, set, replace)
+}
+
+// editConfigs turns edits into values (nil resets one), given what is in effect.
+func editConfigs(current []described, edits []configEdit) (map[string]*string, error) {
+	set := make(map[string]*string, len(edits))
+	for _, e := range edits {
+		if _, twice := set[e.name]; twice {
+			return nil, fmt.Errorf("%w: %s is given twice", codeInvalidRequest, e.name)
+		}
+		if e.op != kmsg.IncrementalAlterConfigOpDelete && e.value == nil {
+			return nil, fmt.Errorf("%w: null value for %s", codeInvalidRequest, e.name)
+		}
+		switch e.op {
+		case kmsg.IncrementalAlterConfigOpSet:
+			set[e.name] = e.value
+		case kmsg.IncrementalAlterConfigOpDelete:
+			set[e.name] = nil
+		case kmsg.IncrementalAlterConfigOpAppend, kmsg.IncrementalAlterConfigOpSubtract:
+			i := slices.IndexFunc(current, func(d described) bool { return d.name == e.name })
+			if i < 0 {
+				return nil, fmt.Errorf("%w: unknown config name: %s", catalog.ErrInvalidConfig, e.name)
+			}
+			if current[i].kind != catalog.TypeList {
+				return nil, fmt.Errorf("%w: %s is not a list", catalog.ErrInvalidConfig, e.name)
+			}
+			v := editList(current[i].value, *e.value, e.op == kmsg.IncrementalAlterConfigOpAppend)
+			set[e.name] = &v
+		default:
+			return nil, fmt.Errorf("%w: unknown operation %d", codeInvalidRequest, e.op)
+		}
+	}
+	return set, nil
+}
+
+// editList adds items to a list, or takes them away. Items that are there stay
+// where they are.
+func editList(list, items string, add bool) string {
+	split := func(s string) (out []string) {
+		for v := range strings.SplitSeq(s, ",") {
+			if v = strings.TrimSpace(v); v != "" {
+				out = append(out, v)
+			}
+		}
+		return out
+	}
+	have := split(list)
+	for _, v := range split(items) {
+		i := slices.Index(have, v)
+		switch {
+		case add && i < 0:
+			have = append(have, v)
+		case !add && i >= 0:
+			have = slices.Delete(have, i, i+1)
+		}
+	}
+	return strings.Join(have, ",")
+}

@@ -1,0 +1,78 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/firnlog/firn/catalog"
+)
+
+// DeleteRecords (21): moves log starts forward.
+//
+//   - -1 means up to the high watermark, beyond it is OFFSET_OUT_OF_RANGE, below the
+//     log start changes nothing. A topic that is only compacted is POLICY_VIOLATION,
+//     an internal one INVALID_TOPIC (kafka.md 54). The new log start is returned once
+//     it is durable.
+func apiDeleteRecords() api {
+	return api{
+		key: 21, name: "DeleteRecords", min: 0, max: 2,
+		shape: parseShape(2, `topics:[ name:str partitions:[ partition:i32 offset:i64 ] ] timeout:i32`),
+		serve: on((*node).deleteRecords),
+	}
+}
+
+func (n *node) deleteRecords(ctx context.Context, _ *call, q *kmsg.DeleteRecordsRequest) *kmsg.DeleteRecordsResponse {
+	v := n.view()
+	r := kmsg.NewPtrDeleteRecordsResponse()
+	for i := range q.Topics {
+		qt := &q.Topics[i]
+		rt := kmsg.NewDeleteRecordsResponseTopic()
+		rt.Topic = qt.Topic
+		t, code := v.topic(qt.Topic, [16]byte{}, false)
+		for _, qp := range qt.Partitions {
+			rp := kmsg.NewDeleteRecordsResponseTopicPartition()
+			rp.Partition, rp.LowWatermark = qp.Partition, -1
+			err := code.orNil()
+			if err == nil {
+				rp.LowWatermark, err = n.trim(ctx, t, qp.Partition, qp.Offset)
+			}
+			rp.ErrorCode = int16(codeOf(err))
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		r.Topics = append(r.Topics, rt)
+	}
+	return r
+}
+
+// trim moves one log start and returns the new one, or -1.
+func (n *node) trim(ctx context.Context, t *catalog.Topic, index int32, offset int64) (int64, error) {
+	p, code := partition(t, index)
+	switch {
+	case code != codeNone:
+		return -1, code
+	case t.Internal:
+		return -1, codeInvalidTopic
+	case !t.Has("cleanup.policy", "delete", n.Settings.Setting):
+		return -1, fmt.Errorf("%w: the topic's cleanup.policy is not delete", codePolicyViolation)
+	}
+	pr, code := n.lead(p.ID, -1)
+	if code != codeNone {
+		return -1, code
+	}
+	if offset == -1 {
+		offset = pr.HighWatermark
+	}
+	switch {
+	case offset < 0 || offset > pr.HighWatermark:
+		return -1, ErrOutOfRange
+	case offset <= pr.LogStart:
+		return pr.LogStart, nil
+	}
+	start, err := n.History.Trim(ctx, p.ID, offset)
+	if err != nil {
+		return -1, err
+	}
+	return start, nil
+}

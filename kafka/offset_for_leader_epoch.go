@@ -1,0 +1,56 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// OffsetForLeaderEpoch (23): where an epoch ended, for clients that check after a
+// change of leader whether what they read is still there (KIP-320).
+//
+//   - The answer is the largest epoch at or below the asked one and its end offset,
+//     -1/-1 when there is none (kafka.md 13). The current epoch ends at the high
+//     watermark: nothing above it was ever shown to anybody.
+//   - v2 fences by the client's leader epoch, v3 names a replica: there is none.
+func apiOffsetForLeaderEpoch() api {
+	return api{
+		key: 23, name: "OffsetForLeaderEpoch", min: 2, max: 4,
+		shape: parseShape(4, `replica:i32@3+ topics:[ name:str partitions:[ partition:i32 current:i32@2+ epoch:i32 ] ]`),
+		serve: on((*node).offsetForLeaderEpoch),
+	}
+}
+
+func (n *node) offsetForLeaderEpoch(ctx context.Context, c *call, q *kmsg.OffsetForLeaderEpochRequest) *kmsg.OffsetForLeaderEpochResponse {
+	v := n.view()
+	r := kmsg.NewPtrOffsetForLeaderEpochResponse()
+	for i := range q.Topics {
+		qt := &q.Topics[i]
+		rt := kmsg.NewOffsetForLeaderEpochResponseTopic()
+		rt.Topic = qt.Topic
+		t, code := v.topic(qt.Topic, [16]byte{}, false)
+		for _, qp := range qt.Partitions {
+			rp := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+			rp.Partition, rp.LeaderEpoch, rp.EndOffset = qp.Partition, -1, -1
+			fault := code
+			if c.version >= 3 && q.ReplicaID >= 0 {
+				fault = codeInvalidRequest
+			}
+			if fault == codeNone {
+				part, code := partition(t, qp.Partition)
+				if fault = code; code == codeNone {
+					if _, fault = n.lead(part.ID, qp.CurrentLeaderEpoch); fault == codeNone {
+						epoch, end, err := n.History.EpochEnd(ctx, part.ID, qp.LeaderEpoch)
+						if fault = codeOf(err); err == nil {
+							rp.LeaderEpoch, rp.EndOffset = epoch, end
+						}
+					}
+				}
+			}
+			rp.ErrorCode = int16(fault)
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		r.Topics = append(r.Topics, rt)
+	}
+	return r
+}
