@@ -44,6 +44,7 @@ func Acceptance(t *testing.T, bucket func(t *testing.T) (open func() cold.Store)
 		{"IllegalNamesAreRefused", illegalNames},
 		{"CancelledCallsDoNothing", cancelled},
 		{"ABodyIsNotReadAfterThePutReturned", bodyReleased},
+		{"APutDoesNotReturnInTheMiddleOfARead", bodyInUse},
 		{"BadBodiesAreTheCallersError", badBodies},
 	} {
 		t.Run(p.promise, func(t *testing.T) {
@@ -509,6 +510,37 @@ func bodyReleased(t *testing.T, open func() cold.Store) {
 		if len(got) != 1<<20 || bytes.IndexByte(got, 2) >= 0 {
 			t.Errorf("%s is torn: %d bytes", name, len(got))
 		}
+	}
+}
+
+// bodyInUse cancels a put from within a read of its body, which then takes its time.
+func bodyInUse(t *testing.T, open func() cold.Store) {
+	s := open()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	returned := make(chan struct{})
+	var once sync.Once
+	var early bool
+	reading := make(chan struct{})
+	body := &watched{Body: cold.Bytes(noise(1, 1<<20)), at: 300 << 10, then: func() {
+		once.Do(func() {
+			defer close(reading)
+			cancel()
+			select {
+			case <-returned:
+				early = true
+			case <-time.After(50 * time.Millisecond):
+			}
+		})
+	}}
+	err := s.PutIfAbsent(ctx, "wal/1/0", body)
+	close(returned)
+	<-reading
+	if early {
+		t.Error("the put returned, and its body was still being read")
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
 
