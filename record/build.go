@@ -8,7 +8,8 @@ import (
 
 // Builder writes batches: for internal topics, compaction, replay and tests. The
 // zero value writes uncompressed batches without a producer. Add records, then
-// take the batch with Build, which starts the next one.
+// take the batch with Build, which starts the next one. It is not safe for
+// concurrent use.
 type Builder struct {
 	Codec Codec
 	// Level is the codec's level (KIP-390); 0 is its default.
@@ -23,6 +24,7 @@ type Builder struct {
 	scratch    []byte
 	n          int32
 	lastDelta  int32
+	until      int32
 	baseTime   int64
 	maxTime    int64
 	baseOffset int64
@@ -50,8 +52,20 @@ func (b *Builder) Add(timestamp int64, key, value []byte, headers ...KeyValue) {
 	if b.n > 0 {
 		delta = b.lastDelta + 1
 	}
-	b.start(timestamp)
-	r := append(b.scratch[:0], 0)
+	b.AddAt(delta, timestamp, key, value, headers...)
+}
+
+// AddAt appends a record at an offset relative to the batch's first, which lies
+// behind those of the records before: who copies a compacted log keeps its gaps.
+// Its bytes are copied.
+func (b *Builder) AddAt(delta int32, timestamp int64, key, value []byte, headers ...KeyValue) {
+	if delta < 0 || b.n > 0 && delta <= b.lastDelta {
+		panic(fmt.Sprintf("record: R4: offset delta %d behind %d", delta, b.lastDelta))
+	}
+	if b.n == 0 {
+		b.baseTime, b.maxTime = timestamp, timestamp
+	}
+	r := append(b.scratch[:0], 0) // attributes: none are defined
 	r = binary.AppendVarint(r, timestamp-b.baseTime)
 	r = binary.AppendVarint(r, int64(delta))
 	r = appendBytes(r, key)
@@ -70,11 +84,9 @@ func (b *Builder) Add(timestamp int64, key, value []byte, headers ...KeyValue) {
 	b.maxTime = max(b.maxTime, timestamp)
 }
 
-func (b *Builder) start(timestamp int64) {
-	if b.n == 0 {
-		b.baseTime, b.maxTime = timestamp, timestamp
-	}
-}
+// Until makes the batch reach to an offset relative to its first although its
+// last record lies before it. A batch must have records.
+func (b *Builder) Until(delta int32) { b.until = delta }
 
 func appendBytes(b, v []byte) []byte {
 	if v == nil {
@@ -91,13 +103,13 @@ func (b *Builder) Build() ([]byte, error) {
 	h := b.Template
 	h.BaseOffset, h.Magic = b.baseOffset, 2
 	h.Attributes = h.Attributes&^(attrCodec|attrLogAppendTime) | int16(b.Codec)
-	h.LastOffsetDelta, h.NumRecords = b.lastDelta, b.n
+	h.LastOffsetDelta, h.NumRecords = max(b.lastDelta, b.until), b.n
 	h.BaseTimestamp, h.MaxTimestamp = b.baseTime, b.maxTime
 	if !b.HasProducer {
 		h.ProducerID, h.ProducerEpoch, h.BaseSequence = -1, -1, -1
 	}
 	out, err := b.z.seal(h, b.Codec, b.Level, b.body)
-	b.body, b.n, b.lastDelta = b.body[:0], 0, 0
+	b.body, b.n, b.lastDelta, b.until = b.body[:0], 0, 0, 0
 	return out, err
 }
 

@@ -214,9 +214,6 @@ func (d *Decoder) block(out, b []byte, most int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n > 64*len(b) { // snappy cannot do better (3 bytes copy 64): the length lies
-		return nil, s2.ErrCorrupt
-	}
 	if n > most-len(out) {
 		return nil, tooLarge(most)
 	}

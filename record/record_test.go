@@ -202,19 +202,6 @@ func TestSequencesWrap(t *testing.T) { // semantics 26
 	}
 }
 
-func TestBombsAreRefused(t *testing.T) {
-	zeros := make([]byte, MaxDecompressed+1)
-	for c := Gzip; c <= Zstd; c++ {
-		b, err := new(Compressor).compress(c, 0, zeros)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := new(Decoder).Decompress(c, b); err == nil {
-			t.Errorf("%s: %d bytes became more than %d", c, len(b), MaxDecompressed)
-		}
-	}
-}
-
 func TestRecordsRoundTrip(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		b := Builder{Codec: Codec(rapid.IntRange(0, 4).Draw(r, "codec"))}
@@ -245,48 +232,66 @@ func TestRecordsRoundTrip(t *testing.T) {
 	})
 }
 
-func FuzzBatch(f *testing.F) {
-	for c := None; c <= Zstd; c++ {
-		f.Add(batch(f, c, 20))
+// TestAHeaderOfAnotherBatchIsRefused holds reading to the slice that it is given:
+// what lies behind it in memory is another client's (R1).
+func TestAHeaderOfAnotherBatchIsRefused(t *testing.T) {
+	b := batch(t, None, 10)
+	h, _ := ParseHeader(b)
+	for n := range len(b) {
+		it := Iterate(h, b[:n], nil)
+		if it.Next() || !errors.Is(it.Err(), ErrCorrupt) {
+			t.Fatalf("read %d bytes as a batch of %d: %v", n, len(b), it.Err())
+		}
+		if _, err := Recompress(h, b[:n], nil, Gzip); !errors.Is(err, ErrCorrupt) {
+			t.Fatal(err)
+		}
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		h, err := ParseHeader(b)
-		if err != nil {
-			return
-		}
-		_, _ = Check(b, Limits{MaxBytes: 1 << 20, Now: 5})
-		dec := BorrowDecoder()
-		defer dec.Return()
-		_ = CheckRecords(h, b, dec, true)
-		_, _, _, _ = FirstAt(h, b, dec, 100)
-		if out, err := Filter(h, b, dec, func(r Record) bool { return r.OffsetDelta%2 == 0 }); err == nil {
-			if g, err := ParseHeader(out); err != nil || g.LastOffset() != h.LastOffset() {
-				t.Fatal(err)
-			}
-		}
-	})
-}
-
-func BenchmarkCheck(b *testing.B) {
-	data := batch(b, None, 20000)
-	b.SetBytes(int64(len(data)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := Check(data, Limits{}); err != nil {
-			b.Fatal(err)
-		}
+	h.Length = -5
+	if it := Iterate(h, b, nil); it.Next() || it.Err() == nil {
+		t.Fatal("a negative length")
 	}
 }
 
-func BenchmarkIterate(b *testing.B) {
-	data := batch(b, None, 1000)
-	h, _ := ParseHeader(data)
-	b.SetBytes(int64(len(data)))
-	b.ReportAllocs()
-	dec := new(Decoder)
-	for b.Loop() {
-		it := Iterate(h, data, dec)
-		for it.Next() {
+func TestStoredBatchesAreChecked(t *testing.T) {
+	for name, f := range map[string]func(h *Header){
+		"more records than offsets": func(h *Header) { h.NumRecords = 11 },
+		"a negative count":          func(h *Header) { h.NumRecords = -1 },
+		"an absurd count":           func(h *Header) { h.NumRecords, h.LastOffsetDelta = 1<<30, 1<<30 },
+		"no offsets":                func(h *Header) { h.NumRecords, h.LastOffsetDelta = 0, -2 },
+		"a negative offset":         func(h *Header) { h.BaseOffset = -1 },
+		"an offset that overflows":  func(h *Header) { h.BaseOffset = 1<<63 - 5 },
+		"an unknown codec":          func(h *Header) { h.Attributes = 6 },
+	} {
+		b := batch(t, None, 10)
+		h, _ := ParseHeader(b)
+		f(&h)
+		h.put(b)
+		h.CRC = CRC(b)
+		h.put(b)
+		if _, err := CheckStored(b); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	b := batch(t, None, 10)
+	b[len(b)-1] ^= 1
+	if _, err := CheckStored(b); !errors.Is(err, ErrCorrupt) {
+		t.Error(err)
+	}
+	if _, err := CheckStored(append(batch(t, None, 10), 0)); !errors.Is(err, ErrCorrupt) {
+		t.Error(err)
+	}
+}
+
+func TestFewBytesDoNotTakeManyOffsets(t *testing.T) { // Check, compressed
+	for c := Gzip; c <= Zstd; c++ {
+		b := batch(t, c, 10)
+		h, _ := ParseHeader(b)
+		h.NumRecords, h.LastOffsetDelta = 1<<31-1, 1<<31-2
+		h.put(b)
+		h.CRC = CRC(b)
+		h.put(b)
+		if _, err := Check(b, Limits{}); !errors.Is(err, ErrInvalidRecord) {
+			t.Errorf("%s: %d bytes took %d offsets: %v", c, len(b), h.NumRecords, err)
 		}
 	}
 }

@@ -20,14 +20,26 @@ type Record struct {
 	raw            []byte
 }
 
-// Headers calls fn for each header of the record.
+// Headers calls fn for each header of the record. A value is nil when null.
 func (r Record) Headers(fn func(key string, value []byte)) {
-	d := fields{b: r.headers}
-	for range r.nheaders {
-		k := d.bytes()
-		fn(string(k), d.bytes())
+	for k, v := range r.HeaderViews {
+		fn(string(k), v)
 	}
 }
+
+// HeaderViews calls yield for each header of the record until it returns false,
+// with views and without allocating: for k, v := range r.HeaderViews.
+func (r Record) HeaderViews(yield func(key, value []byte) bool) {
+	d := fields{b: r.headers}
+	for range r.nheaders {
+		if k := d.bytes(); !yield(k, d.bytes()) {
+			return
+		}
+	}
+}
+
+// NumHeaders is the number of the record's headers.
+func (r Record) NumHeaders() int { return r.nheaders }
 
 // fields reads the varints and byte strings of records; the first fault sticks.
 type fields struct {
