@@ -111,6 +111,10 @@ type fetching struct {
 	f       *fetched
 }
 
+// coldPatience is how long reads of one Fetch may take altogether, where the
+// client's max_wait is shorter, once there is something to answer with.
+const coldPatience = time.Second
+
 // fetchPart is one partition of a Fetch.
 type fetchPart struct {
 	q    *kmsg.FetchRequestTopicPartition
@@ -130,7 +134,9 @@ func (n *node) fetch(ctx context.Context, c *call, q *kmsg.FetchRequest) *fetche
 	f.max = int(min(int64(q.MaxBytes), n.settingInt(settingFetchMax, defaultFetchMaxBytes)))
 	f.resolve()
 
-	deadline := time.Now().Add(time.Duration(max(q.MaxWaitMillis, 0)) * time.Millisecond)
+	wait := time.Duration(max(q.MaxWaitMillis, 0)) * time.Millisecond
+	deadline := time.Now().Add(wait)
+	enough := time.Now().Add(max(wait, coldPatience))
 	var watch Watch
 	var timer *time.Timer
 	for {
@@ -139,7 +145,7 @@ func (n *node) fetch(ctx context.Context, c *call, q *kmsg.FetchRequest) *fetche
 			watch = n.Log.Watch(f.watched())
 			defer watch.Close()
 		}
-		if f.pass(ctx, deadline) || watch == nil || !time.Now().Before(deadline) {
+		if f.pass(ctx, enough) || watch == nil || !time.Now().Before(deadline) {
 			return f.f
 		}
 		if timer == nil {
@@ -150,7 +156,7 @@ func (n *node) fetch(ctx context.Context, c *call, q *kmsg.FetchRequest) *fetche
 		case <-watch.Ready():
 		case <-timer.C:
 			// One last look: what came since is worth an answer.
-			f.pass(ctx, deadline)
+			f.pass(ctx, enough)
 			return f.f
 		case <-ctx.Done():
 			return f.f
@@ -201,7 +207,7 @@ func (f *fetching) watched() []record.Partition {
 
 // pass looks at every partition, in the order of the request, and reads what fits.
 // It reports whether the answer is to be sent now.
-func (f *fetching) pass(ctx context.Context, deadline time.Time) bool {
+func (f *fetching) pass(ctx context.Context, enough time.Time) bool {
 	plan := fetchPlan{left: f.max, min: int(f.q.MinBytes), partitions: len(f.parts)}
 	for _, p := range f.parts {
 		if !p.read {
@@ -214,7 +220,7 @@ func (f *fetching) pass(ctx context.Context, deadline time.Time) bool {
 			plan.ended = true
 			continue
 		}
-		if p.q.FetchOffset >= end || plan.got > 0 && !time.Now().Before(deadline) {
+		if p.q.FetchOffset >= end || plan.got > 0 && !time.Now().Before(enough) {
 			// Nothing there, or no time left for cold partitions behind one that gave
 			// something: the client asks for them first next time (KIP-74).
 			continue
