@@ -22,9 +22,10 @@ import (
 // process remove the folder and make a new one of that name, calls on this
 // descriptor fail with ENOENT instead of reaching a folder that nobody synced.
 type folder struct {
-	path string // "." is the root
-	fd   *os.File
-	refs int // of calls; owned by folders
+	path  string // "." is the root
+	fd    *os.File
+	flush func() error // fd.Sync, but in tests
+	refs  int          // of calls; owned by folders
 
 	mu      sync.Mutex
 	running *round
@@ -51,7 +52,7 @@ func (d *folder) sync() error {
 		d.start(r)
 	}
 	if r.err = d.failure(); r.err == nil {
-		r.err = d.fd.Sync()
+		r.err = d.flush()
 	}
 	d.finish(r)
 	return r.err
@@ -134,7 +135,7 @@ func (f *folders) open(root *os.Root) error {
 	if err != nil {
 		return err
 	}
-	f.byPath = map[string]*folder{".": {path: ".", fd: dir, refs: 1}} // never evicted
+	f.byPath = map[string]*folder{".": {path: ".", fd: dir, flush: dir.Sync, refs: 1}} // never evicted
 	return nil
 }
 
@@ -192,7 +193,8 @@ func (f *folders) enter(dir string, n need) (*folder, error) {
 	if err != nil {
 		return nil, pathError("open", dir, err)
 	}
-	d := &folder{path: dir, fd: os.NewFile(uintptr(fd), dir)}
+	opened := os.NewFile(uintptr(fd), dir)
+	d := &folder{path: dir, fd: opened, flush: opened.Sync}
 	if err := parent.sync(); err != nil {
 		return nil, errors.Join(err, d.fd.Close())
 	}

@@ -1,0 +1,156 @@
+//go:build unix
+
+package file
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/tier/cold/coldtest"
+)
+
+// A file system without links is as good, where rename can be told not to replace.
+func TestRenamingIsAStoreToo(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("RENAME_NOREPLACE is Linux's")
+	}
+	coldtest.Acceptance(t, func(t *testing.T) func() cold.Store {
+		dir := t.TempDir()
+		return func() cold.Store {
+			s, err := Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := try(s.staging, byRename, &folder{path: hidden, fd: s.staging.dir}); err != nil {
+				t.Skipf("not on this file system: %v", err)
+			}
+			s.publish = byRename
+			return s
+		}
+	})
+}
+
+func TestAFileSystemThatCanDoNeitherIsRefused(t *testing.T) {
+	s, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	here := &folder{path: hidden, fd: s.staging.dir}
+	replaces := func(s *staging, temporary string, _ *folder, base string) error {
+		return s.root.Rename(temporary, base)
+	}
+	if err := try(s.staging, replaces, here); err == nil || !strings.Contains(err.Error(), "replaced") {
+		t.Errorf("a publisher that replaces was taken: %v", err)
+	}
+}
+
+// F2: neither success nor refusal is told before the folder is synced.
+func TestAnswersWaitForTheSync(t *testing.T) {
+	s, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	one := cold.Bytes([]byte("x"))
+	if err := s.PutIfAbsent(t.Context(), "a/1", one); err != nil {
+		t.Fatal(err)
+	}
+	d := s.folders.known("a")
+	defer s.folders.put(d)
+	syncs := 0
+	d.flush = func() error { syncs++; return nil }
+	if err := s.PutIfAbsent(t.Context(), "a/2", one); err != nil || syncs != 1 {
+		t.Errorf("%v after %d syncs", err, syncs)
+	}
+	if err := s.PutIfAbsent(t.Context(), "a/2", one); !errors.Is(err, cold.ErrExists) || syncs != 2 {
+		t.Errorf("%v after %d syncs", err, syncs)
+	}
+	if err := s.Delete(t.Context(), "a/2"); err != nil || syncs != 3 {
+		t.Errorf("%v after %d syncs", err, syncs)
+	}
+
+	// F3: a sync that failed is not forgiven because the next one would succeed.
+	d.flush = func() error { return syscall.EIO }
+	if err := s.PutIfAbsent(t.Context(), "a/3", one); !errors.Is(err, syscall.EIO) || cold.Definite(err) {
+		t.Errorf("%v", err)
+	}
+	d.flush = func() error { return nil }
+	for _, name := range []string{"a/3", "a/4"} {
+		err := s.PutIfAbsent(t.Context(), name, one)
+		if !errors.Is(err, syscall.EIO) || cold.Definite(err) || !strings.Contains(err.Error(), "opened again") {
+			t.Errorf("put %s: %v", name, err)
+		}
+	}
+	if err := s.PutIfAbsent(t.Context(), "b/1", one); err != nil {
+		t.Errorf("another folder: %v", err)
+	}
+}
+
+// Puts that wait for one folder share its syncs, and none is told of a sync that
+// began before its link.
+func TestSyncsAreShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		linked, syncs := 0, 0
+		durable := 0
+		d := &folder{path: "a", flush: func() error {
+			mu.Lock()
+			syncs++
+			seen := linked
+			mu.Unlock()
+			time.Sleep(10 * time.Millisecond)
+			mu.Lock()
+			durable = max(durable, seen)
+			mu.Unlock()
+			return nil
+		}}
+		var all sync.WaitGroup
+		for i := range 100 {
+			all.Go(func() {
+				time.Sleep(time.Duration(i) * time.Millisecond)
+				mu.Lock()
+				linked++
+				mine := linked
+				mu.Unlock()
+				if err := d.sync(); err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if durable < mine {
+					t.Errorf("link %d was told durable when %d were", mine, durable)
+				}
+			})
+		}
+		all.Wait()
+		if syncs > 12 {
+			t.Errorf("%d syncs of 10 ms for puts over 100 ms", syncs)
+		}
+	})
+}
+
+func TestAFullDiskIsNamed(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("no /dev/full")
+	}
+	defer full.Close()
+	for _, body := range []cold.Body{cold.Bytes(make([]byte, 10000)), hide{cold.Bytes(make([]byte, 10000))}} {
+		err := explain(write(t.Context(), full, body))
+		if !errors.Is(err, cold.ErrFull) || !errors.Is(err, syscall.ENOSPC) || errors.Is(err, cold.ErrBody) {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// hide hides that a body lies in memory.
+type hide struct{ cold.Body }
