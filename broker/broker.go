@@ -18,6 +18,7 @@ import (
 	"github.com/firnlog/firn/broker/settings"
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/catalog/journal"
+	"github.com/firnlog/firn/coord"
 	"github.com/firnlog/firn/ingest"
 	"github.com/firnlog/firn/ingest/pump"
 	"github.com/firnlog/firn/kafka"
@@ -54,6 +55,8 @@ type Broker struct {
 	tiers   *tier.Reader
 	session *session
 	config  *config
+	topics  *topics
+	groups  *groups
 	server  *kafka.Server
 }
 
@@ -212,6 +215,8 @@ func (b *Broker) assemble() {
 		log: b.log, me: me, reach: dial,
 	}
 	b.config = &config{journal: b.journal, values: b.values, node: b.node}
+	b.topics = &topics{journal: b.journal, owners: b.owners, settle: b.follow}
+	b.groups = &groups{b: b, topics: b.topics, Coordinator: coord.New(offsetsLog{b}, b.log, b.groupConfig)}
 }
 
 // putRate is how many puts per second the bill allows (DESIGN 4.3).
@@ -265,18 +270,6 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 	port, _ := strconv.Atoi(portText)
 	self := kafka.Broker{Node: b.node, Host: host, Port: int32(port), Rack: b.values.Get("broker.rack")}
 	cl := &cluster{journal: b.journal, self: b.node, brokers: func() []kafka.Broker { return []kafka.Broker{self} }}
-	tp := &topics{
-		journal: b.journal,
-		owners: func(n int) []uint64 {
-			s, _ := b.pump.Session()
-			owners := make([]uint64, n)
-			for i := range owners {
-				owners[i] = s.ID
-			}
-			return owners
-		},
-		settle: b.follow,
-	}
 	b.server = kafka.New(kafka.Options{
 		Logger: b.log,
 		Limits: kafka.Limits{
@@ -284,13 +277,24 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 			ConnectionsPerIP: int(b.values.Int("max.connections.per.ip")), Idle: b.values.Duration("connections.max.idle.ms"),
 		},
 		Backend: kafka.Backend{
-			Cluster: cl, Settings: b.config, Topics: tp, Producers: newProducerIDs(b.journal),
+			Cluster: cl, Settings: b.config, Topics: b.topics, Producers: newProducerIDs(b.journal), Groups: b.groups,
 			Log: &log{pump: b.pump, read: reads{b.tiers}}, History: &history{b.journal, b.pump, b.hot, b.tiers},
 		},
 	})
+	g.Go(func() error { return b.groups.Run(mctx) })
 	g.Go(func() error { return b.followAll(mctx) })
 	ready(Addresses{Kafka: b.ln.Addr().String(), HTTP: b.httpLn.Addr().String(), Gossip: "-", Node: b.node})
 	return b.server.Serve(ctx, b.ln)
+}
+
+// owners chooses the owners of n new partitions: this broker.
+func (b *Broker) owners(n int) []uint64 {
+	s, _ := b.pump.Session()
+	owners := make([]uint64, n)
+	for i := range owners {
+		owners[i] = s.ID
+	}
+	return owners
 }
 
 // followAll keeps the pump at what the catalog gives this broker.
@@ -325,8 +329,11 @@ func (b *Broker) follow(ctx context.Context) error {
 			gone = append(gone, p)
 		}
 	}
-	if len(gone) == 0 {
-		return nil
+	if len(gone) > 0 {
+		if err := b.pump.Disown(ctx, gone...); err != nil {
+			return err
+		}
 	}
-	return b.pump.Disown(ctx, gone...)
+	b.groups.lead()
+	return nil
 }

@@ -98,8 +98,15 @@ func (m *Machine) Tick(now, wall int64) int64 {
 		g.expireMembers(m, now, wall)
 		g.expirePending(m, now, wall)
 		if g.state == Preparing && g.deadline > 0 && now >= g.deadline {
-			g.delayed = false
-			g.complete(m, now, wall)
+			if g.delayed && g.grew && now < g.began+g.longest() {
+				// Somebody joined during the initial delay: as long again, as a whole at
+				// most the longest rebalance timeout.
+				g.grew = false
+				g.deadline = min(now+m.cfg.InitialDelayMs, g.began+g.longest())
+			} else {
+				g.delayed = false
+				g.complete(m, now, wall)
+			}
 		}
 		for _, x := range g.members {
 			if !x.parked() {
@@ -250,4 +257,28 @@ func (m *Machine) Committed() []Committed {
 
 func comparePartitions(a, b TopicPartition) int {
 	return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+}
+
+// Answer gives an answer that was computed at once its place in the order (G3).
+func (m *Machine) Answer(token, response any) { m.answer(token, response) }
+
+// Peek says whether Take would return anything.
+func (m *Machine) Peek() bool { return len(m.out.Records)+len(m.out.Answers) > 0 }
+
+// Waiting takes the tokens of all requests that wait for their group; they will
+// not be answered any more.
+func (m *Machine) Waiting() []any {
+	var out []any
+	for _, id := range m.ids() {
+		for _, x := range m.groups[id].sorted() {
+			if x.joining {
+				out = append(out, x.join)
+			}
+			if x.syncWaiting {
+				out = append(out, x.sync)
+			}
+			x.joining, x.syncWaiting = false, false
+		}
+	}
+	return out
 }

@@ -338,14 +338,6 @@ func (g *group) settle(m *Machine, now, wall int64) {
 
 // complete ends the wait for members and begins the next generation.
 func (g *group) complete(m *Machine, now, wall int64) {
-	if g.grew && m.cfg.InitialDelayMs > 0 && g.generation == 0 && now < g.began+g.longest() && g.deadline > g.began {
-		// Somebody joined during the initial delay: wait as long again, as a whole at
-		// most the longest rebalance timeout.
-		g.grew = false
-		g.delayed = true
-		g.deadline = min(now+m.cfg.InitialDelayMs, g.began+g.longest())
-		return
-	}
 	for _, x := range g.sorted() { // static members keep their place until their session ends
 		if !x.joining && x.instance == nil {
 			g.drop(x)
