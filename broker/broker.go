@@ -216,7 +216,7 @@ func (b *Broker) assemble() {
 	}
 	b.config = &config{journal: b.journal, values: b.values, node: b.node}
 	b.topics = &topics{journal: b.journal, owners: b.owners, settle: b.follow}
-	b.groups = &groups{b: b, topics: b.topics, Coordinator: coord.New(offsetsLog{b}, b.log, b.groupConfig)}
+	b.groups = &groups{b: b, topics: b.topics, coordinator: coord.New(offsetsLog{b}, b.log, b.groupConfig)}
 }
 
 // putRate is how many puts per second the bill allows (DESIGN 4.3).

@@ -18,9 +18,12 @@ import (
 // offsetsTopic is where groups live (DESIGN 9).
 const offsetsTopic = "__consumer_offsets"
 
+// coordinator is embedded under this name, since Coordinator is a method.
+type coordinator = coord.Coordinator
+
 // groups is kafka.Groups: the coordinator, and who coordinates what.
 type groups struct {
-	*coord.Coordinator
+	*coordinator
 	b      *Broker
 	topics *topics
 }

@@ -31,7 +31,8 @@ type Coordinator struct {
 
 	mu     sync.Mutex
 	shards map[int32]*shard
-	n      int32 // partitions of the topic; 0 before it exists
+	n      int32   // partitions of the topic; 0 before it exists
+	led    []int32 // as last told
 	ctx    context.Context
 	loops  sync.WaitGroup
 }
@@ -45,7 +46,9 @@ func New(log Log, logger *slog.Logger, config func() group.Config) *Coordinator 
 func (c *Coordinator) Run(ctx context.Context) error {
 	c.mu.Lock()
 	c.ctx = ctx
+	n, led := c.n, c.led
 	c.mu.Unlock()
+	c.Lead(n, led)
 	<-ctx.Done()
 	c.Lead(0, nil)
 	c.loops.Wait()
@@ -57,10 +60,13 @@ func (c *Coordinator) Run(ctx context.Context) error {
 func (c *Coordinator) Lead(n int32, led []int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ctx == nil || c.ctx.Err() != nil {
+	c.n, c.led = n, led
+	if c.ctx == nil { // Run begins with them
+		return
+	}
+	if c.ctx.Err() != nil {
 		led = nil
 	}
-	c.n = n
 	for p, s := range c.shards {
 		if !slices.Contains(led, p) {
 			s.stop()

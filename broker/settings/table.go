@@ -6,87 +6,117 @@ import (
 	"github.com/firnlog/firn/catalog"
 )
 
-func row(name string, t catalog.ConfigType, def string, lo, hi int64, dynamic bool, doc string) Spec {
-	return Spec{ConfigSpec: catalog.ConfigSpec{Name: name, Type: t, Default: def, Min: lo, Max: hi, Doc: doc}, Dynamic: dynamic}
-}
-
-func text(name, def, doc string) Spec {
-	return row(name, catalog.TypeString, def, 0, 0, false, doc)
-}
-
-func number(name, def string, lo, hi int64, doc string) Spec {
-	return row(name, catalog.TypeLong, def, lo, hi, false, doc)
-}
-
-func choice(name, def string, dynamic bool, doc string, values ...string) Spec {
-	s := row(name, catalog.TypeString, def, 0, 0, dynamic, doc)
-	s.Values = values
-	return s
-}
-
-func flag(s Spec, name string) Spec { s.Flag = name; return s }
-func live(s Spec) Spec              { s.Dynamic = true; return s }
-func list(s Spec) Spec              { s.Type = catalog.TypeList; return s }
-
 const (
 	maxInt  = math.MaxInt32
 	maxLong = math.MaxInt64
 )
 
-// table is every setting, sorted by name. The doc says what it does, and who
-// would change it and when.
+func row(name string, t catalog.ConfigType, def, doc, when string) Spec {
+	return Spec{ConfigSpec: catalog.ConfigSpec{Name: name, Type: t, Default: def, Doc: doc}, When: when}
+}
+
+func text(name, def, doc, when string) Spec { return row(name, catalog.TypeString, def, doc, when) }
+func list(name, def, doc, when string) Spec { return row(name, catalog.TypeList, def, doc, when) }
+func truth(name, def, doc, when string) Spec {
+	return row(name, catalog.TypeBool, def, doc, when)
+}
+
+func number(name, def string, lo, hi int64, doc, when string) Spec {
+	t := catalog.TypeLong
+	if hi <= maxInt {
+		t = catalog.TypeInt
+	}
+	s := row(name, t, def, doc, when)
+	s.Min, s.Max = lo, hi
+	return s
+}
+
+func oneOf(s Spec, values ...string) Spec           { s.Values = values; return s }
+func checked(s Spec, check func(string) error) Spec { s.check = check; return s }
+func named(s Spec, flag string) Spec                { s.Flag = flag; return s }
+func common(s Spec) Spec                            { s.Common = true; return s }
+func live(s Spec) Spec                              { s.Dynamic = true; return s }
+func secret(s Spec) Spec                            { s.Secret = true; return s }
+
+// ofTopics is the Doc of a setting that gives topics their default.
+func ofTopics(config string) string { return config + " of topics that set none." }
+
+const (
+	clusterwide = "Whoever decides for all topics at once. A topic's own config is the better place for one topic."
+	tests       = "Tests that must not wait."
+)
+
+// table is every setting, sorted by name.
 var table = []Spec{
-	text("advertised.listeners", "", "HOST:PORT that clients are told to connect to; the listener's own when empty. Set it when clients reach the broker under another name: containers, NAT, load balancers."),
-	live(row("auto.create.topics.enable", catalog.TypeBool, "true", 0, 0, true, "Whether a topic that a client names is created. Turn it off where topics are managed.")),
-	flag(text("broker.rack", "", "Availability zone of this broker. Set it in clouds: clients with the same client.rack read from it."), "rack"),
-	number("cache.bytes", "67108864", 1<<20, maxLong, "Memory for blocks read from the bucket. Raise it when many readers replay the same history."),
-	live(choice("compression.type", "producer", true, "Codec of stored batches where a topic sets none.", "uncompressed", "zstd", "lz4", "snappy", "gzip", "producer")),
-	number("connections.max.idle.ms", "600000", 1000, maxLong, "How long a silent connection stays open."),
-	text("data.dir", "", "Folder of the hot tier: a cache with the acks=1 promise. Fast local disk; may be wiped at any time."),
-	live(row("default.replication.factor", catalog.TypeInt, "1", 1, 32767, true, "Replication factor shown for topics that ask for none. The bucket replicates.")),
-	live(row("delete.topic.enable", catalog.TypeBool, "true", 0, 0, true, "Whether topics can be deleted.")),
-	number("drain.timeout.ms", "30000", 0, maxLong, "How long a broker that is asked to stop may take to finish what waits. Raise it with slow stores."),
-	number("fetch.max.bytes", "57671680", 1024, maxInt, "The largest answer to one Fetch."),
-	number("gc.grace.ms", "600000", 0, maxLong, "How long an object that nothing refers to stays, for readers that are behind. Lower it in tests only."),
-	text("gossip", "", "HOST:PORT of the gossip listener; empty for a free port of the Kafka listener's host."),
-	number("group.initial.rebalance.delay.ms", "3000", 0, maxLong, "How long the first join of a group waits for others. 0 in development."),
-	number("group.max.session.timeout.ms", "1800000", 1, maxInt, "The longest session timeout that a group member may ask for."),
-	number("group.max.size", "1000", 1, maxInt, "The most members of a group."),
-	number("group.min.session.timeout.ms", "6000", 1, maxInt, "The shortest session timeout that a group member may ask for."),
-	number("hot.max.bytes", "10737418240", 64<<20, maxLong, "Disk for the hot tier. As much as recent readers reach back."),
-	text("http", "127.0.0.1:8080", "HOST:PORT of metrics and probes."),
-	list(text("join", "", "HOST:PORT,… of other brokers' gossip listeners; the catalog's live sessions are tried as well.")),
-	text("listeners", "127.0.0.1:9092", "HOST:PORT of the Kafka listener. Port 0 takes a free one."),
-	live(row("log.cleaner.delete.retention.ms", catalog.TypeLong, "86400000", 0, maxLong, true, "delete.retention.ms of topics that set none.")),
-	live(list(text("log.cleanup.policy", "delete", "cleanup.policy of topics that set none."))),
-	choice("log.format", "json", false, "How the broker logs: json for machines, text for people.", "json", "text"),
-	live(row("log.local.retention.bytes", catalog.TypeLong, "-2", -2, maxLong, true, "local.retention.bytes of topics that set none.")),
-	live(row("log.local.retention.ms", catalog.TypeLong, "-2", -2, maxLong, true, "local.retention.ms of topics that set none.")),
-	live(row("log.message.timestamp.after.max.ms", catalog.TypeLong, "3600000", 0, maxLong, true, "message.timestamp.after.max.ms of topics that set none.")),
-	live(row("log.message.timestamp.before.max.ms", catalog.TypeLong, "9223372036854775807", 0, maxLong, true, "message.timestamp.before.max.ms of topics that set none.")),
-	live(choice("log.message.timestamp.type", "CreateTime", true, "message.timestamp.type of topics that set none.", "CreateTime", "LogAppendTime")),
-	live(row("log.retention.bytes", catalog.TypeLong, "-1", -1, maxLong, true, "retention.bytes of topics that set none.")),
-	number("log.retention.check.interval.ms", "300000", 1, maxLong, "How often retention looks at partitions."),
-	live(row("log.retention.ms", catalog.TypeLong, "604800000", -1, maxLong, true, "retention.ms of topics that set none.")),
-	live(row("log.roll.ms", catalog.TypeLong, "604800000", 1, maxLong, true, "segment.ms of topics that set none; accepted.")),
-	live(row("log.segment.bytes", catalog.TypeInt, "1073741824", 1<<20, maxInt, true, "segment.bytes of topics that set none.")),
-	number("max.connections", "10000", 1, maxInt, "The most connections at once."),
-	number("max.connections.per.ip", "10000", 1, maxInt, "The most connections from one address."),
-	live(row("message.max.bytes", catalog.TypeInt, "1048588", 0, 8<<20, true, "The largest batch, for topics that set no max.message.bytes.")),
-	live(row("min.insync.replicas", catalog.TypeInt, "1", 1, maxInt, true, "Shown for topics that set none; the bucket replicates.")),
-	number("node.id", "-1", -1, maxInt, "Kafka's broker id; -1 takes the one of the former life, or a free one. Set it where ids are assigned."),
-	live(row("num.partitions", catalog.TypeInt, "1", 1, catalog.MaxPartitions, true, "Partitions of topics that ask for none.")),
-	number("offset.metadata.max.bytes", "4096", 0, maxInt, "The longest metadata of a committed offset."),
-	number("offsets.retention.check.interval.ms", "600000", 1, maxLong, "How often expired offsets are looked for."),
-	number("offsets.retention.minutes", "10080", 1, maxInt, "How long committed offsets of an empty group stay."),
-	number("offsets.topic.num.partitions", "50", 1, 1000, "Partitions of __consumer_offsets. It counts when the topic is created."),
-	number("producer.id.expiration.ms", "86400000", 1, maxInt, "How long an idle idempotent producer is remembered."),
-	number("put.rate", "-1", -1, maxInt, "Puts of WAL objects per second that the bill allows; 0 for no limit, -1 for 8 on AWS, 200 on other endpoints, no limit on file and mem."),
-	number("seal.bytes", "268435456", 1<<20, 1<<30, "Size at which a generation of the hot tier is sealed."),
-	number("seal.interval.ms", "60000", 100, maxLong, "Age at which a generation of the hot tier is sealed. Lower it to watch objects move."),
-	number("session.rotate.ms", "3600000", 1000, maxLong, "Age at which a session is rotated, so that its WAL objects can go."),
-	number("session.rotate.slots", "4096", 16, 1<<20, "WAL objects after which a session is rotated."),
-	number("socket.request.max.bytes", "104857600", 1<<20, maxInt, "The largest request."),
-	text("store", "", "Where records live: s3://bucket/prefix?endpoint=…&region=…&path_style=true, minio://host:port/bucket/prefix, file:///dir or mem://."),
-	number("tail.bytes", "67108864", 1<<20, maxLong, "Memory for the newest batches."),
+	common(checked(text("advertised.listeners", "", "HOST:PORT that clients are told to connect to; the listener's own when empty.",
+		"Whoever runs a broker that clients reach under another name: containers, NAT, load balancers."), reachable)),
+	live(truth("auto.create.topics.enable", "true", "Whether a topic that a client names is created.",
+		"Operators who manage topics turn it off, so that a misspelt name is an error.")),
+	common(named(text("broker.rack", "", "Availability zone of this broker.",
+		"In clouds, on every broker: clients with the same client.rack read from it, which saves traffic between zones."), "rack")),
+	number("cache.bytes", "67108864", 1<<20, maxLong, "Memory for blocks read from the bucket.",
+		"Raise it when many readers replay the same history, and firn_object_requests_total{op=\"get\"} grows with the readers."),
+	live(oneOf(text("compression.type", "producer", ofTopics("compression.type"), clusterwide), "uncompressed", "zstd", "lz4", "snappy", "gzip", "producer")),
+	number("connections.max.idle.ms", "600000", 1000, maxLong, "How long a silent connection stays open.",
+		"Lower it where clients leak connections. Above the longest pause of your clients, or they reconnect all the time."),
+	common(text("data.dir", "", "Folder of the hot tier: a cache, which also keeps the promise of acks=1. It may be wiped when the broker is down.",
+		"On every broker that has a fast local disk. Without it, acks=1 is acknowledged as acks=all is.")),
+	live(number("default.replication.factor", "1", 1, 32767, "Replication factor shown for topics that ask for none. The bucket replicates, not the brokers.",
+		"Where a tool insists on seeing 3.")),
+	live(truth("delete.topic.enable", "true", "Whether topics can be deleted.", "Operators who want no client to delete history.")),
+	number("drain.timeout.ms", "30000", 0, maxLong, "How long a broker that is asked to stop may take to put what waits into the bucket.",
+		"Raise it with slow stores; keep it below the time after which the orchestrator kills (terminationGracePeriodSeconds)."),
+	number("fetch.max.bytes", "57671680", 1024, maxInt, "The largest answer to one Fetch.", "Lower it when many consumers and little memory meet."),
+	number("gc.grace.ms", "600000", 0, maxLong, "How long an object that nothing refers to stays in the bucket, for readers that are behind.", tests),
+	common(checked(text("gossip", "", "HOST:PORT of the gossip listener; a free port of the Kafka listener's host when empty.",
+		"Whoever must open firewalls, and wherever --join names this broker."), listener)),
+	number("group.initial.rebalance.delay.ms", "3000", 0, maxInt, "How long the first rebalance of an empty group waits for more members.",
+		"0 in development, where one member is all there will be; more where hundreds start at once."),
+	number("group.max.session.timeout.ms", "1800000", 1, maxInt, "The longest session timeout that a group member may ask for.", "Batch jobs whose members are silent for longer."),
+	number("group.max.size", "1000", 1, maxInt, "The most members of a group.", "Lower it against clients that join in a loop."),
+	number("group.min.session.timeout.ms", "6000", 1, maxInt, "The shortest session timeout that a group member may ask for.", "Lower it for faster failover, at the price of more heartbeats."),
+	number("hot.max.bytes", "10737418240", 64<<20, maxLong, "Disk for the hot tier.", "As much as recent readers reach back, and less than the disk has."),
+	common(checked(text("http", "127.0.0.1:8080", "HOST:PORT of metrics and probes.", "0.0.0.0:8080 where Prometheus or an orchestrator asks from outside."), listener)),
+	truth("http.pprof", "false", "Whether /debug/pprof/ is served. Profiles tell much about a process and cost CPU.", "While a broker is being examined, where the HTTP port is not open to everybody."),
+	common(checked(list("join", "", "HOST:PORT,… of other brokers' gossip listeners. The addresses in the bucket are tried as well.",
+		"Hardly ever: when brokers cannot be reached at the addresses that they have put into the bucket."), members)),
+	common(checked(text("listeners", "127.0.0.1:9092", "HOST:PORT of the Kafka listener. Port 0 takes a free one.", "0.0.0.0:9092 on servers."), listener)),
+	live(number("log.cleaner.delete.retention.ms", "86400000", 0, maxLong, ofTopics("delete.retention.ms"), clusterwide)),
+	live(oneOf(list("log.cleanup.policy", "delete", ofTopics("cleanup.policy"), clusterwide), "delete", "compact")),
+	common(oneOf(text("log.format", "json", "How the broker logs.", "text where people read it."), "json", "text")),
+	oneOf(text("log.level", "info", "The least important line that is logged.", "debug while something is being examined."), "debug", "info", "warn", "error"),
+	live(number("log.local.retention.bytes", "-2", -2, maxLong, ofTopics("local.retention.bytes"), clusterwide)),
+	live(number("log.local.retention.ms", "-2", -2, maxLong, ofTopics("local.retention.ms"), clusterwide)),
+	live(number("log.message.timestamp.after.max.ms", "3600000", 0, maxLong, ofTopics("message.timestamp.after.max.ms"), clusterwide)),
+	live(number("log.message.timestamp.before.max.ms", "9223372036854775807", 0, maxLong, ofTopics("message.timestamp.before.max.ms"), clusterwide)),
+	live(oneOf(text("log.message.timestamp.type", "CreateTime", ofTopics("message.timestamp.type"), clusterwide), "CreateTime", "LogAppendTime")),
+	live(number("log.retention.bytes", "-1", -1, maxLong, ofTopics("retention.bytes"), clusterwide)),
+	number("log.retention.check.interval.ms", "300000", 1, maxLong, "How often retention looks at partitions.", tests),
+	number("log.retention.hours", "168", -1, maxInt, "log.retention.ms in hours; that one and the one in minutes win.", "Whoever brings a Kafka configuration along."),
+	number("log.retention.minutes", "10080", -1, maxInt, "log.retention.ms in minutes; that one wins.", "Whoever brings a Kafka configuration along."),
+	live(number("log.retention.ms", "604800000", -1, maxLong, ofTopics("retention.ms"), "Whoever pays for the bucket. -1 keeps everything.")),
+	number("log.roll.hours", "168", 1, maxInt, "log.roll.ms in hours; that one wins.", "Whoever brings a Kafka configuration along."),
+	live(number("log.roll.ms", "604800000", 1, maxLong, "segment.ms of topics that set none. Accepted: generations of the hot tier are sealed, not segments.", "Nobody; tools may send it.")),
+	live(number("log.segment.bytes", "1073741824", 1<<20, maxInt, ofTopics("segment.bytes"), clusterwide)),
+	number("max.connections", "10000", 1, maxInt, "The most connections at once.", "As many as the process may open files, less a few hundred."),
+	number("max.connections.per.ip", "10000", 1, maxInt, "The most connections from one address.", "Lower it where clients are many and not trusted; not behind a proxy or NAT."),
+	live(number("message.max.bytes", "1048588", 0, 8<<20, ofTopics("max.message.bytes")+" At most 8388608.", clusterwide)),
+	live(number("min.insync.replicas", "1", 1, maxInt, ofTopics("min.insync.replicas")+" Shown only: the bucket replicates.", "Where a tool insists on seeing 2.")),
+	common(number("node.id", "-1", -1, maxInt, "Kafka's broker id. -1 takes that of the former life in this data folder or at this address, else a free one.", "Where an orchestrator assigns ids.")),
+	live(number("num.partitions", "1", 1, catalog.MaxPartitions, "Partitions of topics that ask for none.", "Where topics are created by clients, which cannot ask.")),
+	number("offset.metadata.max.bytes", "4096", 0, maxInt, "The longest metadata of a committed offset.", "Clients that keep state in it."),
+	number("offsets.retention.check.interval.ms", "600000", 1, maxLong, "How often expired offsets are looked for.", tests),
+	number("offsets.retention.minutes", "10080", 1, maxInt, "How long committed offsets of an empty group stay.", "Consumers that run less than once a week."),
+	number("offsets.topic.num.partitions", "50", 1, 1000, "Partitions of __consumer_offsets. It counts once, when the topic is created.", "Fewer in development; never more than groups."),
+	number("producer.id.expiration.ms", "86400000", 1, maxInt, "How long an idle idempotent producer is remembered.", "Raise it for producers that pause for longer than a day and must not duplicate."),
+	number("put.rate", "-1", -1, maxInt, "WAL objects per second that the bill allows: 0 for no limit, -1 for 8 on AWS, 200 on other endpoints, no limit on file and mem.",
+		"Whoever pays for puts. 8/s are about 21 million puts a month; fewer mean larger objects and later acknowledgements."),
+	number("seal.bytes", "268435456", 1<<20, 1<<30, "Size at which a generation of the hot tier is sealed.", "Lower it with little memory or disk."),
+	number("seal.interval.ms", "60000", 100, maxLong, "Age at which a generation of the hot tier is sealed.", "Lower it to watch objects move; every seal is an object and a journal entry."),
+	number("session.rotate.ms", "3600000", 1000, maxLong, "Age at which a session is rotated, so that its WAL objects can be deleted.", tests),
+	number("session.rotate.slots", "4096", 16, 1<<20, "WAL objects after which a session is rotated.", "Lower it to keep fewer small objects in the bucket."),
+	number("socket.request.max.bytes", "104857600", 1<<20, maxInt, "The largest request.", "Raise it for producers with many partitions and large batches."),
+	common(secret(text("store", "", "Where records live: s3://bucket/prefix?endpoint=…&region=…&path_style=true, minio://host:port/bucket/prefix, file:///dir or mem://. Credentials come from the AWS chain, never from the URL.",
+		"On every broker: all brokers of a cluster have the same one."))),
+	number("tail.bytes", "67108864", 1<<20, maxLong, "Memory for the newest batches.", "Raise it when consumers that are seconds behind read from the hot tier."),
 }
