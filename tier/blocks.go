@@ -1,6 +1,7 @@
 package tier
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,7 @@ type chunk struct {
 	first  int64 // block
 	data   []byte
 	refs   atomic.Int32
+	unread atomic.Bool // read ahead, and nobody came yet
 	blocks *blocks
 }
 
@@ -74,7 +76,7 @@ type blocks struct {
 
 	// Two limits, so that reading ahead never makes a reader wait.
 	now, ahead chan struct{}
-	pool       sync.Pool // of *[]byte with room for mostBlocks
+	pools      [mostBlocks + 1]sync.Pool // of *[]byte with room for so many blocks
 	stats      *readStats
 }
 
@@ -89,6 +91,9 @@ func newBlocks(store cold.Store, budget int64, parallel int, stats *readStats) *
 				delete(b.where, k)
 			}
 		}
+		if c.unread.Load() {
+			stats.wasted.Add(1)
+		}
 		c.Release()
 	})
 	return b
@@ -97,7 +102,7 @@ func newBlocks(store cold.Store, budget int64, parallel int, stats *readStats) *
 // stretch is bytes of an object, held in the chunks that cover them.
 type stretch struct {
 	chunks  []*chunk // in order, without a gap
-	fetched bool     // something had to be fetched, or waited for
+	fetched bool     // something had to be fetched
 }
 
 func (s *stretch) release() {
@@ -157,9 +162,7 @@ func (b *blocks) get(ctx context.Context, object catalog.ObjectRef, pos, n int64
 	var s stretch
 	for attempt := 0; ; attempt++ {
 		mine, theirs := b.claim(&s, object, first, last, ahead)
-		if len(mine)+len(theirs) > 0 {
-			s.fetched = true
-		}
+		s.fetched = s.fetched || len(mine) > 0
 		err := b.fly(ctx, mine, theirs, ahead)
 		if err != nil {
 			s.release()
@@ -195,6 +198,9 @@ func (b *blocks) claim(s *stretch, object catalog.ObjectRef, first, last int64, 
 		k := blockKey{object, at}
 		if c := b.where[k]; c != nil {
 			b.cached.get(blockKey{object, c.first})
+			if !ahead {
+				c.unread.Store(false)
+			}
 			if n := len(s.chunks); n == 0 || s.chunks[n-1] != c {
 				c.refs.Add(1)
 				s.chunks = append(s.chunks, c)
@@ -272,6 +278,7 @@ func (b *blocks) fetch(ctx context.Context, f *flight, ahead bool) {
 	if err == nil {
 		c = &chunk{object: f.object, first: f.first, data: data, blocks: b}
 		c.refs.Store(2) // the cache and the flight
+		c.unread.Store(ahead)
 	}
 	b.mu.Lock()
 	for i := range f.n {
@@ -317,6 +324,12 @@ func (b *blocks) download(ctx context.Context, object catalog.ObjectRef, first, 
 		b.recycle(data)
 		return nil, fmt.Errorf("%w: %s gave %d bytes for %d", ErrDamaged, object, len(data), n*blockSize)
 	}
+	if len(data) < cap(data)/2 {
+		// Most WAL objects are small: they shall not fill the cache with air.
+		small := bytes.Clone(data)
+		b.recycle(data)
+		return small, nil
+	}
 	return data, nil
 }
 
@@ -351,19 +364,16 @@ func (b *blocks) forget(object catalog.ObjectRef, pos, n int64) {
 	}
 }
 
-// buffer returns an empty buffer with room for n blocks. Only full ones are used
-// again: they are what bulk reading takes.
+// buffer returns an empty buffer with room for n blocks.
 func (b *blocks) buffer(n int64) []byte {
-	if n == mostBlocks {
-		if p, ok := b.pool.Get().(*[]byte); ok {
-			return (*p)[:0]
-		}
+	if p, ok := b.pools[n].Get().(*[]byte); ok {
+		return (*p)[:0]
 	}
 	return make([]byte, 0, n*blockSize)
 }
 
 func (b *blocks) recycle(buf []byte) {
-	if cap(buf) == mostBlocks*blockSize {
-		b.pool.Put(&buf)
+	if n := cap(buf) / blockSize; n > 0 && n <= mostBlocks && cap(buf)%blockSize == 0 {
+		b.pools[n].Put(&buf)
 	}
 }

@@ -14,6 +14,9 @@ import (
 const (
 	// readMost bounds one read of the bucket; who wants more reads on.
 	readMost = 8 << 20
+	// readLeast is what is fetched for one batch, so that a batch across the end
+	// of a block does not take two rounds.
+	readLeast = 256 << 10
 	// mostPieces bounds the runs that one read touches: WAL objects hold little
 	// of each partition.
 	mostPieces = 32
@@ -25,12 +28,15 @@ const (
 
 // readExtents adds batches of the extents, the first of which holds the offset.
 func (r *Reader) readExtents(ctx context.Context, out *Batches, p record.Partition, extents []catalog.Extent, offset, upto int64, maxBytes int) error {
+	if i := slices.IndexFunc(extents, func(e catalog.Extent) bool { return e.Base >= upto }); i > 0 {
+		extents = extents[:i]
+	}
 	st, known := r.streams.take(p, offset)
 	base, pos, err := r.seek(ctx, p, extents[0], offset, st)
 	if err != nil {
 		return err
 	}
-	bytes := int64(min(max(maxBytes, 1), readMost))
+	bytes := int64(min(max(maxBytes, readLeast), readMost))
 	for {
 		pieces := plan(extents, base, pos, bytes, mostPieces)
 		got, err := r.fetchPieces(ctx, pieces)
@@ -195,14 +201,13 @@ func (r *Reader) walk(out *Batches, p record.Partition, pieces []piece, got []st
 // goOn remembers the stream and asks for what it will read next.
 func (r *Reader) goOn(st stream, known bool, extents []catalog.Extent, out *Batches, fetched bool) {
 	if !known {
-		st.ahead = ahead{}
+		st.ahead, st.wasted = ahead{}, r.stats.wasted.Load()
 		r.streams.put(st)
 		return
 	}
-	missed := fetched && st.ahead.asked > 0
-	if missed {
-		r.stats.missed.Add(1)
-	}
+	wasted := r.stats.wasted.Load()
+	missed := fetched && st.ahead.asked > 0 && st.wasted != wasted
+	st.wasted = wasted
 	had := max(0, st.ahead.asked-int64(out.Bytes))
 	if missed {
 		had = 0

@@ -3,19 +3,19 @@
 //
 // # Reading
 //
-//	Read ─► tail cache ─► hot tier ─► block cache ─► bucket
-//	         memory,       Badger,      memory,        ranged GETs in parallel,
-//	         by reference  by reference by reference   one for many waiters
+//		Read ─► tail cache ─► hot tier ─► block cache ─► bucket
+//		         memory,       Badger,      memory,        ranged GETs in parallel,
+//		         by reference  by reference by reference   one for many waiters
 //
-//   - The Tail is the newest committed batches, still in the buffers in which they
-//     arrived.
-//   - A Place is where the Locator says that an offset is: extents of objects, or
-//     the index object that old extents were pressed into.
-//   - A block is an aligned MiB of an object, a chunk what one GET brought: one to
-//     four of them. Neighbouring runs share blocks, so that the readers of a
-//     thousand small partitions do not fetch the same object a thousand times.
-//   - A stream is a reader of the bucket that goes on where it stopped. The window
-//     in which it is read ahead of doubles while it keeps up.
+//	  - The Tail is the newest committed batches, still in the buffers in which they
+//	    arrived.
+//	  - A Place is where the Locator says that an offset is: extents of objects, or
+//	    the index object that old extents were pressed into.
+//	  - A block is an aligned MiB of an object, a chunk what one GET brought: one to
+//	    four of them. Neighbouring runs share blocks, so that the readers of a
+//	    thousand small partitions do not fetch the same object a thousand times.
+//	  - A stream is a reader of the bucket that goes on where it stopped. The window
+//	    in which it is read ahead of doubles while it keeps up.
 //
 // # Invariants of reading
 //

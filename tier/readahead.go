@@ -16,8 +16,7 @@ type ahead struct {
 }
 
 // advance is the policy: the reader went on and read so many bytes; missed says
-// that it had to wait for bytes that had been asked for and were not there any
-// more. It returns how many bytes to ask for, behind those asked for before.
+// that it had to fetch bytes that had been read ahead and were evicted again. It returns how many bytes to ask for, behind those asked for before.
 //
 // The window doubles each time the reader has used half of it up, so that one who
 // keeps up soon has the most; one who stays away asks for nothing. When what was

@@ -58,7 +58,7 @@ type readStats struct {
 	from                   [sources]atomic.Int64
 	gets, fetched, shared  atomic.Int64
 	ahead, skipped         atomic.Int64
-	damaged, again, missed atomic.Int64
+	damaged, again, wasted atomic.Int64
 }
 
 // ReadStats are totals since the Reader was made.
@@ -69,7 +69,7 @@ type ReadStats struct {
 	Shared            int64 // reads that waited for a GET of somebody else
 	Ahead             int64 // bytes asked for ahead of a reader
 	Skipped           int64 // bytes not read ahead, since too much was
-	Missed            int64 // reads that came when what was read ahead was lost again
+	Wasted            int64 // GETs ahead whose bytes were evicted before anybody came
 	Damaged           int64 // bytes from the bucket that failed a check
 	Again             int64 // reads that asked the locator again since an object was gone
 }
@@ -122,7 +122,7 @@ func (r *Reader) Stats() ReadStats {
 	return ReadStats{
 		Tail: s.from[FromTail].Load(), Hot: s.from[FromHot].Load(), Bucket: s.from[FromBucket].Load(),
 		Gets: s.gets.Load(), Fetched: s.fetched.Load(), Shared: s.shared.Load(), Ahead: s.ahead.Load(),
-		Skipped: s.skipped.Load(), Missed: s.missed.Load(), Damaged: s.damaged.Load(), Again: s.again.Load(),
+		Skipped: s.skipped.Load(), Wasted: s.wasted.Load(), Damaged: s.damaged.Load(), Again: s.again.Load(),
 	}
 }
 
@@ -142,7 +142,7 @@ func (r *Reader) Read(ctx context.Context, p record.Partition, offset, upto int6
 			r.tail.read(&out, p, at, upto, maxBytes)
 		}
 		if r.hot != nil && out.Next == at {
-			r.readHot(&out, p, at, upto, maxBytes)
+			r.readHot(&out, p, at, r.beforeTail(p, at, upto), maxBytes)
 		}
 		if out.Next == at {
 			break
@@ -150,7 +150,17 @@ func (r *Reader) Read(ctx context.Context, p record.Partition, offset, upto int6
 	}
 	var err error
 	if len(out.Views) == 0 && offset < upto {
-		err = r.readBucket(ctx, &out, p, offset, upto, maxBytes)
+		until := r.beforeTail(p, offset, upto)
+		if r.hot != nil {
+			if next, ok := r.hot.Next(p, offset); ok && next > offset {
+				until = min(until, next)
+			}
+		}
+		err = r.readBucket(ctx, &out, p, offset, until, maxBytes)
+		if err == nil && len(out.Views) == 0 && until < upto {
+			// A compacted batch may reach over where the others begin.
+			err = r.readBucket(ctx, &out, p, offset, upto, maxBytes)
+		}
 	}
 	for s, n := range out.from {
 		if n > 0 {
@@ -162,6 +172,16 @@ func (r *Reader) Read(ctx context.Context, p record.Partition, offset, upto int6
 		return Batches{Base: offset, Next: offset}, fmt.Errorf("read %s from offset %d: %w", p, offset, err)
 	}
 	return out, nil
+}
+
+// beforeTail bounds what is read elsewhere: from there on the tail cache has it.
+func (r *Reader) beforeTail(p record.Partition, offset, upto int64) int64 {
+	if r.tail != nil {
+		if from, to := r.tail.Span(p); offset < from && from < to {
+			return min(from, upto)
+		}
+	}
+	return upto
 }
 
 // readHot adds what the hot tier holds without a gap. Its entries passed their

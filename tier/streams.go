@@ -19,6 +19,7 @@ type stream struct {
 	object catalog.ObjectRef // where next was found to be: no footer is needed to go on
 	pos    int64             // relative to the run
 	ahead  ahead
+	wasted int64 // the counter when the stream was here last
 	need   int64 // bytes of a first batch that did not fit what was fetched
 }
 

@@ -102,6 +102,21 @@ func follows(l line, offset int64, first bool) bool {
 	return l.base == offset
 }
 
+// Next returns the first offset at or above the given one that the tier holds and
+// may serve; false when there is none. Whoever reads elsewhere need not read past
+// it.
+func (t *Tier) Next(p record.Partition, offset int64) (int64, bool) {
+	next, ok := int64(0), false
+	for _, g := range t.list() {
+		if lines, i := g.find(p, offset); i < len(lines) {
+			if at := max(lines[i].base, offset); !ok || at < next {
+				next, ok = at, true
+			}
+		}
+	}
+	return next, ok
+}
+
 // Span is a stretch of offsets [From, To).
 type Span struct{ From, To int64 }
 

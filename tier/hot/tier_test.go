@@ -202,6 +202,13 @@ func TestReadStopsAtGap(t *testing.T) {
 	v.Release()
 	require.Empty(t, tier.Read(p, 25, forever, 1<<20).Entries, "offset 25 was never here")
 	require.Equal(t, []Span{{0, 20}, {30, 50}}, tier.Spans(p))
+	for at, want := range map[int64]int64{0: 0, 5: 5, 20: 30, 31: 31} {
+		next, ok := tier.Next(p, at)
+		require.True(t, ok)
+		require.Equal(t, want, next)
+	}
+	_, ok := tier.Next(p, 50)
+	require.False(t, ok)
 }
 
 func TestReadCrossesGenerations(t *testing.T) {
