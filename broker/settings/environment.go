@@ -24,7 +24,7 @@ func Environment(environ []string, others ...string) Source {
 			continue
 		}
 		name := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(k, envPrefix), "_", "."))
-		if _, ok := Find(name); !ok && serviceLink.MatchString(k) {
+		if _, ok := Find(canonical(name)); !ok && serviceLink.MatchString(k) {
 			continue
 		}
 		src.Values[name] = value

@@ -20,21 +20,16 @@ type Spec struct {
 	// Common settings are those that --help lists; the others are in `firn help
 	// settings` and docs/configuration.md.
 	Common bool
-	// Flag is the setting's flag, when it is not the name with dashes for dots.
-	Flag string
+	// Alias is another, shorter name of the setting, good wherever the name is.
+	Alias string
 	// Secret settings may hold what must not be printed.
 	Secret bool
 
 	check func(string) error // nil: ConfigSpec.Check is all
 }
 
-// FlagName is the setting's name on the command line, without the dashes.
-func (s Spec) FlagName() string {
-	if s.Flag != "" {
-		return s.Flag
-	}
-	return strings.ReplaceAll(s.Name, ".", "-")
-}
+// FlagName is the setting's name on the command line, without leading dashes.
+func (s Spec) FlagName() string { return strings.ReplaceAll(s.Name, ".", "-") }
 
 // EnvName is the setting's environment variable.
 func (s Spec) EnvName() string {
@@ -69,4 +64,14 @@ func Find(name string) (Spec, bool) {
 		return Spec{}, false
 	}
 	return table[i], true
+}
+
+// canonical is the name of the setting that has this name or alias.
+func canonical(name string) string {
+	for _, s := range table {
+		if s.Alias == name && name != "" {
+			return s.Name
+		}
+	}
+	return name
 }

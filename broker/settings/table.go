@@ -33,7 +33,7 @@ func number(name, def string, lo, hi int64, doc, when string) Spec {
 
 func oneOf(s Spec, values ...string) Spec           { s.Values = values; return s }
 func checked(s Spec, check func(string) error) Spec { s.check = check; return s }
-func named(s Spec, flag string) Spec                { s.Flag = flag; return s }
+func alias(s Spec, name string) Spec                { s.Alias = name; return s }
 func common(s Spec) Spec                            { s.Common = true; return s }
 func live(s Spec) Spec                              { s.Dynamic = true; return s }
 func secret(s Spec) Spec                            { s.Secret = true; return s }
@@ -52,7 +52,7 @@ var table = []Spec{
 		"Whoever runs a broker that clients reach under another name: containers, NAT, load balancers."), reachable)),
 	live(truth("auto.create.topics.enable", "true", "Whether a topic that a client names is created.",
 		"Operators who manage topics turn it off, so that a misspelt name is an error.")),
-	common(named(text("broker.rack", "", "Availability zone of this broker.",
+	common(alias(text("broker.rack", "", "Availability zone of this broker.",
 		"In clouds, on every broker: clients with the same client.rack read from it, which saves traffic between zones."), "rack")),
 	number("cache.bytes", "67108864", 1<<20, maxLong, "Memory for blocks read from the bucket.",
 		"Raise it when many readers replay the same history, and firn_object_requests_total{op=\"get\"} grows with the readers."),

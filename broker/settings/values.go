@@ -38,15 +38,18 @@ func New(sources ...Source) (*Values, error) {
 	for _, src := range sources {
 		for _, name := range slices.Sorted(maps.Keys(src.Values)) {
 			value := src.Values[name]
-			spec, ok := Find(name)
+			spec, ok := Find(canonical(name))
 			if !ok {
 				return nil, fmt.Errorf("%s: unknown setting %q%s", src.where(name), name, suggestion(name))
 			}
 			if err := spec.Check(value); err != nil {
 				return nil, fmt.Errorf("%s: %w", src.where(name), err)
 			}
-			if _, done := v.set[name]; !done {
-				v.set[name] = value
+			if _, both := src.Values[spec.Name]; both && name != spec.Name {
+				return nil, fmt.Errorf("%s: %s is set twice: %s is another name of it", src.where(name), spec.Name, name)
+			}
+			if _, done := v.set[spec.Name]; !done {
+				v.set[spec.Name] = value
 			}
 		}
 	}

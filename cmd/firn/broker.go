@@ -27,6 +27,9 @@ func addSettings(cmd *cobra.Command) *settingFlags {
 	f := cmd.Flags()
 	for _, spec := range settings.All() {
 		f.String(spec.FlagName(), "", spec.Doc+defaultText(spec))
+		if spec.Alias != "" {
+			f.String(spec.Alias, "", "the same as --"+spec.FlagName())
+		}
 	}
 	f.StringArrayVarP(&s.extra, "set", "X", nil, "a setting by its dotted name: -X num.partitions=3")
 	f.StringVar(&s.config, "config", "", "a YAML file of settings")
@@ -45,8 +48,10 @@ func defaultText(s settings.Spec) string {
 func (s *settingFlags) values(under map[string]string) (*settings.Values, error) {
 	flags := settings.Source{Name: "flag", Values: map[string]string{}}
 	for _, spec := range settings.All() {
-		if f := s.cmd.Flags().Lookup(spec.FlagName()); f.Changed {
-			flags.Values[spec.Name] = f.Value.String()
+		for flag, name := range map[string]string{spec.FlagName(): spec.Name, spec.Alias: spec.Alias} {
+			if f := s.cmd.Flags().Lookup(flag); f != nil && f.Changed {
+				flags.Values[name] = f.Value.String()
+			}
 		}
 	}
 	xs := settings.Source{Name: "-X", Values: map[string]string{}}
@@ -57,7 +62,7 @@ func (s *settingFlags) values(under map[string]string) (*settings.Values, error)
 		}
 		xs.Values[k] = v
 	}
-	sources := []settings.Source{flags, xs, settings.Environment(os.Environ())}
+	sources := []settings.Source{flags, xs, settings.Environment(os.Environ(), "FIRN_BROKERS")}
 	if s.config != "" {
 		f, err := settings.File(s.config)
 		if err != nil {
