@@ -134,7 +134,7 @@ func (t *Tier) room(seq uint64, values, memory int64) (*generation, error) {
 	if err := t.quota(values); err != nil {
 		return nil, err
 	}
-	if err := g.space.take(g.path, values, memory); err != nil {
+	if err := g.space.take(g.path, values, memory, t.free); err != nil {
 		t.shed()
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (t *Tier) nextOrigin() origin {
 }
 
 func (t *Tier) create(o origin) (*generation, error) {
-	if free, err := freeBytes(t.dir); err != nil {
+	if free, err := t.free(t.dir); err != nil {
 		return nil, err
 	} else if free < spare+valueStep+memStep {
 		return nil, ErrFull

@@ -57,7 +57,7 @@ func (t *Tier) shed() {
 	for _, i := range t.Generations() {
 		used += i.DiskBytes
 	}
-	free, err := freeBytes(t.dir)
+	free, err := t.free(t.dir)
 	if err != nil {
 		return
 	}
@@ -103,7 +103,7 @@ func (t *Tier) reopen(g *generation) {
 		g.mu.Unlock()
 		return
 	}
-	free, err := freeBytes(t.dir)
+	free, err := t.free(t.dir)
 	if err != nil || free < g.memory+spare {
 		g.mu.Unlock() // closing writes the memtable out; see finish
 		return

@@ -35,11 +35,11 @@ func (r *reservation) open(dir string) error {
 	if r.mem, err = newest(dir, "*.mem"); err != nil {
 		return err
 	}
-	return r.take(dir, 1, 1)
+	return r.take(dir, 1, 1, freeBytes)
 }
 
 // take promises room for so many more bytes in each file.
-func (r *reservation) take(dir string, values, mem int64) error {
+func (r *reservation) take(dir string, values, mem int64, freeBytes func(string) (int64, error)) error {
 	need := func(have, used, step int64) int64 {
 		if used+step/4 <= have { // a quarter of a step is always ahead
 			return 0

@@ -36,6 +36,7 @@ type Tier struct {
 	opts Options
 	log  *slog.Logger
 	lock *os.File
+	free func(dir string) (int64, error)
 
 	// turn is held by the one that appends or ends generations, across I/O. No
 	// state that readers need is behind it.
@@ -129,7 +130,7 @@ func Open(ctx context.Context, dir string, o Options) (*Tier, error) {
 		return nil, err
 	}
 	t := &Tier{
-		dir: dir, opts: o, log: o.Logger, lock: lock,
+		dir: dir, opts: o, log: o.Logger, lock: lock, free: freeBytes,
 		turn: make(chan struct{}, 1), syncTurn: make(chan struct{}, 1), retired: make(chan struct{}, 1),
 	}
 	if err := t.recover(ctx); err != nil {
@@ -237,7 +238,7 @@ func (t *Tier) finish(g *generation) {
 	g.mu.RLock()
 	remove, memory := g.dropped || g.batches == 0, g.memory
 	g.mu.RUnlock()
-	if free, err := freeBytes(t.dir); !remove && (err != nil || free < memory+spare/4) {
+	if free, err := t.free(t.dir); !remove && (err != nil || free < memory+spare/4) {
 		// Closing would write the memtable out. What is there is recovered as
 		// after a crash, which needs no room.
 		t.log.Warn("hot tier generation left open for want of room", "generation", g.path, "free", free)

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -506,6 +507,73 @@ func TestQuotaDropsSealedGenerationsThenRefuses(t *testing.T) { // H7
 	tier.Rotate()
 	require.NoError(t, func() error { _ = add(); return add() }(), "it comes back by itself")
 	require.Equal(t, Healthy, tier.Stats().State)
+}
+
+// TestFullDiskShedsTheTier is row 10 of the fault matrix, by what the tier is told.
+func TestFullDiskShedsTheTier(t *testing.T) {
+	tier, p := small(t), part(1)
+	var free atomic.Int64
+	free.Store(1 << 40)
+	<-tier.ready
+	tier.free = func(string) (int64, error) { return free.Load(), nil }
+	slot := uint64(0)
+	add := func() error {
+		err := tier.Append(Slot{7, slot}, group(int64(slot)*10, 1, 400<<10, p))
+		slot++
+		return err
+	}
+	for range 12 {
+		require.NoError(t, add())
+	}
+	sealed := tier.Generations()[0].ID
+	require.NoError(t, tier.MarkSealed(sealed))
+	free.Store(spare / 2)
+	var err error
+	for range 100 { // until what was promised is used up
+		if err = add(); err != nil {
+			break
+		}
+	}
+	require.ErrorIs(t, err, ErrFull)
+	require.Equal(t, Full, tier.Stats().State)
+	require.Nil(t, tier.generation(sealed), "what is sealed went first")
+	require.Equal(t, int64(110), offsets(t, tier, p, 110)[0], "what is not sealed is kept, and readable")
+	free.Store(1 << 40)
+	require.NoError(t, add(), "it comes back")
+	require.Equal(t, Healthy, tier.Stats().State)
+}
+
+// TestSmallDisk fills a real disk: it needs FIRN_SMALL_DISK to be a folder on a
+// file system of some 200 MB.
+func TestSmallDisk(t *testing.T) {
+	dir := os.Getenv("FIRN_SMALL_DISK")
+	if dir == "" {
+		t.Skip("FIRN_SMALL_DISK is not set")
+	}
+	tier, p := open(t, filepath.Join(dir, "hot"), Options{GenerationBytes: 16 << 20}), part(1)
+	require.NoError(t, tier.StartSession(first, 0))
+	taken, refused := 0, 0
+	for slot := range uint64(1000) {
+		switch err := tier.Append(Slot{7, slot}, group(int64(slot)*10, 1, 1<<20, p)); {
+		case err == nil:
+			taken++
+		case errors.Is(err, ErrFull):
+			refused++
+		default:
+			t.Fatal(err)
+		}
+		if slot > 500 { // the sealer comes back
+			for _, g := range tier.Generations() {
+				if !g.Filling && !g.Sealed {
+					require.NoError(t, tier.MarkSealed(g.ID))
+				}
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	t.Logf("%d slots of 1 MiB taken, %d refused", taken, refused)
+	require.Positive(t, refused)
+	require.Greater(t, taken, 300)
 }
 
 func TestDropWaitsForPins(t *testing.T) {
