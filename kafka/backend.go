@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/coord/group"
 	"github.com/firnlog/firn/record"
 )
 
@@ -17,6 +18,11 @@ type Backend struct {
 	Producers Producers
 	Topics    Topics
 	Groups    Groups
+
+	// One coordinator is all three: coord.Coordinator.
+	Members    Members
+	Offsets    Offsets
+	GroupAdmin GroupAdmin
 }
 
 // Cluster is what the brokers agree on. Its methods do not block.
@@ -264,10 +270,39 @@ type NewTopic struct {
 	Configs    map[string]string
 }
 
-// Groups is the group coordinator.
+// Groups finds group coordinators.
 type Groups interface {
 	// Coordinator is the node that coordinates a group: the owner of its partition
 	// of __consumer_offsets. ErrCoordinatorNotAvailable while there is none. It
 	// does not block for longer than it takes to create that topic.
 	Coordinator(ctx context.Context, group string) (int32, error)
+}
+
+// Members is the membership of the groups that this broker coordinates. Errors,
+// here and in Offsets and GroupAdmin, are those of package group;
+// group.ErrNotCoordinator sends the client to look for the right broker.
+type Members interface {
+	// Join waits until the group has gathered, or ctx ends.
+	Join(ctx context.Context, r *group.JoinRequest) (group.JoinResponse, error)
+	// Sync waits until the leader has assigned, or ctx ends.
+	Sync(ctx context.Context, r *group.SyncRequest) (group.SyncResponse, error)
+	Heartbeat(ctx context.Context, r *group.HeartbeatRequest) error
+	Leave(ctx context.Context, r *group.LeaveRequest) (group.LeaveResponse, error)
+}
+
+// Offsets are the committed offsets of groups. Commits and deletions are durable
+// when a call returns.
+type Offsets interface {
+	CommitOffsets(ctx context.Context, r *group.CommitRequest) (group.CommitResponse, error)
+	FetchOffsets(ctx context.Context, r *group.FetchRequest) (group.FetchResponse, error)
+	DeleteOffsets(ctx context.Context, r *group.DeleteOffsetsRequest) (group.DeleteOffsetsResponse, error)
+}
+
+// GroupAdmin is what tools ask of groups.
+type GroupAdmin interface {
+	Describe(ctx context.Context, id string) (group.Description, error)
+	// List lists the groups in one of the states, by name in any case; all groups
+	// when no state is given.
+	List(ctx context.Context, states []string) ([]group.Listed, error)
+	Delete(ctx context.Context, id string) error
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/coord/group"
 	"github.com/firnlog/firn/record"
 )
 
@@ -149,6 +150,25 @@ var codes = []struct {
 	{catalog.ErrInvalidConfig, codeInvalidConfig},
 	{catalog.ErrInvalidOffset, codeOffsetOutOfRange},
 
+	{group.ErrUnknownMember, codeUnknownMemberID},
+	{group.ErrIllegalGeneration, codeIllegalGeneration},
+	{group.ErrRebalanceInProgress, codeRebalanceInProgress},
+	{group.ErrMemberIDRequired, codeMemberIDRequired},
+	{group.ErrFencedInstance, codeFencedInstanceID},
+	{group.ErrInconsistentProtocol, codeInconsistentGroupProtocol},
+	{group.ErrInvalidSessionTimeout, codeInvalidSessionTimeout},
+	{group.ErrInvalidGroupID, codeInvalidGroupID},
+	{group.ErrGroupMaxSize, codeGroupMaxSizeReached},
+	{group.ErrNonEmptyGroup, codeNonEmptyGroup},
+	{group.ErrGroupNotFound, codeGroupIDNotFound},
+	{group.ErrSubscribed, codeGroupSubscribedToTopic},
+	{group.ErrOffsetMetadataLarge, codeOffsetMetadataTooLarge},
+	{group.ErrNotCoordinator, codeNotCoordinator},
+	{group.ErrLoading, codeCoordinatorLoadInProgress},
+	{group.ErrNotAvailable, codeCoordinatorNotAvailable},
+	{group.ErrUnknownTopic, codeUnknownTopicOrPartition},
+	{group.ErrUnstable, codeUnstableOffsetCommit},
+
 	{ErrNotLeader, codeNotLeaderOrFollower},
 	{ErrTimedOut, codeRequestTimedOut},
 	{ErrOutOfOrderSequence, codeOutOfOrderSequenceNumber},
@@ -185,6 +205,19 @@ func codeOf(err error) code {
 		}
 	}
 	return codeUnknownServerError
+}
+
+// groupCode is the code for an error in the answers of the coordinator. Where the
+// protocol of groups does not know a code, consumers give up; so a timeout, a
+// storage fault or one that nobody foresaw is a coordinator that is away for the
+// moment, which they look for again (kafka.md 45).
+func groupCode(err error) code {
+	switch c := codeOf(err); c {
+	case codeUnknownServerError, codeRequestTimedOut, codeKafkaStorageError, codeNotLeaderOrFollower:
+		return codeCoordinatorNotAvailable
+	default:
+		return c
+	}
 }
 
 // message is the text of an error for the places where the protocol has one. A

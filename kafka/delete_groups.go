@@ -1,0 +1,29 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// DeleteGroups (42): groups without members, and their offsets, each on its own
+// (KIP-229). NON_EMPTY_GROUP with members, GROUP_ID_NOT_FOUND when there is none
+// (kafka.md 44).
+func apiDeleteGroups() api {
+	return api{
+		key: 42, name: "DeleteGroups", min: 0, max: 2,
+		shape: parseShape(2, `groups:[str]`),
+		serve: on((*node).deleteGroups),
+	}
+}
+
+func (n *node) deleteGroups(ctx context.Context, _ *call, q *kmsg.DeleteGroupsRequest) *kmsg.DeleteGroupsResponse {
+	r := kmsg.NewPtrDeleteGroupsResponse()
+	r.Groups = []kmsg.DeleteGroupsResponseGroup{}
+	for _, id := range q.Groups {
+		rg := kmsg.NewDeleteGroupsResponseGroup()
+		rg.Group, rg.ErrorCode = id, int16(groupCode(n.GroupAdmin.Delete(ctx, id)))
+		r.Groups = append(r.Groups, rg)
+	}
+	return r
+}

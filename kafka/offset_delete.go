@@ -1,0 +1,52 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/firnlog/firn/coord/group"
+)
+
+// OffsetDelete (47): a group forgets offsets (KIP-496). A topic that the group is
+// subscribed to is GROUP_SUBSCRIBED_TO_TOPIC (kafka.md 44). Offsets of topics that
+// are gone can be deleted too.
+func apiOffsetDelete() api {
+	return api{
+		key: 47, name: "OffsetDelete", min: 0, max: 0,
+		shape: parseShape(-1, `group:str topics:[ name:str partitions:[ partition:i32 ] ]`),
+		serve: on((*node).offsetDelete),
+	}
+}
+
+func (n *node) offsetDelete(ctx context.Context, _ *call, q *kmsg.OffsetDeleteRequest) *kmsg.OffsetDeleteResponse {
+	d := &group.DeleteOffsetsRequest{Group: q.Group}
+	for _, t := range q.Topics {
+		for _, p := range t.Partitions {
+			d.Partitions = append(d.Partitions, group.TopicPartition{Topic: t.Topic, Partition: p.Partition})
+		}
+	}
+	a, err := n.Offsets.DeleteOffsets(ctx, d)
+	if err == nil {
+		err = a.Err
+	}
+	r := kmsg.NewPtrOffsetDeleteResponse()
+	r.Topics = []kmsg.OffsetDeleteResponseTopic{}
+	if err != nil {
+		r.ErrorCode = int16(groupCode(err))
+		return r
+	}
+	i := 0
+	for _, t := range q.Topics {
+		rt := kmsg.NewOffsetDeleteResponseTopic()
+		rt.Topic = t.Topic
+		for _, p := range t.Partitions {
+			rp := kmsg.NewOffsetDeleteResponseTopicPartition()
+			rp.Partition, rp.ErrorCode = p.Partition, int16(groupCode(a.Errs[i]))
+			rt.Partitions = append(rt.Partitions, rp)
+			i++
+		}
+		r.Topics = append(r.Topics, rt)
+	}
+	return r
+}
