@@ -103,15 +103,9 @@ func newRoot() *cobra.Command {
 	f.DurationVar(&g.timeout, "timeout", defaultTimeout, "how long a client command may take")
 	f.BoolVarP(&g.yes, "yes", "y", false, "do not ask before something is destroyed")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "print results only")
-	root.AddCommand(newDev(g), newBroker(g), newTopic(g), newProduce(g), newConsume(g), newVersion(g))
-	for _, c := range moreCommands {
-		root.AddCommand(c(g))
-	}
+	root.AddCommand(newDev(g), newBroker(g), newTopic(g), newProduce(g), newConsume(g), newObject(g), newVersion(g))
 	return root
 }
-
-// moreCommands are commands that live in files of their own.
-var moreCommands []func(*globals) *cobra.Command
 
 func envOr(name, def string) string {
 	if v := os.Getenv(name); v != "" {
