@@ -96,6 +96,9 @@ func Run(ctx context.Context, o Options, ready func(Addresses)) (err error) {
 			err = errors.Join(err, b.hot.Close(cctx))
 		}()
 	}
+	if err := examine(ctx, o.Store, o.Place, o.Logger); err != nil {
+		return err
+	}
 	if b.journal, err = journal.Open(ctx, o.Store, journal.Options{Logger: o.Logger}); err != nil {
 		return err
 	}
@@ -283,6 +286,7 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 	})
 	g.Go(func() error { return b.groups.Run(mctx) })
 	g.Go(func() error { return b.followAll(mctx) })
+	g.Go(func() error { return b.maintain(ctx) })
 	ready(Addresses{Kafka: b.ln.Addr().String(), HTTP: b.httpLn.Addr().String(), Gossip: "-", Node: b.node})
 	return b.server.Serve(ctx, b.ln)
 }

@@ -2,10 +2,13 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/tier/cold/doctor"
 	"github.com/firnlog/firn/tier/cold/open"
 )
 
@@ -26,4 +29,45 @@ func RedactURL(url string) string {
 		return "an unreadable URL"
 	}
 	return l.String()
+}
+
+// approved is the object that says that the doctor has examined the bucket and
+// found it fit. Its name ends with the version of the examination.
+const approved = "catalog/approved/1"
+
+// examine has the doctor look at a bucket that it has not approved before, and
+// refuses a store without atomic put-if-absent. A store that does not answer is
+// asked again until ctx ends: what it did not say is no reason to refuse it.
+func examine(ctx context.Context, store cold.Store, place open.Location, log *slog.Logger) error {
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		_, err := store.Stat(ctx, approved)
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, cold.ErrNotFound) {
+			r := doctor.Examine(ctx, store, doctor.Options{Quick: true})
+			err = r.Err()
+			if errors.Is(err, doctor.ErrRefused) {
+				return fmt.Errorf("store %s: %w", place, err)
+			}
+			if err == nil {
+				for _, w := range r.Warnings() {
+					log.Warn("the store works, but "+w.Detail, "check", w.Name, "advice", w.Advice)
+				}
+				err = store.PutIfAbsent(ctx, approved, cold.Bytes([]byte(r.String())))
+				if err == nil || errors.Is(err, cold.ErrExists) {
+					return nil
+				}
+			}
+		}
+		if errors.Is(err, cold.ErrDenied) {
+			return fmt.Errorf("store %s: %w: check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, profile or role) and that they may get, put, list and delete there", place, err)
+		}
+		log.Warn("the store does not answer yet", "store", place.String(), "err", err)
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-time.After(pause):
+		}
+	}
 }

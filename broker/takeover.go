@@ -38,7 +38,8 @@ func (s *session) takeOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	res, err := s.journal.Commit(ctx, &s.me)
+	me := s.next()
+	res, err := s.journal.Commit(ctx, &me)
 	if err == nil {
 		err = res[0].Err
 	}
@@ -46,7 +47,7 @@ func (s *session) takeOver(ctx context.Context) error {
 		return fmt.Errorf("register session: %w", err)
 	}
 	id := res[0].ID
-	if err := s.pump.Begin(ctx, pump.Session{ID: id, Nonce: s.me.Nonce}); err != nil {
+	if err := s.pump.Begin(ctx, pump.Session{ID: id, Nonce: me.Nonce}); err != nil {
 		return err
 	}
 	// Before the take: what did our own former lives own last? Only that may be
@@ -101,7 +102,7 @@ func (s *session) sealDead(ctx context.Context) (mine []*catalog.Session, err er
 func (s *session) seal(ctx context.Context, v *catalog.Session) error {
 	began := time.Now()
 	f, err := pump.Fence(ctx, pump.FenceOptions{
-		Store: s.store, Settler: s.settler,
+		Store:   s.store,
 		Session: pump.Session{ID: v.ID, Nonce: v.Nonce}, From: v.Covered, Nonce: s.me.Nonce,
 	})
 	if err != nil {

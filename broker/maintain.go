@@ -1,0 +1,68 @@
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/ingest/pump"
+	"github.com/firnlog/firn/tier/hot"
+)
+
+// due decides whether a session is to be rotated (S9): when it has filled enough
+// slots, or some and is old enough. One that has put nothing has nothing that
+// could go.
+func due(slots uint64, age time.Duration, maxSlots uint64, maxAge time.Duration) bool {
+	return slots >= maxSlots || slots > 0 && age >= maxAge
+}
+
+// maintain keeps recovery short and the bucket tidy while the broker serves: it
+// moves the covered mark when nobody seals, rotates the session, and begins anew
+// when somebody has fenced it.
+func (b *Broker) maintain(ctx context.Context) error {
+	began, _ := b.pump.Session()
+	since := time.Now()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		var err error
+		what := ""
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-b.pump.Uncovered():
+			what, err = "index WAL objects", b.pump.Index(ctx)
+		case <-b.pump.Over():
+			what, err = "take over again after a fence", b.session.takeOver(ctx)
+		case <-tick.C:
+			s, ok := b.pump.Session()
+			if !ok {
+				continue
+			}
+			if s.ID != began.ID {
+				began, since = s, time.Now()
+			}
+			_, slots := b.pump.Committed()
+			if due(slots, time.Since(since), uint64(b.values.Int("session.rotate.slots")), b.values.Duration("session.rotate.ms")) {
+				what, err = "rotate the session", b.pump.Rotate(ctx, b.session.next())
+				if v, ok := b.journal.State().Session(s.ID); ok && v.Sealed && b.hot != nil {
+					b.hot.Settle(hot.Session{ID: v.ID, Nonce: v.Nonce}, v.Fence)
+					b.hot.Forget(v.ID)
+				}
+			}
+		}
+		if err != nil && ctx.Err() == nil && !errors.Is(err, pump.ErrSession) {
+			b.log.Warn("could not "+what+"; it will be tried again", "err", err)
+		}
+	}
+}
+
+// next is the registration of this broker's next session.
+func (s *session) next() catalog.RegisterSession {
+	r := s.me
+	_, _ = rand.Read(r.Nonce[:])
+	r.StartedMs = time.Now().UnixMilli()
+	return r
+}
