@@ -36,6 +36,7 @@ type fake struct {
 	reads    []Read
 	readErr  error
 	groupsAt int32
+	groups   *fakeGroups
 }
 
 type fakeLog struct {
@@ -51,7 +52,7 @@ type fakeLog struct {
 func newFake() *fake {
 	f := &fake{
 		state: catalog.NewState(), settings: map[string]string{}, logs: map[record.Partition]*fakeLog{},
-		watches: map[*fakeWatch]bool{}, brokers: []Broker{{Node: 1, Host: "firn", Port: 9092}}, nextID: 1000, groupsAt: 1,
+		watches: map[*fakeWatch]bool{}, brokers: []Broker{{Node: 1, Host: "firn", Port: 9092}}, nextID: 1000, groupsAt: 1, groups: newFakeGroups(),
 	}
 	f.apply(&catalog.CreateCluster{ID: "firn-test"})
 	f.session = f.apply(&catalog.RegisterSession{Node: 1, Advertised: "firn:9092"})[0].ID
@@ -59,7 +60,8 @@ func newFake() *fake {
 }
 
 func (f *fake) backend() Backend {
-	return Backend{Cluster: f, Settings: f, Log: f, History: f, Producers: f, Topics: alterer{f}, Groups: f}
+	return Backend{Cluster: f, Settings: f, Log: f, History: f, Producers: f, Topics: alterer{f}, Groups: f,
+		Members: f.groups, Offsets: f.groups, GroupAdmin: f.groups}
 }
 
 // apply applies commands and gives new partitions a log.
