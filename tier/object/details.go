@@ -3,6 +3,7 @@ package object
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 )
 
 func appendDetails(b []byte, r Run) []byte {
@@ -68,6 +69,20 @@ func (r *reader) i() int64 {
 	return v
 }
 
+// i32 is an unsigned varint that holds the bits of an int32; i16 those of an int16.
+func (r *reader) i32() int32 {
+	v := r.u()
+	r.bad = r.bad || v > math.MaxUint32
+	return int32(uint32(v))
+}
+
+func (r *reader) i16() int16 {
+	v := r.u()
+	r.bad = r.bad || v > math.MaxUint16
+	return int16(uint16(v))
+}
+
+// list is the length of a list whose entries take that many bytes at least.
 func (r *reader) list(least int) int {
 	n := r.u()
 	if n > uint64(len(r.b)/least) {
@@ -85,9 +100,10 @@ func decodeDetails(b []byte, run Run) (Details, error) {
 	}
 	base, pos, ts := run.Base, int64(0), int64(-1)
 	for k := range d.Index {
+		before, at := base, pos
 		base, pos, ts = base+r.i(), pos+int64(r.u()), ts+r.i()
-		if base < run.Base || base >= run.Next || pos < 0 || pos >= run.Len {
-			r.bad = true
+		if base < run.Base || base >= run.Next || pos < 0 || pos >= run.Len || k > 0 && (base <= before || pos <= at) {
+			r.bad = true // entries grow, and lie in the run
 		}
 		d.Index[k] = IndexEntry{base, pos, ts}
 	}
@@ -95,13 +111,13 @@ func decodeDetails(b []byte, run Run) (Details, error) {
 		d.Producers = make([]Producer, n)
 	}
 	for k := range d.Producers {
-		p := Producer{ID: r.i(), Epoch: int16(r.u()), TimestampMs: r.i(), TxnStart: r.i()}
+		p := Producer{ID: r.i(), Epoch: r.i16(), TimestampMs: r.i(), TxnStart: r.i()}
 		if m := r.list(4); m > 0 {
 			p.Batches = make([]Produced, m)
 		}
 		at := run.Base
 		for j := range p.Batches {
-			x := Produced{FirstSequence: int32(r.u()), LastSequence: int32(r.u()), Base: at + r.i()}
+			x := Produced{FirstSequence: r.i32(), LastSequence: r.i32(), Base: at + r.i()}
 			x.Last = x.Base + r.i()
 			at = x.Last
 			p.Batches[j] = x

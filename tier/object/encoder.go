@@ -15,23 +15,29 @@ import (
 // Finish. Without a writer it copies nothing: Segments are the header, the
 // batches as they were given, footer and trailer, and the batches must not change
 // until the segments are not used any more. With a writer it streams.
+//
+// What it is given out of order is a fault of the caller and panics with the
+// number of the invariant. It is not safe for concurrent use.
 type Encoder struct {
 	w        io.Writer
 	err      error
+	kind     Kind
 	header   []byte
 	segments [][]byte
 	pos      int64
 	runs     []Run
-	indexed  int64 // position in the run of its last index entry
+	index    []IndexEntry // of all runs: one array that grows
+	first    int          // of the current run in index
+	indexed  int64        // position in the run of its last index entry
 	nowMs    int64
-	identity uint32
+	trailer  Trailer
 	finished bool
 }
 
 // NewEncoder begins an object. nowMs is the wall clock that its runs say they
 // were written at. w may be nil.
 func NewEncoder(h Header, nowMs int64, w io.Writer) *Encoder {
-	e := &Encoder{w: w, header: h.Encode(), nowMs: nowMs}
+	e := &Encoder{w: w, kind: h.Kind, header: h.Encode(), nowMs: nowMs}
 	e.emit(e.header)
 	return e
 }
@@ -48,39 +54,64 @@ func (e *Encoder) emit(b []byte) {
 }
 
 // Begin starts a run at an offset. Runs come in order of partitions, then of
-// offsets (O1); anything else is a fault of the caller and panics.
+// offsets (O1), and a segment has one partition (O4).
 func (e *Encoder) Begin(p record.Partition, epoch int32, base int64) {
+	if !e.kind.hasRuns() {
+		panic(fmt.Sprintf("object: O4: a run in a %s", e.kind))
+	}
 	e.end()
 	if n := len(e.runs); n > 0 {
-		if c := e.runs[n-1].Partition.Compare(p); c > 0 || c == 0 && e.runs[n-1].Next > base {
-			panic("object: O1: runs are written in order")
+		last := &e.runs[n-1]
+		if c := last.Partition.Compare(p); c > 0 || c == 0 && last.Next > base {
+			panic(fmt.Sprintf("object: O1: a run of %s at offset %d behind one of %s that ends at %d", p, base, last.Partition, last.Next))
+		} else if c != 0 && e.kind == Segment {
+			panic(fmt.Sprintf("object: O4: %s in a segment of %s", p, last.Partition))
 		}
 	}
 	e.runs = append(e.runs, Run{Partition: p, Epoch: epoch, Base: base, Next: base, Pos: e.pos, MaxTimestamp: -1, WrittenMs: e.nowMs})
-	e.indexed = -IndexEvery
+	e.first, e.indexed = len(e.index), -IndexEvery
 }
 
 // end drops a run that got no batch.
 func (e *Encoder) end() {
-	if n := len(e.runs); n > 0 && e.runs[n-1].Len == 0 && e.runs[n-1].Next == e.runs[n-1].Base {
+	n := len(e.runs)
+	if n == 0 || !e.kind.hasRuns() {
+		return
+	}
+	if r := &e.runs[n-1]; r.Len == 0 {
 		e.runs = e.runs[:n-1]
+	} else if r.Index == nil {
+		r.Index = e.index[e.first:len(e.index):len(e.index)]
 	}
 }
 
-// Append adds a batch, whose header is h, to the run. Batches are dense (O2);
-// anything else panics.
+func (e *Encoder) run() *Run {
+	if len(e.runs) == 0 {
+		panic("object: O2: no run was begun")
+	}
+	return &e.runs[len(e.runs)-1]
+}
+
+// Append adds a batch, whose header is h, to the run. Batches are dense and have
+// the run's epoch (O2).
 func (e *Encoder) Append(h record.Header, batch []byte) {
-	r := &e.runs[len(e.runs)-1]
-	if h.BaseOffset != r.Next || h.Size() != len(batch) {
-		panic(fmt.Sprintf("object: O2: batch [%d, %d] of %d bytes behind offset %d", h.BaseOffset, h.LastOffset(), len(batch), r.Next))
+	r := e.run()
+	if h.BaseOffset != r.Next || h.Size() != len(batch) || h.LeaderEpoch != r.Epoch {
+		panic(fmt.Sprintf("object: O2: batch [%d, %d] of %d bytes and epoch %d, its header says %d, behind offset %d of epoch %d",
+			h.BaseOffset, h.LastOffset(), len(batch), h.LeaderEpoch, h.Size(), r.Next, r.Epoch))
+	}
+	// The header is what the broker thinks, the bytes are what is stored: a batch
+	// that was changed in between must not become durable.
+	if base := int64(binary.BigEndian.Uint64(batch)); base != h.BaseOffset {
+		panic(fmt.Sprintf("object: O2: the bytes of the batch at offset %d say %d", h.BaseOffset, base))
 	}
 	if r.Len+int64(len(batch)) > math.MaxUint32 {
-		e.fail(errors.New("a run is larger than 4 GiB"))
+		e.fail(errors.New("object: a run is larger than 4 GiB"))
 		return
 	}
 	if r.Len-e.indexed >= IndexEvery {
 		e.indexed = r.Len
-		r.Index = append(r.Index, IndexEntry{h.BaseOffset, r.Len, r.MaxTimestamp})
+		e.index = append(e.index, IndexEntry{h.BaseOffset, r.Len, r.MaxTimestamp})
 	}
 	r.CRC = crc32.Update(r.CRC, castagnoli, batch)
 	r.Len += int64(len(batch))
@@ -93,14 +124,21 @@ func (e *Encoder) Append(h record.Header, batch []byte) {
 }
 
 // Producers says what is known of producers at the end of the current run.
-func (e *Encoder) Producers(p []Producer) { e.runs[len(e.runs)-1].Producers = p }
+func (e *Encoder) Producers(p []Producer) { e.run().Producers = p }
 
 // Aborted says which transactions that the run overlaps were aborted.
-func (e *Encoder) Aborted(a []Aborted) { e.runs[len(e.runs)-1].Aborted = a }
+func (e *Encoder) Aborted(a []Aborted) { e.run().Aborted = a }
 
-// Payload makes b the payload of an object that has no runs of batches.
+// Payload makes b the payload of an index object (O4).
 func (e *Encoder) Payload(b []byte) {
-	e.runs = append(e.runs, Run{Next: 0, Pos: e.pos, Len: int64(len(b)), CRC: crc32.Checksum(b, castagnoli), MaxTimestamp: -1, WrittenMs: e.nowMs})
+	if e.kind != Index || len(e.runs) > 0 {
+		panic(fmt.Sprintf("object: O4: a payload in a %s with %d runs", e.kind, len(e.runs)))
+	}
+	if len(b) > math.MaxUint32 {
+		e.fail(errors.New("object: a payload is larger than 4 GiB"))
+		return
+	}
+	e.runs = append(e.runs, Run{Pos: e.pos, Len: int64(len(b)), CRC: crc32.Checksum(b, castagnoli), MaxTimestamp: -1, WrittenMs: e.nowMs})
 	e.emit(b)
 }
 
@@ -111,40 +149,26 @@ func (e *Encoder) fail(err error) {
 }
 
 // Finish writes footer and trailer and returns the object's runs. The error is
-// the writer's.
+// the writer's, or says that the object became too large.
 func (e *Encoder) Finish() ([]Run, error) {
 	if e.finished {
 		panic("object: finished twice")
 	}
 	e.finished = true
 	e.end()
-	footerPos := e.pos
-	table := make([]byte, 0, len(e.runs)*(runLen+32))
+	footer := make([]byte, 0, len(e.runs)*(runLen+32))
 	var details []byte
-	for _, r := range e.runs {
-		details = appendDetails(details, r)
-		table = append(table, r.Partition.Topic[:]...)
-		table = binary.LittleEndian.AppendUint32(table, uint32(r.Partition.Index))
-		table = binary.LittleEndian.AppendUint32(table, uint32(r.Epoch))
-		table = binary.LittleEndian.AppendUint64(table, uint64(r.Base))
-		table = binary.LittleEndian.AppendUint64(table, uint64(r.Next))
-		table = binary.LittleEndian.AppendUint64(table, uint64(r.Pos))
-		table = binary.LittleEndian.AppendUint32(table, uint32(r.Len))
-		table = binary.LittleEndian.AppendUint32(table, r.CRC)
-		table = binary.LittleEndian.AppendUint64(table, uint64(r.MaxTimestamp))
-		table = binary.LittleEndian.AppendUint64(table, uint64(r.Records))
-		table = binary.LittleEndian.AppendUint64(table, uint64(r.WrittenMs))
-		table = binary.LittleEndian.AppendUint32(table, uint32(len(details)))
+	for i := range e.runs {
+		details = appendDetails(details, e.runs[i])
+		footer = appendRun(footer, &e.runs[i], len(details))
 	}
-	footer := append(table, details...)
-	trailer := make([]byte, TrailerLen)
-	binary.LittleEndian.PutUint64(trailer, uint64(footerPos))
-	binary.LittleEndian.PutUint32(trailer[8:], uint32(len(footer)))
-	binary.LittleEndian.PutUint32(trailer[12:], uint32(len(e.runs)))
-	binary.LittleEndian.PutUint32(trailer[16:], crc32.Checksum(footer, castagnoli))
-	e.identity = identity(e.header, footer, trailer)
-	binary.LittleEndian.PutUint32(trailer[20:], e.identity)
-	copy(trailer[28:], magicTrailer)
+	footer = append(footer, details...)
+	if len(footer) > math.MaxUint32 {
+		e.fail(errors.New("object: a footer is larger than 4 GiB"))
+		return e.runs, e.err
+	}
+	e.trailer = Trailer{FooterPos: e.pos, FooterLen: int64(len(footer)), Runs: len(e.runs)}
+	trailer := e.trailer.encode(e.header, footer)
 	e.emit(footer)
 	e.emit(trailer)
 	return e.runs, e.err
@@ -157,12 +181,12 @@ func (e *Encoder) Segments() [][]byte { return e.segments }
 func (e *Encoder) Size() int64 { return e.pos }
 
 // Identity is the finished object's identity.
-func (e *Encoder) Identity() uint32 { return e.identity }
+func (e *Encoder) Identity() uint32 { return e.trailer.Identity }
 
 // EncodeFence returns the bytes of a fence (S6).
 func EncodeFence(session, slot uint64, nonce, fencer [16]byte, nowMs int64) []byte {
 	e := NewEncoder(Header{Kind: Fence, Session: session, Slot: slot, Nonce: nonce, Fencer: fencer}, nowMs, nil)
-	_, _ = e.Finish()
+	_, _ = e.Finish() // no writer, no batches: nothing can fail
 	return join(e.segments)
 }
 
@@ -170,32 +194,16 @@ func EncodeFence(session, slot uint64, nonce, fencer [16]byte, nowMs int64) []by
 func EncodeIndex(job, n uint64, nonce [16]byte, nowMs int64, payload []byte) []byte {
 	e := NewEncoder(Header{Kind: Index, Session: job, Slot: n, Nonce: nonce}, nowMs, nil)
 	e.Payload(payload)
-	_, _ = e.Finish()
+	_, _ = e.Finish() // no writer, and side objects are some MB at most
 	return join(e.segments)
 }
 
-// DecodeIndex returns the payload of an index object.
-func DecodeIndex(b []byte) ([]byte, error) {
-	h, f, err := Open(b)
-	if err != nil {
-		return nil, err
-	}
-	if h.Kind != Index || f.Len() != 1 {
-		return nil, fmt.Errorf("%w: a %s with %d runs, want an index object", ErrCorrupt, h.Kind, f.Len())
-	}
-	r, err := f.Run(0)
-	if err != nil {
-		return nil, err
-	}
-	p := b[r.Pos : r.Pos+r.Len]
-	if got := crc32.Checksum(p, castagnoli); got != r.CRC {
-		return nil, fmt.Errorf("%w: payload: CRC-32C is %08x", ErrCorrupt, got)
-	}
-	return p, nil
-}
-
 func join(segments [][]byte) []byte {
-	var b []byte
+	n := 0
+	for _, s := range segments {
+		n += len(s)
+	}
+	b := make([]byte, 0, n)
 	for _, s := range segments {
 		b = append(b, s...)
 	}
