@@ -29,10 +29,10 @@ func TestGoSourceTreeComesBackByteForByte(t *testing.T) {
 	s.start(t)
 	const topic, partitions = "corpus", 16
 	adm := kadm.NewClient(client(t, s.addr))
-	if _, err := adm.CreateTopic(t.Context(), partitions, 1, nil, topic); err != nil {
+	if _, err := adm.CreateTopic(t.Context(), partitions, 1, map[string]*string{"max.message.bytes": kadm.StringPtr("8388608")}, topic); err != nil {
 		t.Fatal(err)
 	}
-	cl := client(t, s.addr, kgo.DefaultProduceTopic(topic), kgo.MaxBufferedRecords(50000), kgo.ProducerBatchMaxBytes(1<<20))
+	cl := client(t, s.addr, kgo.DefaultProduceTopic(topic), kgo.MaxBufferedRecords(50000), kgo.ProducerBatchMaxBytes(4<<20)) // one line has 1.4 MB
 	want := map[string][32]byte{}
 	var lines, size int64
 	var once sync.Once
