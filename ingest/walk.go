@@ -2,77 +2,121 @@ package ingest
 
 import "fmt"
 
-// Step is what a Walk wants to be done next.
+// Step is what a Walk wants to be done to a slot.
 type Step uint8
 
 // Steps of a Walk.
 const (
-	StepFence Step = iota // put a fence into the slot, if absent
-	StepRead              // read the object in the slot
-	StepDone              // the slot holds the session's fence
+	StepRead  Step = iota // read the object in the slot
+	StepFence             // put a fence into the slot, if absent; if it is taken, say by whom
 )
 
-// Walk fences a session (S6). It goes up from the first slot that the catalog
-// does not cover, one slot at a time, and ends at the first that a put-if-absent
-// has shown to be a gap, by filling it with the fence. It never jumps, and
-// believes neither a listing nor a 404.
-type Walk struct {
-	slot, likely uint64
-	step         Step
+// Try is one step to be taken.
+type Try struct {
+	Step Step
+	Slot uint64
 }
+
+// Walk fences a session (S6). It goes up from the first slot that the catalog
+// does not cover, and ends at the first slot that holds no data, which it fills
+// with a fence. That there was a gap is shown by nothing but a put-if-absent:
+// neither a listing nor a 404 is believed.
+//
+// The session may be alive, and fill a whole window of slots in the time of one of
+// our round trips. So fences are tried in several slots at once, twice as many each
+// time that all of them were taken by data. The lowest fence with data in all slots
+// below it is the end; those above it are rubbish like everything there (W5).
+type Walk struct {
+	slot   uint64 // the lowest that is not known to hold data
+	likely uint64 // slots below are said to exist
+	width  uint64 // fences tried at once
+	window uint64 // slots below have been tried since width was last doubled
+	known  map[uint64]Owner
+	absent map[uint64]bool // answered a read with 404: the put decides
+	done   bool
+	tries  []Try
+}
+
+const (
+	walkReads  = 16  // slots read at once
+	walkFences = 256 // fences tried at once, at most
+)
 
 // NewWalk begins a walk at the first slot that the catalog does not cover. Slots
 // below likely are said to exist, by a listing: they are read first, which saves
 // a put each when it is true, and changes nothing when it is not.
 func NewWalk(from, likely uint64) *Walk {
-	w := &Walk{likely: likely}
-	w.enter(from)
-	return w
+	return &Walk{slot: from, likely: likely, width: 1, known: make(map[uint64]Owner), absent: make(map[uint64]bool)}
 }
 
-func (w *Walk) enter(slot uint64) {
-	w.slot, w.step = slot, StepFence
-	if slot < w.likely {
-		w.step = StepRead
+// Next returns what to do now, all at once if possible. It may ask again for what
+// was not answered definitely. It is empty when the walk is done. The slice is
+// valid until the next call.
+func (w *Walk) Next() []Try {
+	w.tries = w.tries[:0]
+	if w.done {
+		return nil
 	}
-}
-
-// Next returns what to do, and the slot to do it to.
-func (w *Walk) Next() (Step, uint64) { return w.step, w.slot }
-
-// Fence takes the answer to the put of a fence into the slot. Everything but
-// Created and Exists is undecided: the same fence is put again.
-func (w *Walk) Fence(a Answer) {
-	w.must(StepFence)
-	switch a {
-	case Created:
-		w.step = StepDone
-	case Exists:
-		w.step = StepRead
+	to := w.slot + w.width
+	if w.slot < w.likely {
+		to = min(w.slot+walkReads, w.likely)
 	}
+	for slot := w.slot; slot < to; slot++ {
+		switch _, known := w.known[slot]; {
+		case known:
+		case slot < w.likely && !w.absent[slot]:
+			w.tries = append(w.tries, Try{StepRead, slot})
+		case slot < w.likely && slot > w.slot: // the listing was wrong there: one thing after the other
+		default:
+			w.tries = append(w.tries, Try{StepFence, slot})
+		}
+	}
+	return w.tries
 }
 
-// Read takes what a read of the slot has found. Ours says that it is data of the
-// session that is walked: the walk goes on above it. A fence, anybody's, is
-// adopted. After a 404 the put decides. An unknown answer is asked for again.
-func (w *Walk) Read(a Answer, who Owner) error {
-	w.must(StepRead)
+// Answer takes what became of a step. who says whose object is in the slot, after
+// Exists or Found: Ours is data of the session that is walked, AFence anybody's
+// fence. All that is not definite changes nothing, and is asked for again. The
+// error says that the session cannot be fenced: a slot holds something foreign.
+func (w *Walk) Answer(t Try, a Answer, who Owner) error {
 	switch {
-	case a == Absent:
-		w.step = StepFence
-	case a != Found:
-	case who == AFence:
-		w.step = StepDone
-	case who == Ours:
-		w.enter(w.slot + 1)
-	default:
-		return fmt.Errorf("fence slot %d: %w", w.slot, ErrForeign)
+	case t.Step == StepFence && a == Created:
+		w.known[t.Slot] = AFence
+	case t.Step == StepFence && a == Exists, t.Step == StepRead && a == Found:
+		w.known[t.Slot] = who
+	case t.Step == StepRead && a == Absent:
+		w.absent[t.Slot] = true
+	}
+	for !w.done {
+		switch who, known := w.known[w.slot]; {
+		case !known:
+			w.widen()
+			return nil
+		case who == AFence:
+			w.done = true
+		case who == Ours:
+			delete(w.known, w.slot)
+			w.slot++
+		default:
+			return fmt.Errorf("fence slot %d: %w", w.slot, ErrForeign)
+		}
 	}
 	return nil
 }
 
-func (w *Walk) must(s Step) {
-	if w.step != s {
-		panic("ingest: S6: a walk was told of a step that it did not ask for")
+// widen tries more fences at once when all of the last ones came too late.
+func (w *Walk) widen() {
+	if w.slot < w.likely {
+		return
+	}
+	if w.window == 0 {
+		w.window = max(w.slot, w.likely) + w.width
+	}
+	if w.slot >= w.window {
+		w.width = min(2*w.width, walkFences)
+		w.window = w.slot + w.width
 	}
 }
+
+// End returns the slot of the session's fence, once the walk is done.
+func (w *Walk) End() (slot uint64, done bool) { return w.slot, w.done }

@@ -89,13 +89,22 @@ func ProducersIn(in []object.Producer) []ingest.Producer {
 // owner says whose object was found in a slot of a session.
 func owner(found []byte, s Session, slot uint64) ingest.Owner {
 	h, err := object.ParseHeader(found)
+	if err != nil {
+		return ingest.Stranger
+	}
+	return ownerOf(h, s, slot)
+}
+
+// ownerOf is owner of an object with this header. Ours says that it is data of
+// the session, whether it is what somebody wanted to put or not.
+func ownerOf(h object.Header, s Session, slot uint64) ingest.Owner {
 	switch {
-	case err != nil || h.Session != s.ID || h.Slot != slot || h.Nonce != s.Nonce:
+	case h.Session != s.ID || h.Slot != slot || h.Nonce != s.Nonce:
 		return ingest.Stranger
 	case h.Kind == object.Fence:
 		return ingest.AFence
 	case h.Kind == object.WAL:
-		return ingest.Ours // of the session, that is
+		return ingest.Ours
 	}
 	return ingest.Stranger
 }

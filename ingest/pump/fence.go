@@ -19,10 +19,9 @@ import (
 // FenceOptions say which session is to be fenced, and by whom.
 type FenceOptions struct {
 	Store   cold.Store
-	Settler *cold.Settler // of Store
-	Session Session       // the one to be fenced
-	From    uint64        // its covered mark in the catalog
-	Nonce   [16]byte      // of the process that fences
+	Session Session  // the one to be fenced
+	From    uint64   // its covered mark in the catalog
+	Nonce   [16]byte // of the process that fences
 	// Readers is how many footers are read at once. Default 16.
 	Readers int
 }
@@ -68,77 +67,159 @@ func (f Fenced) Extents(session uint64) []catalog.Located {
 // The result is only of use with catalog.SealSession and the same From: a mark
 // that has moved meanwhile makes it stale (S7).
 func Fence(ctx context.Context, o FenceOptions) (Fenced, error) {
-	f := fencer{FenceOptions: o, sizes: map[uint64]int64{}, read: map[uint64]*reading{}}
+	f := fencer{FenceOptions: o, sizes: map[uint64]int64{}, runs: map[uint64][]object.Run{}}
+	f.settler = cold.NewSettler(o.Store, cold.SettlerOptions{Peek: cold.Range{Length: object.HeaderLen}})
 	if f.Readers <= 0 {
 		f.Readers = 16
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer f.tasks.Wait()
-	defer cancel()
-	out, err := f.walk(ctx)
+	out, err := f.fence(ctx)
 	if err != nil {
 		return Fenced{}, fmt.Errorf("fence session %d: %w", o.Session.ID, err)
 	}
 	return out, nil
 }
 
-// fencer performs one walk. Footers that a listing promises are read ahead.
+// fencer performs one walk.
 type fencer struct {
 	FenceOptions
-	sizes map[uint64]int64 // from the listing
-	ahead uint64           // slots below are being read
-	read  map[uint64]*reading
-	tasks sync.WaitGroup
+	settler *cold.Settler
+	sizes   map[uint64]int64 // from the listing
+	runs    map[uint64][]object.Run
+	damage  error
 }
 
-// reading is what was found in a slot, once done is closed.
-type reading struct {
-	done chan struct{}
-	who  ingest.Owner
-	runs []object.Run
-	err  error
+func (f *fencer) fence(ctx context.Context) (Fenced, error) {
+	end, err := f.walk(ctx, ingest.NewWalk(f.From, f.list(ctx)))
+	if err != nil {
+		return Fenced{}, err
+	}
+	out := Fenced{Slot: end}
+	if err := f.rest(ctx, end); err != nil {
+		return Fenced{}, err
+	}
+	for slot := f.From; slot < end; slot++ {
+		out.Runs = append(out.Runs, SlotRuns{Slot: slot, Runs: f.runs[slot]})
+	}
+	return out, nil
 }
 
-func (f *fencer) walk(ctx context.Context) (Fenced, error) {
-	likely := f.list(ctx)
-	f.ahead = f.From
-	w := ingest.NewWalk(f.From, likely)
-	var out Fenced
+// tried is what became of one step of the walk.
+type tried struct {
+	ingest.Try
+	answer ingest.Answer
+	who    ingest.Owner
+	runs   []object.Run // of a read
+	err    error
+}
+
+// walk finds the end. Each round takes all steps that the walk wants at once, and
+// is over when they are answered or the end is found.
+func (f *fencer) walk(ctx context.Context, w *ingest.Walk) (uint64, error) {
 	var pause time.Duration
 	for {
-		step, slot := w.Next()
-		var answer ingest.Answer
-		var err error
-		switch step {
-		case ingest.StepDone:
-			out.Slot = slot
-			return out, nil
-		case ingest.StepFence:
-			if answer, err = f.put(ctx, slot); ctx.Err() == nil {
-				w.Fence(answer)
-			}
-		case ingest.StepRead:
-			r := f.get(ctx, slot, likely)
-			answer, err = getAnswer(r.err), r.err
-			if errors.Is(err, object.ErrCorrupt) || errors.Is(err, object.ErrVersion) {
-				return Fenced{}, fmt.Errorf("slot %d: %w", slot, err)
-			}
-			if answer == ingest.Found && r.who == ingest.Ours {
-				out.Runs = append(out.Runs, SlotRuns{Slot: slot, Runs: r.runs})
-			}
-			if err := w.Read(answer, r.who); err != nil {
-				return Fenced{}, err
-			}
+		tries := w.Next()
+		if len(tries) == 0 {
+			end, _ := w.End()
+			return end, nil
 		}
-		if now, at := w.Next(); now == step && at == slot {
-			pause = min(2*pause+20*time.Millisecond, 5*time.Second)
-			if sleep(ctx, pause) != nil {
-				return Fenced{}, fmt.Errorf("at slot %d: %w (last answer: %w)", slot, ctx.Err(), err)
-			}
+		progress, last, err := f.round(ctx, w, tries)
+		switch {
+		case err != nil:
+			return 0, err
+		case progress:
+			pause = 0
 			continue
 		}
-		pause = 0
+		pause = min(2*pause+20*time.Millisecond, 5*time.Second)
+		if sleep(ctx, pause) != nil {
+			return 0, fmt.Errorf("at slot %d: %w (last answer: %w)", tries[0].Slot, ctx.Err(), last)
+		}
 	}
+}
+
+func (f *fencer) round(ctx context.Context, w *ingest.Walk, tries []ingest.Try) (progress bool, last, fail error) {
+	ctx, cancel := context.WithCancel(ctx)
+	answers := make(chan tried, len(tries))
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	defer cancel()
+	for _, t := range tries {
+		tasks.Go(func() { answers <- f.try(ctx, t) })
+	}
+	for range len(tries) {
+		a := <-answers
+		if a.err != nil {
+			last = a.err
+		}
+		if a.runs != nil {
+			f.runs[a.Slot] = a.runs
+		}
+		if damaged(a.err) { // of no interest if it lies above the end
+			a.answer, a.who = ingest.Found, ingest.Stranger
+			f.damage = errors.Join(f.damage, fmt.Errorf("slot %d: %w", a.Slot, a.err))
+		}
+		if err := w.Answer(a.Try, a.answer, a.who); err != nil {
+			return false, nil, errors.Join(err, f.damage)
+		}
+		progress = progress || a.answer == ingest.Created || a.answer == ingest.Exists || a.answer == ingest.Found || a.answer == ingest.Absent
+		if _, done := w.End(); done {
+			break
+		}
+	}
+	return progress, last, nil
+}
+
+func (f *fencer) try(ctx context.Context, t ingest.Try) tried {
+	out := tried{Try: t}
+	if t.Step == ingest.StepFence {
+		out.answer, out.who, out.err = f.put(ctx, t.Slot)
+		return out
+	}
+	out.who, out.runs, out.err = f.footer(ctx, t.Slot)
+	out.answer = getAnswer(out.err)
+	return out
+}
+
+// rest reads the footers that the walk did not read: of slots that a put has found
+// to be taken.
+func (f *fencer) rest(ctx context.Context, end uint64) error {
+	var left []uint64
+	for slot := f.From; slot < end; slot++ {
+		if f.runs[slot] == nil {
+			left = append(left, slot)
+		}
+	}
+	for len(left) > 0 {
+		some := left[:min(len(left), f.Readers)]
+		results := make([]tried, len(some))
+		var tasks sync.WaitGroup
+		for i, slot := range some {
+			tasks.Go(func() { results[i] = f.try(ctx, ingest.Try{Step: ingest.StepRead, Slot: slot}) })
+		}
+		tasks.Wait()
+		var again []uint64
+		var last error
+		for _, a := range results {
+			switch {
+			case damaged(a.err):
+				return fmt.Errorf("slot %d: %w", a.Slot, a.err)
+			case a.err != nil:
+				again, last = append(again, a.Slot), a.err
+			default:
+				f.runs[a.Slot] = a.runs
+			}
+		}
+		left = append(left[len(some):], again...)
+		if last != nil && sleep(ctx, 200*time.Millisecond) != nil {
+			return fmt.Errorf("read footers: %w (last answer: %w)", ctx.Err(), last)
+		}
+	}
+	return nil
+}
+
+// damaged reports whether bytes are there, and are not what they should be.
+func damaged(err error) bool {
+	return errors.Is(err, object.ErrCorrupt) || errors.Is(err, object.ErrVersion)
 }
 
 // list asks which slots there are: a hint of what to read ahead, nothing more.
@@ -170,97 +251,35 @@ func prefix(session uint64) string {
 	return name[:strings.LastIndexByte(name, '/')+1]
 }
 
-// put tries to put the fence into a slot.
-func (f *fencer) put(ctx context.Context, slot uint64) (ingest.Answer, error) {
+// put tries to put the fence into a slot, and learns whose object is there already.
+func (f *fencer) put(ctx context.Context, slot uint64) (ingest.Answer, ingest.Owner, error) {
 	b := object.EncodeFence(f.Session.ID, slot, f.Session.Nonce, f.Nonce, time.Now().UnixMilli())
-	err := f.Settler.Put(ctx, catalog.WAL(f.Session.ID, slot).Name(), cold.Bytes(b), func(existing []byte) bool {
-		return owner(existing, f.Session, slot) == ingest.AFence // anybody's will do
+	who := ingest.Nobody
+	err := f.settler.Put(ctx, catalog.WAL(f.Session.ID, slot).Name(), cold.Bytes(b), func(head []byte) bool {
+		// A fence is as good as ours, whoever put it; and that data is data, one read
+		// is enough to say: its header has a checksum.
+		who = owner(head, f.Session, slot)
+		return who != ingest.Stranger
 	})
+	var taken *cold.TakenError
 	switch {
-	case err == nil:
-		return ingest.Created, nil
-	case errors.Is(err, cold.ErrExists):
-		return ingest.Exists, nil
+	case err == nil && who == ingest.Nobody:
+		return ingest.Created, who, nil
+	case err == nil, errors.As(err, &taken):
+		return ingest.Exists, who, nil
 	}
-	return ingest.Unknown, err
+	return ingest.Unknown, ingest.Nobody, err
 }
 
-// get reads a slot, and begins to read those above it that are likely to exist.
-func (f *fencer) get(ctx context.Context, slot, likely uint64) *reading {
-	f.ahead = max(f.ahead, slot)
-	for ; f.ahead < likely && f.ahead < slot+uint64(f.Readers); f.ahead++ {
-		f.begin(ctx, f.ahead)
-	}
-	if f.read[slot] == nil {
-		f.begin(ctx, slot)
-	}
-	r := f.read[slot]
-	delete(f.read, slot) // asked for again, it is read again
-	select {
-	case <-r.done:
-		return r
-	case <-ctx.Done():
-		return &reading{err: ctx.Err()}
-	}
-}
-
-func (f *fencer) begin(ctx context.Context, slot uint64) {
-	r := &reading{done: make(chan struct{})}
-	f.read[slot] = r
-	size := f.sizes[slot]
-	f.tasks.Go(func() {
-		defer close(r.done)
-		r.who, r.runs, r.err = f.footer(ctx, slot, size)
-	})
-}
-
-// footer reads what a slot holds: whose it is, and its runs. Bytes that are damaged
-// are read again before they are believed to be.
-func (f *fencer) footer(ctx context.Context, slot uint64, size int64) (who ingest.Owner, runs []object.Run, err error) {
-	for range 3 {
-		if who, runs, err = f.footerOnce(ctx, slot, size); !errors.Is(err, object.ErrCorrupt) {
-			break
-		}
-	}
-	return who, runs, err
-}
-
-func (f *fencer) footerOnce(ctx context.Context, slot uint64, size int64) (ingest.Owner, []object.Run, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	name := catalog.WAL(f.Session.ID, slot).Name()
-	if size == 0 {
-		info, err := f.Store.Stat(ctx, name)
-		if err != nil {
-			return ingest.Nobody, nil, err
-		}
-		size = info.Size
-	}
-	tail, err := f.Store.Get(ctx, name, cold.Tail(object.TailLen), nil)
+// footer reads what a slot holds: whose it is, and its runs.
+func (f *fencer) footer(ctx context.Context, slot uint64) (ingest.Owner, []object.Run, error) {
+	h, footer, err := readFooter(ctx, f.Store, catalog.WAL(f.Session.ID, slot).Name(), f.sizes[slot])
 	if err != nil {
 		return ingest.Nobody, nil, err
 	}
-	head := tail
-	if int64(len(tail)) < size {
-		if head, err = f.Store.Get(ctx, name, cold.Range{Length: object.HeaderLen}, nil); err != nil {
-			return ingest.Nobody, nil, err
-		}
-	}
-	if _, err := object.ParseHeader(head); err != nil {
-		return ingest.Nobody, nil, err
-	}
-	who := owner(head, f.Session, slot)
+	who := ownerOf(h, f.Session, slot)
 	if who != ingest.Ours {
 		return who, nil, nil
-	}
-	footer, need, err := object.OpenFooter(tail, size)
-	if err == nil && footer == nil {
-		if tail, err = f.Store.Get(ctx, name, cold.Tail(need), tail[:0]); err == nil {
-			footer, _, err = object.OpenFooter(tail, size)
-		}
-	}
-	if err != nil {
-		return ingest.Nobody, nil, err
 	}
 	runs, err := footer.Runs()
 	return who, runs, err

@@ -67,7 +67,7 @@ func (p *Pump) finish(ctx context.Context, s Session) (fence uint64, err error) 
 	if err != nil {
 		return 0, err
 	}
-	found, err := Fence(ctx, FenceOptions{Store: p.opts.Store, Settler: p.opts.Settler, Session: s, From: fence, Nonce: s.Nonce})
+	found, err := Fence(ctx, FenceOptions{Store: p.opts.Store, Session: s, From: fence, Nonce: s.Nonce})
 	switch {
 	case err != nil:
 		return 0, err

@@ -1,0 +1,267 @@
+package pump
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/ingest"
+	"github.com/firnlog/firn/record"
+	"github.com/firnlog/firn/tier/cold/fault"
+	"github.com/firnlog/firn/tier/cold/trace"
+)
+
+// under runs f while clients produce, and returns what they were answered.
+func (r *rig) under(clients int, f func()) (acked int) {
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	for i := range clients {
+		wg.Go(func() {
+			for k := 0; ; k++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				res := r.produce(ingest.AcksAll, part(int32(i%4)), fmt.Sprintf("%d/%d", i, k))
+				if assert.NoError(r.t, res.Err) {
+					mu.Lock()
+					acked++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	f()
+	close(stop)
+	wg.Wait()
+	return acked
+}
+
+// losing loses the first n answers to each kind of command.
+func losing(n int) func(catalog.Command) bool {
+	lost := map[string]int{}
+	return func(c catalog.Command) bool {
+		kind := fmt.Sprintf("%T", c)
+		lost[kind]++
+		return lost[kind] <= n
+	}
+}
+
+func TestARotationRefusesNothingAndLosesNothing(t *testing.T) { // S9
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 4, Options{})
+		r.catalog.took = 30 * time.Millisecond
+		r.store.Use(fault.Always(fault.Fault{Before: 10 * time.Millisecond, After: 10 * time.Millisecond}))
+		var ids []uint64
+		acked := r.under(20, func() {
+			for i := range 3 {
+				time.Sleep(time.Second)
+				s, _ := r.Session()
+				ids = append(ids, s.ID)
+				r.catalog.mu.Lock()
+				r.catalog.lose = losing(i)
+				r.catalog.mu.Unlock()
+				for r.Rotate(t.Context(), catalog.RegisterSession{Nonce: [16]byte{byte(100 + i)}, Node: 1}) != nil {
+					time.Sleep(time.Millisecond)
+				}
+			}
+			time.Sleep(time.Second)
+		})
+		state := r.catalog.State()
+		for _, id := range ids {
+			s, _ := state.Session(id)
+			assert.True(t, s.Sealed)
+			assert.EqualValues(t, s.Fence, r.slots(id), "all slots below the fence are data")
+		}
+		total := 0
+		for p := range int32(4) {
+			total += len(r.log(part(p)))
+			pr, _ := r.Progress(part(p))
+			c, _ := state.Partition(part(p))
+			assert.Equal(t, c.Epoch, pr.Epoch)
+			for _, x := range r.Recent(part(p), 0) {
+				assert.Equal(t, r.session.ID, x.Object.A, "what was moved is in the catalog alone")
+			}
+		}
+		assert.Equal(t, acked, total)
+		require.Empty(t, state.Check())
+		r.kill()
+	})
+}
+
+func TestARotationOfAFencedSessionEnds(t *testing.T) { // S9, S6
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, Options{})
+		old, _ := r.Session()
+		require.NoError(t, r.produce(ingest.AcksAll, part(0), "x").Err)
+		f, err := Fence(t.Context(), FenceOptions{Store: r.store, Session: old})
+		require.NoError(t, err)
+		r.catalog.must(t, &catalog.SealSession{Session: old.ID, Fence: f.Slot, Extents: f.Extents(old.ID)})
+		err = r.Rotate(t.Context(), catalog.RegisterSession{Nonce: [16]byte{7}})
+		if err == nil { // it adopted the fence, and found that it owns nothing
+			res := r.produce(ingest.AcksAll, part(0), "zombie")
+			assert.ErrorIs(t, res.Err, ingest.ErrNotLeader)
+		}
+		assert.Equal(t, []string{"x"}, r.log(part(0)))
+		r.kill()
+	})
+}
+
+func TestReleaseGivesUpPartitionsAlone(t *testing.T) { // S9
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 4, Options{})
+		r.store.Use(fault.Always(fault.Fault{Before: 10 * time.Millisecond}, trace.Put))
+		req, _ := request(t, ingest.AcksAll, part(0), "last")
+		require.NoError(t, r.Produce(t.Context(), req))
+		require.NoError(t, r.Release(t.Context(), part(0), part(1)))
+		<-req.Done()
+		require.NoError(t, req.Results[0].Err)
+		for _, p := range []record.Partition{part(0), part(1)} {
+			c, _ := r.catalog.State().Partition(p)
+			assert.Zero(t, c.Owner)
+			assert.ErrorIs(t, r.produce(ingest.AcksAll, p, "late").Err, ingest.ErrNotLeader)
+		}
+		assert.Equal(t, []string{"last"}, r.log(part(0)))
+		require.NoError(t, r.produce(ingest.AcksAll, part(2), "stays").Err)
+
+		// It comes back, and what was released before is described once.
+		s, _ := r.Session()
+		c, _ := r.catalog.State().Partition(part(0))
+		r.catalog.must(t, &catalog.Take{Session: s.ID, Items: []catalog.TakeItem{{Partition: part(0), Epoch: c.Epoch + 1, Start: c.Next}}})
+		require.NoError(t, r.Own(t.Context(), s.ID, Owned{part(0), ingest.Start{Epoch: c.Epoch + 1, Next: c.Next}}))
+		require.NoError(t, r.produce(ingest.AcksAll, part(0), "back").Err)
+		require.NoError(t, r.Index(t.Context()))
+		assert.Equal(t, []string{"last", "back"}, r.log(part(0)))
+		require.Empty(t, r.catalog.State().Check())
+		r.kill()
+	})
+}
+
+func TestTheMarkMovesByCount(t *testing.T) { // DESIGN 6
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 4, Options{Behind: 10})
+		for range 9 {
+			require.NoError(t, r.produce(ingest.AcksAll, part(0), "x").Err)
+		}
+		assert.Empty(t, r.Uncovered())
+		require.NoError(t, r.produce(ingest.AcksAll, part(0), "x").Err)
+		<-r.Uncovered()
+		require.NoError(t, r.Index(t.Context()))
+		s, _ := r.Session()
+		c, _ := r.catalog.State().Session(s.ID)
+		assert.EqualValues(t, 10, c.Covered)
+		assert.Empty(t, r.Recent(part(0), 0))
+		require.NoError(t, r.produce(ingest.AcksAll, part(0), "x").Err)
+		assert.Empty(t, r.Uncovered())
+		assert.Len(t, r.log(part(0)), 11)
+		require.NoError(t, r.Index(t.Context()))
+		require.NoError(t, r.Index(t.Context()), "nothing to do")
+
+		// A topic that was deleted does not leave a hole.
+		require.NoError(t, r.produce(ingest.AcksAll, part(1), "kept").Err)
+		require.NoError(t, r.Disown(t.Context(), part(1)))
+		require.NoError(t, r.Index(t.Context()))
+		assert.Equal(t, []string{"kept"}, r.log(part(1)))
+		require.NoError(t, r.WaitCommitted(t.Context(), s.ID, 12))
+		assert.ErrorIs(t, r.WaitCommitted(t.Context(), s.ID+1, 12), ErrSession)
+		r.kill()
+	})
+}
+
+func TestLeaveSealsWithoutAWalk(t *testing.T) { // DESIGN 8: SIGTERM
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 4, Options{})
+		r.store.Use(fault.Always(fault.Fault{Before: 10 * time.Millisecond}, trace.Put))
+		var reqs []*Request
+		for i := range 20 {
+			req, _ := request(t, ingest.AcksAll, part(int32(i%4)), fmt.Sprint(i))
+			require.NoError(t, r.Produce(t.Context(), req))
+			reqs = append(reqs, req)
+		}
+		s, _ := r.Session()
+		require.NoError(t, r.Leave(t.Context()))
+		for _, req := range reqs {
+			<-req.Done()
+			require.NoError(t, req.Results[0].Err)
+		}
+		state := r.catalog.State()
+		c, _ := state.Session(s.ID)
+		assert.True(t, c.Sealed)
+		assert.Empty(t, state.Owned(s.ID))
+		require.Empty(t, state.Check())
+		assert.ErrorIs(t, r.produce(ingest.AcksAll, part(0), "late").Err, ingest.ErrNotLeader)
+		require.NoError(t, r.Leave(t.Context()), "twice is once")
+		r.kill()
+		r.boot()
+		for p := range int32(4) {
+			assert.Len(t, r.log(part(p)), 5)
+		}
+		r.kill()
+	})
+}
+
+func TestDrainGivesUpWhenTimeIsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, Options{})
+		r.store.Use(fault.Always(fault.Fault{Kind: fault.Unavailable}, trace.Put))
+		req, _ := request(t, ingest.AcksAll, part(0), "x")
+		require.NoError(t, r.Produce(t.Context(), req))
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		assert.ErrorIs(t, r.Drain(ctx), ctx.Err())
+		r.kill()
+		<-req.Done()
+		assert.ErrorIs(t, req.Results[0].Err, ingest.ErrNotLeader, "retriable: it may be committed yet")
+	})
+}
+
+func TestARunningWalkBelievesNoList(t *testing.T) { // S6, testing.md row 18
+	for kind := range map[fault.Kind]bool{fault.Missing: true, fault.Duplicate: true, fault.Unordered: true, fault.Unavailable: true} {
+		t.Run(kind.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 1, Options{})
+				for i := range 50 {
+					require.NoError(t, r.produce(ingest.AcksAll, part(0), fmt.Sprint(i)).Err)
+				}
+				old, _ := r.Session()
+				r.store.Use(fault.Always(fault.Fault{Kind: kind, Seed: 3}, trace.List))
+				f, err := Fence(t.Context(), FenceOptions{Store: r.store, Session: old})
+				require.NoError(t, err)
+				assert.EqualValues(t, 50, f.Slot)
+				assert.Len(t, f.Runs, 50)
+				r.kill()
+			})
+		})
+	}
+}
+
+func TestAWalkOverDamageIsAnError(t *testing.T) { // testing.md row 19
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, Options{})
+		for range 5 {
+			require.NoError(t, r.produce(ingest.AcksAll, part(0), "x").Err)
+		}
+		old, _ := r.Session()
+		r.store.Use(fault.Script( // on the way: read again
+			fault.Step{Op: trace.Get, Times: 1, Fault: fault.Fault{Kind: fault.Corrupt, Seed: 1}},
+			fault.Step{Op: trace.Get, Times: 1, Fault: fault.Fault{Kind: fault.Truncated, Seed: 1}},
+		))
+		require.True(t, r.bucket.Corrupt(catalog.WAL(old.ID, 3).Name(), 10))
+		_, err := Fence(t.Context(), FenceOptions{Store: r.store, Session: old})
+		require.ErrorContains(t, err, "slot 3")
+		require.True(t, r.bucket.Corrupt(catalog.WAL(old.ID, 3).Name(), 10), "mended: the same bit again")
+		f, err := Fence(t.Context(), FenceOptions{Store: r.store, Session: old})
+		require.NoError(t, err)
+		assert.EqualValues(t, 5, f.Slot)
+		r.kill()
+	})
+}
