@@ -171,12 +171,18 @@ func (r *Reader) walk(out *Batches, p record.Partition, pieces []piece, got []st
 			}
 			next := h.NextOffset()
 			if next > offset {
-				if next > upto || !out.fits(len(b), maxBytes) {
+				if !out.fits(len(b), maxBytes) {
 					st.partition, st.next, st.object, st.pos = p, at, e.Object, pos
 					return nil
 				}
+				// Before upto is looked at: a damaged offset delta would seem to be
+				// records that nobody may see yet, for ever.
 				if crc := record.CRC(b); crc != h.CRC {
 					return bad("CRC-32C is %08x, the batch says %08x", crc, h.CRC)
+				}
+				if next > upto {
+					st.partition, st.next, st.object, st.pos = p, at, e.Object, pos
+					return nil
 				}
 				// Neighbours in one chunk become one view.
 				if v, one := s.join(e.Pos, view, pos+size); shared && one {

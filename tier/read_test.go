@@ -346,13 +346,14 @@ func TestDamageIsFetchedOnceMoreAndNeverServed(t *testing.T) {
 
 func TestEveryFlippedBitIsFound(t *testing.T) {
 	w, p := newWorld(t), part(1)
-	ref := w.write(1, 64, p)
-	size := w.parts[p].Extents[0].Len
+	ref := w.write(3, 64, p)
+	size := w.parts[p].Extents[0].Len / 3
 	r := w.reader(ReaderOptions{})
-	for bit := range size * 8 {
-		w.store.after = func(_ string, _ cold.Range, b []byte) []byte { b[64+bit/8] ^= 1 << (bit % 8); return b }
-		_, err := r.Read(ctx, p, 0, 10, 1)
+	for bit := range size * 8 { // of the batch in the middle
+		w.store.after = func(_ string, _ cold.Range, b []byte) []byte { b[64+size+bit/8] ^= 1 << (bit % 8); return b }
+		_, err := r.Read(ctx, p, 10, 20, 1)
 		require.ErrorIs(t, err, ErrDamaged, "bit %d of %s", bit, ref)
+		r.blocks.forget(ref, 0, 1)
 	}
 }
 

@@ -63,6 +63,7 @@ type generation struct {
 	next     uint64 // slot behind the last
 	limit    uint64 // slots below are readable (H2)
 	settled  bool   // limit is final
+	past     bool   // its session has ended: what is below limit is committed
 	keep     bool   // holds leftovers that nobody has replayed yet
 	synced   uint64 // slots below are durable
 	broken   error  // why nothing more is appended or synced

@@ -204,7 +204,7 @@ func (t *Tier) Settle(s Session, fence uint64) {
 		}
 		g.mu.Lock()
 		if !g.settled || fence < g.limit {
-			g.limit, g.settled, g.keep = fence, true, fence < g.next
+			g.limit, g.settled, g.past, g.keep = fence, true, true, fence < g.next
 		}
 		g.mu.Unlock()
 	}
