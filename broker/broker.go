@@ -287,6 +287,7 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 	g.Go(func() error { return b.groups.Run(mctx) })
 	g.Go(func() error { return b.followAll(mctx) })
 	g.Go(func() error { return b.maintain(ctx) })
+	g.Go(func() error { return b.press().Run(ctx) })
 	ready(Addresses{Kafka: b.ln.Addr().String(), HTTP: b.httpLn.Addr().String(), Gossip: "-", Node: b.node})
 	return b.server.Serve(ctx, b.ln)
 }

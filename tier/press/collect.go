@@ -1,0 +1,177 @@
+package press
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/tier/object"
+)
+
+func (p *Press) now() int64 { return time.Now().UnixMilli() }
+
+// collect deletes what has been garbage for the grace period (P3). One broker
+// does it, the one with the oldest live session; two at once do no harm.
+func (p *Press) collect(ctx context.Context) error {
+	s, ok := p.session()
+	if !ok {
+		return nil
+	}
+	state := p.Journal.State()
+	for _, v := range state.Sessions() {
+		if !v.Sealed && v.ID < s.ID {
+			return nil
+		}
+	}
+	if err := p.collectObjects(ctx, state); err != nil {
+		return err
+	}
+	return p.collectSessions(ctx, state)
+}
+
+func (p *Press) collectObjects(ctx context.Context, state *catalog.State) error {
+	now := time.Now()
+	var swept []catalog.ObjectRef
+	for ref := range state.Garbage() {
+		since, known := p.seen[ref]
+		if !known {
+			p.seen[ref], since = now, now
+		}
+		if now.Sub(since) < p.Grace {
+			continue
+		}
+		if err := p.remove(ctx, ref); err != nil {
+			return err
+		}
+		swept = append(swept, ref)
+	}
+	if len(swept) == 0 {
+		return nil
+	}
+	if _, err := p.one(ctx, &catalog.Sweep{Objects: swept}); err != nil {
+		return err
+	}
+	for _, ref := range swept {
+		delete(p.seen, ref)
+	}
+	p.Logger.Info("deleted objects that nothing refers to", "objects", len(swept))
+	return nil
+}
+
+// remove deletes what a reference in the garbage stands for.
+func (p *Press) remove(ctx context.Context, ref catalog.ObjectRef) error {
+	switch {
+	case ref.IsCancelled():
+		for _, prefix := range []string{catalog.Seg(ref.A, 0).Name(), catalog.Index(ref.A, 0).Name()} {
+			prefix = prefix[:strings.LastIndexByte(prefix, '/')+1]
+			if err := p.removeAll(ctx, prefix, func(string) bool { return true }); err != nil {
+				return err
+			}
+		}
+		return nil
+	case ref.Kind == catalog.KindIndex:
+		if err := p.removeListed(ctx, ref); err != nil {
+			return err
+		}
+	}
+	if err := p.Store.Delete(ctx, ref.Name()); err != nil {
+		return fmt.Errorf("delete %s: %w", ref, err)
+	}
+	return nil
+}
+
+// removeListed deletes the segments that an index object lists.
+func (p *Press) removeListed(ctx context.Context, ref catalog.ObjectRef) error {
+	b, err := p.Store.Get(ctx, ref.Name(), cold.Whole, nil)
+	if errors.Is(err, cold.ErrNotFound) {
+		return nil // an earlier turn got further than its word to the journal
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", ref, err)
+	}
+	payload, err := object.DecodeIndex(b)
+	if err != nil {
+		return fmt.Errorf("%s: %w", ref, err)
+	}
+	xs, err := catalog.DecodeExtents(payload)
+	if err != nil {
+		return fmt.Errorf("%s: %w", ref, err)
+	}
+	for _, x := range xs {
+		if err := p.Store.Delete(ctx, x.Object.Name()); err != nil {
+			return fmt.Errorf("delete %s: %w", x.Object, err)
+		}
+	}
+	return nil
+}
+
+func (p *Press) removeAll(ctx context.Context, prefix string, which func(name string) bool) error {
+	var names []string
+	for info, err := range p.Store.List(ctx, prefix, "") {
+		if err != nil {
+			return fmt.Errorf("list %s: %w", prefix, err)
+		}
+		if which(info.Name) {
+			names = append(names, info.Name)
+		}
+	}
+	for _, n := range names {
+		if err := p.Store.Delete(ctx, n); err != nil {
+			return fmt.Errorf("delete %s: %w", n, err)
+		}
+	}
+	return nil
+}
+
+// collectSessions deletes the WAL objects of sealed sessions in which no extent
+// lies any more; fences stay for ever (S10).
+func (p *Press) collectSessions(ctx context.Context, state *catalog.State) error {
+	used := map[uint64]bool{}
+	for ref := range state.Referenced() {
+		if ref.Kind == catalog.KindWAL {
+			used[ref.A] = true
+		}
+	}
+	owners := map[uint64]bool{}
+	for t := range state.AllTopics() {
+		for _, c := range t.Partitions {
+			owners[c.Owner] = true
+		}
+	}
+	now := time.Now()
+	for _, v := range state.Sessions() {
+		if !v.Sealed || used[v.ID] {
+			delete(p.dead, v.ID)
+			continue
+		}
+		since, known := p.dead[v.ID]
+		if !known {
+			p.dead[v.ID], since = now, now
+		}
+		if now.Sub(since) < p.Grace {
+			continue
+		}
+		if !v.Swept {
+			fence := catalog.WAL(v.ID, v.Fence).Name()
+			prefix := fence[:strings.LastIndexByte(fence, '/')+1]
+			if err := p.removeAll(ctx, prefix, func(name string) bool { return name != fence }); err != nil {
+				return err
+			}
+			if _, err := p.one(ctx, &catalog.SweepSession{Session: v.ID}); err != nil {
+				return fmt.Errorf("sweep session %d: %w", v.ID, err)
+			}
+			p.Logger.Info("deleted the WAL objects of a session", "session", v.ID, "slots", v.Fence)
+		}
+		if !owners[v.ID] {
+			if _, err := p.one(ctx, &catalog.ForgetSession{Session: v.ID}); err != nil {
+				return fmt.Errorf("forget session %d: %w", v.ID, err)
+			}
+			delete(p.dead, v.ID)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,190 @@
+// Package press turns snow into ice: it seals generations of the hot tier into
+// large objects, presses what WAL objects of dead sessions still hold, drops what
+// retention gives up, and deletes what nothing can refer to any more.
+//
+// # Invariants
+//
+//	P1  Every object that is put belongs to a registered job (S12); the job is
+//	    committed with all it put, or cancelled.
+//	P2  What a job replaces describes the same offsets: the catalog checks it.
+//	P3  The journal says first that an object is garbage, and for the grace period
+//	    nobody deletes it; the delete comes second, the journal learns of it third
+//	    (S10).
+package press
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/record"
+	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/tier/hot"
+	"github.com/firnlog/firn/tier/object"
+)
+
+// Journal is the agreed state and the way to change it.
+type Journal interface {
+	State() *catalog.State
+	Commit(ctx context.Context, cmds ...catalog.Command) ([]catalog.Result, error)
+}
+
+// Writer is the write path that fills the hot tier.
+type Writer interface {
+	// Committed is the session that is served and its first slot that is not
+	// committed; zeros when there is none.
+	Committed() (session, slot uint64)
+	// Index moves the covered mark up to what is committed.
+	Index(ctx context.Context) error
+	// Covered says that the covered mark may have moved.
+	Covered(ctx context.Context) error
+	// Producers is what a footer says of a partition's producers.
+	Producers(ctx context.Context, p record.Partition) ([]object.Producer, error)
+	// Trim says that a log start has moved.
+	Trim(ctx context.Context, p record.Partition, start int64) error
+}
+
+// Options of a Press. Store, Settler, Journal and Writer are needed.
+type Options struct {
+	Store   cold.Store
+	Settler *cold.Settler
+	Journal Journal
+	Writer  Writer
+	Hot     *hot.Tier // nil without one
+	Nonce   [16]byte
+	Logger  *slog.Logger
+	// SealEvery is seal.interval.ms: how old a generation gets.
+	SealEvery time.Duration
+	// RetainEvery is log.retention.check.interval.ms.
+	RetainEvery time.Duration
+	// Grace is gc.grace.ms: how long garbage stays for readers that are behind.
+	Grace time.Duration
+	// Setting looks up a broker setting that gives a topic config its default.
+	Setting func(name string) (string, bool)
+}
+
+// Press does the work of this package for one broker.
+type Press struct {
+	Options
+	seen map[catalog.ObjectRef]time.Time // garbage, and when it was first seen
+	dead map[uint64]time.Time            // sessions without extents, likewise
+}
+
+// New makes a Press.
+func New(o Options) *Press {
+	return &Press{Options: o, seen: map[catalog.ObjectRef]time.Time{}, dead: map[uint64]time.Time{}}
+}
+
+// Run works until ctx ends. What fails is tried again at the next turn.
+func (p *Press) Run(ctx context.Context) error {
+	every := max(min(p.SealEvery/4, time.Second), 50*time.Millisecond)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var retained, pressed time.Time
+	var retired <-chan struct{}
+	if p.Hot != nil {
+		retired = p.Hot.Retired()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-retired:
+		}
+		p.try(ctx, "seal", p.seal)
+		if now := time.Now(); now.Sub(pressed) >= p.SealEvery {
+			pressed = now
+			p.try(ctx, "press WAL objects of dead sessions", p.merge)
+			p.try(ctx, "collect garbage", p.collect)
+		}
+		if now := time.Now(); now.Sub(retained) >= p.RetainEvery {
+			retained = now
+			p.try(ctx, "apply retention", p.retain)
+		}
+	}
+}
+
+func (p *Press) try(ctx context.Context, what string, do func(context.Context) error) {
+	if err := do(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, catalog.ErrSealed) {
+		p.Logger.Warn("could not "+what+"; it will be tried again", "err", err)
+	}
+}
+
+// session is the session that works now; false when there is none.
+func (p *Press) session() (*catalog.Session, bool) {
+	id, _ := p.Writer.Committed()
+	s, ok := p.Journal.State().Session(id)
+	return s, ok && !s.Sealed
+}
+
+func (p *Press) one(ctx context.Context, c catalog.Command) (catalog.Result, error) {
+	res, err := p.Journal.Commit(ctx, c)
+	if err != nil {
+		return catalog.Result{}, err
+	}
+	return res[0], res[0].Err
+}
+
+// job registers a job, lets write put its objects, and commits what it says; or
+// cancels the job (P1).
+func (p *Press) job(ctx context.Context, session uint64, write func(j *job) (*catalog.CommitJob, error)) error {
+	r, err := p.one(ctx, &catalog.BeginJob{Session: session})
+	if err != nil {
+		return fmt.Errorf("begin job: %w", err)
+	}
+	j := &job{press: p, ctx: ctx, id: r.ID}
+	c, err := write(j)
+	if err == nil && c != nil {
+		c.Job, c.Objects = r.ID, j.objects
+		if _, err = p.one(ctx, c); err == nil {
+			return nil
+		}
+	}
+	_, cerr := p.one(ctx, &catalog.CancelJob{Job: r.ID})
+	if errors.Is(cerr, catalog.ErrNoJob) {
+		cerr = nil
+	}
+	return errors.Join(err, cerr)
+}
+
+// job is one that is under way.
+type job struct {
+	press   *Press
+	ctx     context.Context
+	id      uint64
+	objects []catalog.ObjectRef
+}
+
+// put finishes an object and puts it; it returns its runs as extents.
+func (j *job) put(e *object.Encoder, n uint64) ([]catalog.Located, error) {
+	runs, err := e.Finish()
+	if err != nil {
+		return nil, err
+	}
+	ref := catalog.Seg(j.id, n)
+	err = j.press.Settler.Put(j.ctx, ref.Name(), cold.Bytes(e.Segments()...), func(existing []byte) bool {
+		_, id, err := object.Identity(existing)
+		return err == nil && id == e.Identity()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("put %s: %w", ref, err)
+	}
+	j.objects = append(j.objects, ref)
+	out := make([]catalog.Located, len(runs))
+	for i, r := range runs {
+		out[i] = catalog.Located{Partition: r.Partition, Extent: catalog.Extent{
+			Base: r.Base, Next: r.Next, Epoch: r.Epoch, Object: ref, Pos: r.Pos, Len: r.Len,
+			MaxTimestamp: r.MaxTimestamp, CRC: r.CRC, Records: r.Records,
+		}}
+	}
+	return out, nil
+}
+
+// begin starts the n-th object of the job.
+func (j *job) begin(kind object.Kind, n uint64) *object.Encoder {
+	return object.NewEncoder(object.Header{Kind: kind, Session: j.id, Slot: n, Nonce: j.press.Nonce}, time.Now().UnixMilli(), nil)
+}

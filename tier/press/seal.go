@@ -1,0 +1,229 @@
+package press
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/record"
+	"github.com/firnlog/firn/tier/hot"
+	"github.com/firnlog/firn/tier/object"
+)
+
+// segmentFrom is the bytes of a partition in one generation from which on it gets
+// a segment of its own: objects of that size cost next to nothing for being many.
+const segmentFrom = 16 << 20
+
+// seal ends the generation that is old enough, and seals those that have ended.
+func (p *Press) seal(ctx context.Context) error {
+	if p.Hot == nil {
+		return nil
+	}
+	s, ok := p.session()
+	if !ok {
+		return nil
+	}
+	for _, g := range p.Hot.Generations() {
+		switch {
+		case g.Sealed:
+			continue
+		case g.Filling:
+			if g.Batches > 0 && time.Since(g.Opened) >= p.SealEvery {
+				p.Hot.Rotate()
+			}
+			continue
+		case g.Session.ID != s.ID && !g.Settled:
+			continue // of a session whose end is not known yet
+		}
+		if session, slot := p.Writer.Committed(); g.Session.ID == session && slot < g.Next {
+			continue // not all of it is committed
+		}
+		if err := p.sealOne(ctx, s, g); err != nil {
+			return fmt.Errorf("generation of slots %d to %d of session %d: %w", g.First, g.Next, g.Session.ID, err)
+		}
+	}
+	return nil
+}
+
+// sealOne presses one generation into a sealed object and segments, without
+// reading anything from the bucket.
+func (p *Press) sealOne(ctx context.Context, s *catalog.Session, g hot.Info) error {
+	if g.Session.ID == s.ID && s.Covered < g.First {
+		// The hot tier missed some slots: let the catalog point into them.
+		if err := p.Writer.Index(ctx); err != nil {
+			return err
+		}
+		s, _ = p.Journal.State().Session(s.ID)
+	}
+	shares, err := p.Hot.Shares(g.ID)
+	if err != nil {
+		return ignoreGone(err)
+	}
+	large := map[record.Partition]bool{}
+	for _, sh := range shares {
+		large[sh.Partition] = sh.Bytes >= segmentFrom
+	}
+	pin, err := p.Hot.Pin(g.ID)
+	if err != nil {
+		return ignoreGone(err)
+	}
+	defer pin.Release()
+	began := time.Now()
+	var extents []catalog.Located
+	err = p.job(ctx, s.ID, func(j *job) (*catalog.CommitJob, error) {
+		var err error
+		if extents, err = p.press(ctx, j, pin, large); err != nil {
+			return nil, err
+		}
+		c := &catalog.CommitJob{Extents: extents}
+		if g.Session.ID == s.ID && g.Next > s.Covered {
+			c.From, c.To = s.Covered, g.Next
+		}
+		return c, nil
+	})
+	switch {
+	case errors.Is(err, hot.ErrDamaged):
+		// Its slots are in the bucket all the same: let the catalog point there.
+		if err := p.Writer.Index(ctx); err != nil {
+			return err
+		}
+		return ignoreGone(p.Hot.Drop(g.ID))
+	case errors.Is(err, catalog.ErrInvalidExtents):
+		// Part of it was trimmed, or pressed already: the catalog describes the rest
+		// by WAL objects, which merge presses.
+		p.Logger.Debug("generation does not fit any more", "err", err)
+		if err := p.Writer.Index(ctx); err != nil {
+			return err
+		}
+	case err != nil:
+		return err
+	}
+	if err := p.Writer.Covered(ctx); err != nil {
+		return err
+	}
+	p.Logger.Info("sealed", "slots", g.Next-g.First, "bytes", g.Bytes, "runs", len(extents), "took", time.Since(began).Round(time.Millisecond).String())
+	return ignoreGone(p.Hot.MarkSealed(g.ID))
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, hot.ErrNotHeld) {
+		return nil
+	}
+	return err
+}
+
+// press writes the objects of a generation.
+func (p *Press) press(ctx context.Context, j *job, pin *hot.Pin, large map[record.Partition]bool) ([]catalog.Located, error) {
+	sealed := runs{e: j.begin(object.Sealed, 0)}
+	var own *runs // the segment of the partition that is scanned
+	var at record.Partition
+	var out []catalog.Located
+	next := uint64(1)
+	state := p.Journal.State()
+	finish := func() error {
+		if own == nil {
+			return nil
+		}
+		if err := own.end(ctx, p); err != nil {
+			return err
+		}
+		xs, err := j.put(own.e, next)
+		out, own, next = append(out, xs...), nil, next+1
+		return err
+	}
+	err := pin.Scan(func(e hot.Entry) error {
+		if _, ok := state.Partition(e.Partition); !ok {
+			return nil // the topic was deleted
+		}
+		if e.Partition != at {
+			if err := finish(); err != nil {
+				return err
+			}
+			at = e.Partition
+			if large[at] {
+				own = &runs{e: j.begin(object.Segment, next)}
+			}
+		}
+		into := &sealed
+		if own != nil {
+			into = own
+		}
+		return into.add(ctx, p, e.Partition, e.Epoch, e.Value)
+	})
+	if err == nil {
+		err = finish()
+	}
+	if err == nil {
+		err = sealed.end(ctx, p)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if sealed.n > 0 {
+		xs, err := j.put(sealed.e, 0)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, xs...)
+	}
+	sortLocated(out)
+	return out, nil
+}
+
+func sortLocated(xs []catalog.Located) {
+	slices.SortFunc(xs, func(a, b catalog.Located) int {
+		if c := a.Partition.Compare(b.Partition); c != 0 {
+			return c
+		}
+		return int(min(max(a.Base-b.Base, -1), 1))
+	})
+}
+
+// runs appends batches to an object, and begins a run where one must.
+type runs struct {
+	e     *object.Encoder
+	at    record.Partition
+	epoch int32
+	next  int64
+	n     int
+}
+
+// add appends consecutive batches of a partition.
+func (r *runs) add(ctx context.Context, p *Press, id record.Partition, epoch int32, batches []byte) error {
+	for len(batches) > 0 {
+		h, batch, rest, err := record.Next(batches)
+		if err != nil {
+			return err
+		}
+		batches = rest
+		if r.n == 0 || r.at != id || r.epoch != epoch || r.next != h.BaseOffset {
+			if err := r.end(ctx, p); err != nil {
+				return err
+			}
+			r.e.Begin(id, epoch, h.BaseOffset)
+			r.at, r.epoch = id, epoch
+			r.n++
+		}
+		r.e.Append(h, batch)
+		r.next = h.NextOffset()
+	}
+	return nil
+}
+
+// end ends a run: its footer has all that is known of the partition's producers.
+func (r *runs) end(ctx context.Context, p *Press) error {
+	if r.n == 0 {
+		return nil
+	}
+	ps, err := p.Writer.Producers(ctx, r.at)
+	if err != nil {
+		return err
+	}
+	if len(ps) > 0 {
+		r.e.Producers(ps)
+	}
+	return nil
+}
