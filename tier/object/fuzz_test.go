@@ -102,15 +102,17 @@ func FuzzFooter(f *testing.F) {
 func TestDetailsThatLieTakeNoMemory(t *testing.T) {
 	run := Run{Base: 0, Next: 1 << 40, Len: 1 << 31}
 	for _, prefix := range [][]byte{{}, {0}, {0, 0}, {0, 1, 2, 2, 2, 2}} {
-		b := binary.AppendUvarint(bytes.Clone(prefix), 1<<40)
-		b = append(b, make([]byte, 1000)...)
-		spent := allocated(func() {
-			if _, err := decodeDetails(b, run); err == nil {
-				t.Errorf("%x was read", b[:10])
+		for _, n := range []uint64{1 << 40, 1 << 19, 1001} {
+			b := binary.AppendUvarint(bytes.Clone(prefix), n)
+			b = append(b, make([]byte, 1000)...)
+			spent := allocated(func() {
+				if _, err := decodeDetails(b, run); err == nil {
+					t.Errorf("%x was read", b[:10])
+				}
+			})
+			if spent > 16*uint64(len(b)) {
+				t.Errorf("%d entries in %d bytes took %d", n, len(b), spent)
 			}
-		})
-		if spent > 16*uint64(len(b)) {
-			t.Errorf("%d bytes took %d", len(b), spent)
 		}
 	}
 	whole := append([]byte{0, 1, 2}, binary.AppendUvarint(nil, 1<<16)...) // an epoch of 17 bits

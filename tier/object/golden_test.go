@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"flag"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -131,6 +132,49 @@ func TestVerifySaysWhatIsWrong(t *testing.T) {
 		{"the number of runs", func(b []byte) []byte { b[len(b)-20] = 2; return b }},
 		{"its end", func(b []byte) []byte { return b[:len(b)-1] }},
 		{"its middle", func(b []byte) []byte { return append(b[:1000], b[1100:]...) }},
+		{"lies: more records", forge(func(r []Run) { r[2].Records = 29 })},
+		{"lies: a later timestamp", forge(func(r []Run) { r[2].MaxTimestamp++ })},
+		{"lies: more offsets", forge(func(r []Run) { r[2].Next++ })},
+		{"lies: an earlier run", forge(func(r []Run) { r[2].Pos -= 10; r[2].Len += 10 })},
+		{"lies: a position that overflows", forge(func(r []Run) { r[2].Pos = 1<<63 - 10 })},
+		{"lies: a run's CRC", forge(func(r []Run) { r[2].CRC++ })},
+		{"lies: index, offset", forge(func(r []Run) { r[2].Index = []IndexEntry{{301, 0, -1}} })},
+		{"lies: index, timestamp", forge(func(r []Run) { r[2].Index = []IndexEntry{{300, 0, 5}} })},
+		{"lies: index, no batch there", forge(func(r []Run) { r[2].Index = append(r[2].Index[:1:1], IndexEntry{305, 77, 9}) })},
+		{"lies: index, backwards", forge(func(r []Run) { r[2].Index = []IndexEntry{{310, 341, 9}, {300, 0, -1}} })},
+		{"lies: two runs swapped", forge(func(r []Run) { r[1], r[2] = r[2], r[1] })},
+		{"lies: the last run is missing", func(b []byte) []byte {
+			return reseal(b, func(r []Run) []Run { return r[:3] }, nil)
+		}},
+		{"lies: bytes behind the details", func(b []byte) []byte {
+			return reseal(b, nil, func(f []byte) []byte { return append(f, 0) })
+		}},
+		{"lies: a fence with runs", func(b []byte) []byte {
+			b[5] = byte(Fence)
+			resummed(b[:HeaderLen])
+			return reseal(b, nil, nil)
+		}},
+		{"lies: a segment of four partitions", func(b []byte) []byte {
+			b[5] = byte(Segment)
+			resummed(b[:HeaderLen])
+			return reseal(b, nil, nil)
+		}},
+		{"lies: an index object of four payloads", func(b []byte) []byte {
+			b[5] = byte(Index)
+			resummed(b[:HeaderLen])
+			return reseal(b, nil, nil)
+		}},
+		{"lies: a payload that ends early", func([]byte) []byte {
+			x := EncodeIndex(1, 2, [16]byte{}, 3, []byte("payload"))
+			return reseal(x, func(r []Run) []Run {
+				r[0].Len, r[0].CRC = 3, crc32.Checksum([]byte("pay"), castagnoli)
+				return r
+			}, nil)
+		}},
+		{"lies: a payload's CRC", func([]byte) []byte {
+			x := EncodeIndex(1, 2, [16]byte{}, 3, []byte("payload"))
+			return reseal(x, func(r []Run) []Run { r[0].CRC++; return r }, nil)
+		}},
 		{"everything", func([]byte) []byte { return []byte("<Error><Code>SlowDown</Code></Error>") }},
 	} {
 		fmt.Fprintf(&s, "%s\n", damage.what)
@@ -140,4 +184,38 @@ func TestVerifySaysWhatIsWrong(t *testing.T) {
 		}
 	}
 	golden(t, "verify.txt", s.String())
+}
+
+// reseal gives an object another footer, with checksums that are right: what a
+// broken writer would leave.
+func reseal(b []byte, change func([]Run) []Run, garble func(footer []byte) []byte) []byte {
+	_, f, err := Open(b)
+	if f == nil {
+		panic(err)
+	}
+	runs, err := f.Runs()
+	if err != nil {
+		panic(err)
+	}
+	if change != nil {
+		runs = change(runs)
+	}
+	var footer, details []byte
+	for i := range runs {
+		details = appendDetails(details, runs[i])
+		footer = appendRun(footer, &runs[i], len(details))
+	}
+	footer = append(footer, details...)
+	if garble != nil {
+		footer = garble(footer)
+	}
+	t := Trailer{FooterPos: f.Trailer.FooterPos, FooterLen: int64(len(footer)), Runs: len(runs)}
+	out := append(append([]byte(nil), b[:t.FooterPos]...), footer...)
+	return append(out, t.encode(b[:HeaderLen], footer)...)
+}
+
+func forge(change func([]Run)) func([]byte) []byte {
+	return func(b []byte) []byte {
+		return reseal(b, func(r []Run) []Run { change(r); return r }, nil)
+	}
 }
