@@ -280,7 +280,7 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 			ConnectionsPerIP: int(b.values.Int("max.connections.per.ip")), Idle: b.values.Duration("connections.max.idle.ms"),
 		},
 		Backend: kafka.Backend{
-			Cluster: cl, Settings: b.config, Topics: b.topics, Producers: newProducerIDs(b.journal), Groups: b.groups,
+			Cluster: cl, Settings: b.config, Topics: b.topics, Producers: newProducerIDs(b.journal), Groups: b.groups, Members: b.groups, Offsets: b.groups, GroupAdmin: b.groups,
 			Log: &log{pump: b.pump, read: reads{b.tiers}}, History: &history{b.journal, b.pump, b.hot, b.tiers},
 		},
 	})
