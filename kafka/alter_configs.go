@@ -63,7 +63,7 @@ func (n *node) alterConfigs(ctx context.Context, _ *call, q *kmsg.AlterConfigsRe
 		err := n.alter(ctx, what, times[what], edits, true, q.ValidateOnly)
 		rr := kmsg.NewAlterConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = what.kind, what.name
-		rr.ErrorCode, rr.ErrorMessage = int16(codeOf(err)), message(err)
+		rr.ErrorCode, rr.ErrorMessage = int16(n.code("AlterConfigs", err)), message(err)
 		r.Resources = append(r.Resources, rr)
 	}
 	return r
@@ -85,7 +85,7 @@ func (n *node) incrementalAlterConfigs(ctx context.Context, _ *call, q *kmsg.Inc
 		err := n.alter(ctx, what, times[what], edits, false, q.ValidateOnly)
 		rr := kmsg.NewIncrementalAlterConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = what.kind, what.name
-		rr.ErrorCode, rr.ErrorMessage = int16(codeOf(err)), message(err)
+		rr.ErrorCode, rr.ErrorMessage = int16(n.code("AlterConfigs", err)), message(err)
 		r.Resources = append(r.Resources, rr)
 	}
 	return r

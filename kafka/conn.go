@@ -20,8 +20,9 @@ import (
 //
 //	socket ─► read ─► decode ─► start (Produce) ─► queue ─► turn: serve or wait ─► write ─► socket
 type conn struct {
-	s  *Server
-	nc net.Conn
+	s      *Server
+	nc     net.Conn
+	remote string // the client's address, without its port
 	// queue holds the requests that were read, in their order. read closes it.
 	queue chan *pending
 	// late counts requests in the queue or at their turn that were not started when
@@ -61,7 +62,7 @@ func (s *Server) serveConn(hard, drain context.Context, nc net.Conn) {
 	})
 	defer undrain()
 
-	c := &conn{s: s, nc: nc, queue: make(chan *pending, s.limits.Pipelined)}
+	c := &conn{s: s, nc: nc, remote: hostOf(nc.RemoteAddr()), queue: make(chan *pending, s.limits.Pipelined)}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -84,14 +85,14 @@ func (s *Server) serveConn(hard, drain context.Context, nc net.Conn) {
 // caught ends the connection, and nothing else, when it panicked (K4).
 func (c *conn) caught(stop func()) {
 	if r := recover(); r != nil {
-		c.s.log.Error("a request made the broker panic; its connection is closed", "client", hostOf(c.nc.RemoteAddr()), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		c.s.log.Error("a request made the broker panic; its connection is closed", "client", c.remote, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 		stop()
 	}
 }
 
 // complain writes the one log line of a connection that ends by a fault.
 func (c *conn) complain(err error) {
-	client := hostOf(c.nc.RemoteAddr())
+	client := c.remote
 	var f *fault
 	switch {
 	case errors.As(err, &f):
@@ -178,7 +179,7 @@ func (c *conn) next(work, drain context.Context) (*pending, error) {
 	if err != nil {
 		return nil, nil // the connection ends
 	}
-	p := &pending{call: &call{api: a, bytes: int(size), remote: hostOf(c.nc.RemoteAddr())}, charged: refund}
+	p := &pending{call: &call{api: a, bytes: int(size), remote: c.remote}, charged: refund}
 	whole := false
 	defer func() {
 		if !whole {

@@ -39,7 +39,7 @@ func (n *node) createPartitions(ctx context.Context, _ *call, q *kmsg.CreatePart
 		if times[qt.Topic] == 1 {
 			err = n.grow(ctx, qt, q.ValidateOnly)
 		}
-		rt.ErrorCode, rt.ErrorMessage = int16(codeOf(err)), message(err)
+		rt.ErrorCode, rt.ErrorMessage = int16(n.code("CreatePartitions", err)), message(err)
 		r.Topics = append(r.Topics, rt)
 	}
 	return r

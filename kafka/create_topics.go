@@ -55,7 +55,7 @@ func (n *node) createTopics(ctx context.Context, c *call, q *kmsg.CreateTopicsRe
 			err = v.CheckNewTopic(qt.Topic)
 		}
 		if err != nil {
-			refuseTopic(&rt, err)
+			n.refuseTopic(&rt, err)
 		} else if create = append(create, t); true {
 			places = append(places, len(r.Topics))
 		}
@@ -69,7 +69,7 @@ func (n *node) createTopics(ctx context.Context, c *call, q *kmsg.CreateTopicsRe
 	for i, at := range places {
 		rt := &r.Topics[at]
 		if errs != nil && errs[i] != nil {
-			refuseTopic(rt, errs[i])
+			n.refuseTopic(rt, errs[i])
 			continue
 		}
 		rt.NumPartitions, rt.ReplicationFactor = create[i].Partitions, create[i].Replicas
@@ -88,8 +88,8 @@ func (n *node) createTopics(ctx context.Context, c *call, q *kmsg.CreateTopicsRe
 	return r
 }
 
-func refuseTopic(rt *kmsg.CreateTopicsResponseTopic, err error) {
-	rt.ErrorCode, rt.ErrorMessage = int16(codeOf(err)), message(err)
+func (n *node) refuseTopic(rt *kmsg.CreateTopicsResponseTopic, err error) {
+	rt.ErrorCode, rt.ErrorMessage = int16(n.code("CreateTopics", err)), message(err)
 	if errors.Is(err, catalog.ErrExists) {
 		rt.ErrorMessage = kmsg.StringPtr("Topic '" + rt.Topic + "' already exists.")
 	}

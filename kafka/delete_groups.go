@@ -22,7 +22,7 @@ func (n *node) deleteGroups(ctx context.Context, _ *call, q *kmsg.DeleteGroupsRe
 	r.Groups = []kmsg.DeleteGroupsResponseGroup{}
 	for _, id := range q.Groups {
 		rg := kmsg.NewDeleteGroupsResponseGroup()
-		rg.Group, rg.ErrorCode = id, int16(groupCode(n.GroupAdmin.Delete(ctx, id)))
+		rg.Group, rg.ErrorCode = id, int16(n.groupCode("DeleteGroups", n.GroupAdmin.Delete(ctx, id)))
 		r.Groups = append(r.Groups, rg)
 	}
 	return r

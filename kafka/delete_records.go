@@ -38,7 +38,7 @@ func (n *node) deleteRecords(ctx context.Context, _ *call, q *kmsg.DeleteRecords
 			if err == nil {
 				rp.LowWatermark, err = n.trim(ctx, t, qp.Partition, qp.Offset)
 			}
-			rp.ErrorCode = int16(codeOf(err))
+			rp.ErrorCode = int16(n.code("DeleteRecords", err))
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		r.Topics = append(r.Topics, rt)

@@ -64,13 +64,13 @@ func (n *node) deleteTopics(ctx context.Context, c *call, q *kmsg.DeleteTopicsRe
 			rt.Topic, rt.TopicID = &t.Name, t.ID
 			ids, places = append(ids, t.ID), append(places, len(r.Topics))
 		}
-		rt.ErrorCode, rt.ErrorMessage = int16(codeOf(err)), message(err)
+		rt.ErrorCode, rt.ErrorMessage = int16(n.code("DeleteTopics", err)), message(err)
 		r.Topics = append(r.Topics, rt)
 	}
 	if len(ids) > 0 {
 		for i, err := range n.Topics.Delete(ctx, ids) {
 			rt := &r.Topics[places[i]]
-			rt.ErrorCode, rt.ErrorMessage = int16(codeOf(err)), message(err)
+			rt.ErrorCode, rt.ErrorMessage = int16(n.code("DeleteTopics", err)), message(err)
 		}
 	}
 	return r

@@ -35,7 +35,7 @@ func (n *node) describeConfigs(ctx context.Context, c *call, q *kmsg.DescribeCon
 		rr.Configs = []kmsg.DescribeConfigsResponseResourceConfig{}
 		ds, err := n.describeResource(ctx, qr.ResourceType, qr.ResourceName)
 		if err != nil {
-			rr.ErrorCode, rr.ErrorMessage = int16(codeOf(err)), message(err)
+			rr.ErrorCode, rr.ErrorMessage = int16(n.code("DescribeConfigs", err)), message(err)
 		}
 		for _, d := range ds {
 			if len(qr.ConfigNames) == 0 || slices.Contains(qr.ConfigNames, d.name) {

@@ -39,7 +39,7 @@ func (n *node) describeGroups(ctx context.Context, c *call, q *kmsg.DescribeGrou
 				rg.ErrorMessage = kmsg.StringPtr("Group " + id + " not found.")
 			}
 		case err != nil:
-			rg.ErrorCode, rg.ErrorMessage = int16(groupCode(err)), message(err)
+			rg.ErrorCode, rg.ErrorMessage = int16(n.groupCode("DescribeGroups", err)), message(err)
 		case c.version >= 3 && q.IncludeAuthorizedOperations:
 			rg.AuthorizedOperations = groupOperations
 		}

@@ -211,8 +211,8 @@ func codeOf(err error) code {
 // protocol of groups does not know a code, consumers give up; so a timeout, a
 // storage fault or one that nobody foresaw is a coordinator that is away for the
 // moment, which they look for again (kafka.md 45).
-func groupCode(err error) code {
-	switch c := codeOf(err); c {
+func (n *node) groupCode(api string, err error) code {
+	switch c := n.code(api, err); c {
 	case codeUnknownServerError, codeRequestTimedOut, codeKafkaStorageError, codeNotLeaderOrFollower:
 		return codeCoordinatorNotAvailable
 	default:

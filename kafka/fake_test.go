@@ -385,10 +385,15 @@ func (p *pipes) dial() net.Conn {
 // serve runs a server of the fake until the test ends.
 func serve(t testing.TB, f *fake, l Limits) *pipes {
 	t.Helper()
+	return serveBackend(t, f.backend(), l)
+}
+
+func serveBackend(t testing.TB, b Backend, l Limits) *pipes {
+	t.Helper()
 	p := newPipes()
 	pool := NewPool()
 	pool.Poison = true
-	s := New(Options{Backend: f.backend(), Limits: l, Pool: pool, Logger: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	s := New(Options{Backend: b, Limits: l, Pool: pool, Logger: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(ctx, p) }()

@@ -2,11 +2,14 @@ package kafka
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
 	"time"
 
-	"github.com/firnlog/firn/record"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/firnlog/firn/record"
 )
 
 const keyFetch = 1
@@ -109,6 +112,9 @@ type fetching struct {
 	max     int
 	parts   []*fetchPart
 	f       *fetched
+
+	todo  []*fetchPart // scratch of pass
+	maxes []int
 }
 
 // coldPatience is how long reads of one Fetch may take altogether, where the
@@ -121,6 +127,7 @@ type fetchPart struct {
 	a    *fetchedPartition
 	id   record.Partition
 	read bool // it exists and may have something to read
+	end  int64
 }
 
 func (n *node) fetch(ctx context.Context, c *call, q *kmsg.FetchRequest) *fetched {
@@ -209,44 +216,95 @@ func (f *fetching) watched() []record.Partition {
 // It reports whether the answer is to be sent now.
 func (f *fetching) pass(ctx context.Context, enough time.Time) bool {
 	plan := fetchPlan{left: f.max, min: int(f.q.MinBytes), partitions: len(f.parts)}
+	todo, maxes := f.todo[:0], f.maxes[:0]
 	for _, p := range f.parts {
 		if !p.read {
 			plan.ended = true
 			continue
 		}
 		p.a.reset(p.q.Partition, f.q.IsolationLevel == 1)
-		end, ok := f.look(ctx, p)
-		if !ok {
+		var ok bool
+		if p.end, ok = f.look(ctx, p); !ok {
 			plan.ended = true
-			continue
+		} else if p.q.FetchOffset < p.end {
+			todo, maxes = append(todo, p), append(maxes, int(p.q.PartitionMaxBytes))
 		}
-		if p.q.FetchOffset >= end || plan.got > 0 && !time.Now().Before(enough) {
-			// Nothing there, or no time left for cold partitions behind one that gave
-			// something: the client asks for them first next time (KIP-74).
-			continue
+	}
+	f.todo, f.maxes = todo, maxes
+	for len(todo) > 0 {
+		if plan.got > 0 && !time.Now().Before(enough) {
+			// No time left for cold partitions behind one that gave something: the
+			// client asks for them first next time (KIP-74).
+			break
 		}
-		limit, whole, ok := plan.next(int(p.q.PartitionMaxBytes))
-		if !ok {
-			continue
+		limits, whole := plan.next(maxes)
+		if len(limits) == 0 {
+			break
 		}
-		found, err := f.n.Log.Read(ctx, Read{
-			Partition: p.id, From: p.q.FetchOffset, End: end, MaxBytes: limit, Whole: whole, Aborted: p.a.committed,
-		})
-		if err != nil {
-			f.fail(p, err)
-			plan.ended = true
-			continue
+		f.read(ctx, todo[:len(limits)], limits, whole)
+		for _, p := range todo[:len(limits)] {
+			if p.a.code != codeNone {
+				plan.ended = true
+				f.hint(p)
+			}
+			plan.took(p.a.size())
 		}
-		p.a.found = found
-		if f.version < 10 && hasZstd(found.Bytes) {
-			p.a.drop()
-			p.a.code = codeUnsupportedCompressionType
-			plan.ended = true
-			continue
-		}
-		plan.took(p.a.size())
+		todo, maxes = todo[len(limits):], maxes[len(limits):]
 	}
 	return plan.send()
+}
+
+// read reads partitions at the same time.
+func (f *fetching) read(ctx context.Context, parts []*fetchPart, limits []int, whole bool) {
+	if len(parts) == 1 {
+		f.readOne(ctx, parts[0], limits[0], whole)
+		return
+	}
+	var all sync.WaitGroup
+	panics := make([]any, len(parts))
+	for i, p := range parts {
+		all.Go(func() {
+			defer func() {
+				if r := recover(); r != nil {
+					panics[i] = fmt.Sprintf("%v\n%s", r, debug.Stack())
+				}
+			}()
+			f.readOne(ctx, p, limits[i], whole)
+		})
+	}
+	all.Wait()
+	for _, r := range panics {
+		if r != nil {
+			panic(r) // where it ends this connection only (K4)
+		}
+	}
+}
+
+func (f *fetching) readOne(ctx context.Context, p *fetchPart, limit int, whole bool) {
+	var err error
+	p.a.found, err = f.n.Log.Read(ctx, Read{
+		Partition: p.id, From: p.q.FetchOffset, End: p.end, MaxBytes: limit, Whole: whole, Aborted: p.a.committed,
+	})
+	switch {
+	case err != nil:
+		p.a.code = f.fault(ctx, err)
+	case f.version < 10 && hasZstd(p.a.found.Bytes):
+		p.a.drop()
+		p.a.code = codeUnsupportedCompressionType
+	}
+}
+
+// fault is the code for an error of the log. Consumers give up at a code that they
+// do not expect of Fetch, as REQUEST_TIMED_OUT is, so a slow bucket is a storage
+// error; and when nobody waits for the answer any more, there is just nothing in it.
+func (f *fetching) fault(ctx context.Context, err error) code {
+	if ctx.Err() != nil {
+		return codeNone
+	}
+	if c := f.n.code("Fetch", err); c != codeRequestTimedOut {
+		return c
+	}
+	return codeKafkaStorageError
 }
 
 // look finds how far a partition has come, and up to where the client may read.
@@ -266,7 +324,8 @@ func (f *fetching) look(ctx context.Context, p *fetchPart) (end int64, ok bool) 
 		epoch, end, err := f.n.History.EpochEnd(ctx, p.id, p.q.LastFetchedEpoch)
 		switch {
 		case err != nil:
-			f.fail(p, err)
+			p.a.code = f.fault(ctx, err)
+			f.hint(p)
 			return 0, false
 		case epoch < 0:
 			p.a.code = codeOffsetOutOfRange
@@ -286,18 +345,11 @@ func (f *fetching) look(ctx context.Context, p *fetchPart) (end int64, ok bool) 
 	return pr.HighWatermark, true
 }
 
-// fail answers for a partition whose read failed.
-func (f *fetching) fail(p *fetchPart, err error) {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return // nobody waits for the answer
-	}
-	if p.a.code = codeOf(err); p.a.code == codeNotLeaderOrFollower {
-		f.hint(p)
-	}
-}
-
 // hint tells the client who leads the partition now (KIP-951).
 func (f *fetching) hint(p *fetchPart) {
+	if p.a.code != codeNotLeaderOrFollower && p.a.code != codeFencedLeaderEpoch {
+		return
+	}
 	v := f.n.view()
 	part, ok := v.Partition(p.id)
 	if !ok {

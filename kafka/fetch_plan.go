@@ -11,15 +11,34 @@ type fetchPlan struct {
 	ended      bool // an error or a diverging epoch must be told now
 }
 
-// next is what to read of the next partition that has something: at most limit
-// bytes, but with whole at least its first batch. false when the answer is full.
+// fetchWidth is how many partitions of one Fetch are read at the same time: enough
+// that a reader of cold partitions waits for the bucket once or twice, not once for
+// each, and few enough that one client does not take all of its bandwidth.
+const fetchWidth = 8
+
+// next says how many of the next partitions, whose own limits are given, are read
+// at the same time now, and with which limits; none when the answer is full. With
+// whole, the first batch is read even when it is larger than its limit.
 //
 // The first batch of the first partition that has one goes into the answer even
 // when it is larger than every limit; otherwise a client could never get past it.
-func (p *fetchPlan) next(partitionMax int) (limit int, whole, ok bool) {
-	limit = max(min(partitionMax, p.left), 0)
-	whole = p.got == 0
-	return limit, whole, whole || limit > 0
+// So until something is found, partitions are read one by one. After that they are
+// read together as long as all of their limits fit: each gets what it would have
+// got had they been read in order.
+func (p *fetchPlan) next(maxes []int) (limits []int, whole bool) {
+	if p.got == 0 {
+		return []int{max(min(maxes[0], p.left), 0)}, true
+	}
+	left := p.left
+	for _, m := range maxes {
+		m = max(m, 0)
+		if left <= 0 || len(limits) == fetchWidth || len(limits) > 0 && m > left {
+			break
+		}
+		limits = append(limits, min(m, left))
+		left -= limits[len(limits)-1]
+	}
+	return limits, false
 }
 
 // took notes what was read of a partition.

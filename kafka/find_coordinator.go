@@ -61,7 +61,7 @@ func (n *node) coordinator(ctx context.Context, kind int8, key string) kmsg.Find
 	}
 	node, err := n.Groups.Coordinator(ctx, key)
 	if err != nil {
-		return refuse(groupCode(err), err.Error())
+		return refuse(n.groupCode("FindCoordinator", err), err.Error())
 	}
 	b, ok := n.view().broker(node)
 	if !ok {

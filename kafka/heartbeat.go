@@ -20,7 +20,7 @@ func apiHeartbeat() api {
 
 func (n *node) heartbeat(ctx context.Context, _ *call, q *kmsg.HeartbeatRequest) *kmsg.HeartbeatResponse {
 	r := kmsg.NewPtrHeartbeatResponse()
-	r.ErrorCode = int16(groupCode(n.Members.Heartbeat(ctx, &group.HeartbeatRequest{
+	r.ErrorCode = int16(n.groupCode("Heartbeat", n.Members.Heartbeat(ctx, &group.HeartbeatRequest{
 		Group: q.Group, MemberID: q.MemberID, InstanceID: q.InstanceID, Generation: q.Generation,
 	})))
 	return r

@@ -34,6 +34,7 @@ func (n *node) initProducerID(ctx context.Context, _ *call, q *kmsg.InitProducer
 	id, err := n.Producers.NewID(ctx)
 	if err != nil {
 		// Whatever it is, asking again is right: clients retry this code.
+		n.code("InitProducerId", err)
 		r.ErrorCode = int16(codeCoordinatorLoadInProgress)
 		return r
 	}

@@ -43,7 +43,7 @@ func (n *node) joinGroup(ctx context.Context, c *call, q *kmsg.JoinGroupRequest)
 		a = group.JoinResponse{Generation: -1, MemberID: q.MemberID}
 	}
 	r := kmsg.NewPtrJoinGroupResponse()
-	r.ErrorCode = int16(groupCode(err))
+	r.ErrorCode = int16(n.groupCode("JoinGroup", err))
 	r.Generation, r.LeaderID, r.MemberID, r.SkipAssignment = a.Generation, a.Leader, a.MemberID, a.SkipAssignment
 	r.Protocol = new(string)
 	switch {

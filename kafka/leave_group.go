@@ -32,18 +32,18 @@ func (n *node) leaveGroup(ctx context.Context, c *call, q *kmsg.LeaveGroupReques
 		err = a.Err
 	}
 	r := kmsg.NewPtrLeaveGroupResponse()
-	r.ErrorCode = int16(groupCode(err))
+	r.ErrorCode = int16(n.groupCode("LeaveGroup", err))
 	r.Members = []kmsg.LeaveGroupResponseMember{}
 	if err != nil {
 		return r
 	}
 	if c.version <= 2 {
-		r.ErrorCode = int16(groupCode(a.Errs[0]))
+		r.ErrorCode = int16(n.groupCode("LeaveGroup", a.Errs[0]))
 		return r
 	}
 	for i, m := range l.Members {
 		rm := kmsg.NewLeaveGroupResponseMember()
-		rm.MemberID, rm.InstanceID, rm.ErrorCode = m.ID, m.InstanceID, int16(groupCode(a.Errs[i]))
+		rm.MemberID, rm.InstanceID, rm.ErrorCode = m.ID, m.InstanceID, int16(n.groupCode("LeaveGroup", a.Errs[i]))
 		r.Members = append(r.Members, rm)
 	}
 	return r

@@ -29,7 +29,7 @@ func (n *node) listGroups(ctx context.Context, _ *call, q *kmsg.ListGroupsReques
 	}
 	groups, err := n.GroupAdmin.List(ctx, q.StatesFilter)
 	if err != nil {
-		r.ErrorCode = int16(groupCode(err))
+		r.ErrorCode = int16(n.groupCode("ListGroups", err))
 		return r
 	}
 	for _, g := range groups {

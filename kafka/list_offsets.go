@@ -111,7 +111,7 @@ func (n *node) offset(ctx context.Context, id record.Partition, version int16, c
 		}
 		var err error
 		if found, err = n.History.Find(ctx, id, f); err != nil {
-			return codeOf(err)
+			return n.code("ListOffsets", err)
 		}
 	}
 	r.Offset, r.Timestamp = found.Offset, found.Timestamp

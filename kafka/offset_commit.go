@@ -67,7 +67,7 @@ func (n *node) offsetCommit(ctx context.Context, c *call, q *kmsg.OffsetCommitRe
 		if err == nil {
 			fault = a.Errs[i]
 		}
-		r.Topics[at.topic].Partitions[at.partition].ErrorCode = int16(groupCode(fault))
+		r.Topics[at.topic].Partitions[at.partition].ErrorCode = int16(n.groupCode("OffsetCommit", fault))
 	}
 	return r
 }

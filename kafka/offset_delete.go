@@ -33,7 +33,7 @@ func (n *node) offsetDelete(ctx context.Context, _ *call, q *kmsg.OffsetDeleteRe
 	r := kmsg.NewPtrOffsetDeleteResponse()
 	r.Topics = []kmsg.OffsetDeleteResponseTopic{}
 	if err != nil {
-		r.ErrorCode = int16(groupCode(err))
+		r.ErrorCode = int16(n.groupCode("OffsetDelete", err))
 		return r
 	}
 	i := 0
@@ -42,7 +42,7 @@ func (n *node) offsetDelete(ctx context.Context, _ *call, q *kmsg.OffsetDeleteRe
 		rt.Topic = t.Topic
 		for _, p := range t.Partitions {
 			rp := kmsg.NewOffsetDeleteResponseTopicPartition()
-			rp.Partition, rp.ErrorCode = p.Partition, int16(groupCode(a.Errs[i]))
+			rp.Partition, rp.ErrorCode = p.Partition, int16(n.groupCode("OffsetDelete", a.Errs[i]))
 			rt.Partitions = append(rt.Partitions, rp)
 			i++
 		}

@@ -98,7 +98,7 @@ func (n *node) groupOffsets(ctx context.Context, version int16, q *kmsg.OffsetFe
 		err = a.Err
 	}
 	if err != nil {
-		r.ErrorCode = int16(groupCode(err))
+		r.ErrorCode = int16(n.groupCode("OffsetFetch", err))
 		for _, at := range places {
 			if version < 2 {
 				r.Topics[at.topic].Partitions[at.partition].ErrorCode = r.ErrorCode
@@ -108,7 +108,7 @@ func (n *node) groupOffsets(ctx context.Context, version int16, q *kmsg.OffsetFe
 	}
 	if !fetch.All {
 		for i, at := range places {
-			fillOffset(&r.Topics[at.topic].Partitions[at.partition], a.Offsets[i])
+			n.fillOffset(&r.Topics[at.topic].Partitions[at.partition], a.Offsets[i])
 		}
 		return r
 	}
@@ -130,7 +130,7 @@ func (n *node) groupOffsets(ctx context.Context, version int16, q *kmsg.OffsetFe
 			r.Topics = append(r.Topics, rt)
 		}
 		rp := noOffset(o.Partition)
-		fillOffset(&rp, o)
+		n.fillOffset(&rp, o)
 		r.Topics[i].Partitions = append(r.Topics[i].Partitions, rp)
 	}
 	return r
@@ -143,9 +143,9 @@ func noOffset(p int32) kmsg.OffsetFetchResponseGroupTopicPartition {
 	return rp
 }
 
-func fillOffset(rp *kmsg.OffsetFetchResponseGroupTopicPartition, o group.Offset) {
+func (n *node) fillOffset(rp *kmsg.OffsetFetchResponseGroupTopicPartition, o group.Offset) {
 	if o.Err != nil {
-		rp.ErrorCode = int16(groupCode(o.Err))
+		rp.ErrorCode = int16(n.groupCode("OffsetFetch", o.Err))
 		return
 	}
 	rp.Offset, rp.LeaderEpoch, rp.Metadata = o.Offset, o.LeaderEpoch, &o.Metadata

@@ -41,7 +41,7 @@ func (n *node) offsetForLeaderEpoch(ctx context.Context, c *call, q *kmsg.Offset
 				if fault = code; code == codeNone {
 					if _, fault = n.lead(part.ID, qp.CurrentLeaderEpoch); fault == codeNone {
 						epoch, end, err := n.History.EpochEnd(ctx, part.ID, qp.LeaderEpoch)
-						if fault = codeOf(err); err == nil {
+						if fault = n.code("OffsetForLeaderEpoch", err); err == nil {
 							rp.LeaderEpoch, rp.EndOffset = epoch, end
 						}
 					}

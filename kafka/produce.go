@@ -147,14 +147,14 @@ const adminClient = "__admin_client"
 var errTransactions = fmt.Errorf("%w: this broker does not serve transactions", errTransactionalID)
 
 // produceCode is the code of a fault in answers to Produce.
-func produceCode(err error) code {
+func (n *node) produceCode(err error) code {
 	switch {
 	case errors.Is(err, errAcks):
 		return codeInvalidRequiredAcks
 	case errors.Is(err, record.ErrUnsupportedMagic):
 		return codeInvalidRecord
 	}
-	return codeOf(err)
+	return n.code("Produce", err)
 }
 
 // settle writes the outcome of one partition into the answer.
@@ -167,7 +167,7 @@ func (p *produced) settle(at place, o Appended) {
 	if p.failed == nil {
 		p.failed = o.Err
 	}
-	code := produceCode(o.Err)
+	code := p.n.produceCode(o.Err)
 	rp.ErrorCode = int16(code)
 	rp.ErrorMessage = message(o.Err)
 	var bad *record.BadRecord

@@ -216,6 +216,7 @@ func TestSemantic24CodecsEndToEnd(t *testing.T) {
 }
 
 func TestSemantic28ErrorsOfTheLog(t *testing.T) {
+	n := New(Options{}).node
 	for err, want := range map[error]code{
 		ErrProducerEpoch:      codeInvalidProducerEpoch, // never PRODUCER_FENCED
 		ErrOutOfOrderSequence: codeOutOfOrderSequenceNumber,
@@ -225,7 +226,7 @@ func TestSemantic28ErrorsOfTheLog(t *testing.T) {
 		ErrStorage:            codeKafkaStorageError,
 		ErrClosing:            codeNotLeaderOrFollower,
 	} {
-		if got := produceCode(err); got != want {
+		if got := n.produceCode(err); got != want {
 			t.Errorf("%v: %d, want %d", err, got, want)
 		}
 	}

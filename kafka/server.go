@@ -153,6 +153,7 @@ func New(o Options) *Server {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.node.log, s.node.complaints = s.log, rate.NewLimiter(rate.Every(time.Second), 5)
 	s.largeSize = s.limits.InFlight
 	s.smallSize = max(s.limits.InFlight/4, 8*smallFrame)
 	s.small = semaphore.NewWeighted(s.smallSize)

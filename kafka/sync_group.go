@@ -32,7 +32,7 @@ func (n *node) syncGroup(ctx context.Context, _ *call, q *kmsg.SyncGroupRequest)
 		err = a.Err
 	}
 	r := kmsg.NewPtrSyncGroupResponse()
-	r.ErrorCode = int16(groupCode(err))
+	r.ErrorCode = int16(n.groupCode("SyncGroup", err))
 	r.MemberAssignment = []byte{}
 	if err == nil {
 		r.ProtocolType, r.Protocol = &a.ProtocolType, &a.Protocol

@@ -3,8 +3,10 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/time/rate"
 )
 
 // api is one row of the table: everything that the connection must know to serve
@@ -109,6 +111,18 @@ func newTable() table {
 // node answers requests for one broker. It holds no state of its own.
 type node struct {
 	Backend
-	table table
-	place string // Options.Place
+	table      table
+	place      string // Options.Place
+	log        *slog.Logger
+	complaints *rate.Limiter // of log
+}
+
+// code is codeOf for what a backend failed with. Faults that are not the client's
+// end here: they are logged, some a second at most.
+func (n *node) code(api string, err error) code {
+	c := codeOf(err)
+	if (c == codeUnknownServerError || c == codeKafkaStorageError) && n.complaints.Allow() {
+		n.log.Error("a request failed", "api", api, "err", err)
+	}
+	return c
 }
