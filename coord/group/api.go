@@ -2,7 +2,7 @@ package group
 
 import "errors"
 
-// Why a request is refused. Package kafka maps them to codes.
+// Why a request is refused. Package kafka maps them to codes. They may be wrapped.
 var (
 	ErrUnknownMember         = errors.New("unknown member")
 	ErrIllegalGeneration     = errors.New("illegal generation")
@@ -22,6 +22,7 @@ var (
 	ErrNotAvailable          = errors.New("coordinator is not available")
 	ErrUnknownTopic          = errors.New("unknown topic or partition")
 	ErrUnstable              = errors.New("offsets of an open transaction are pending")
+	ErrTooLarge              = errors.New("what the group has to keep is too large")
 )
 
 // Protocol is one assignment protocol that a member supports, and its metadata.
@@ -30,15 +31,16 @@ type Protocol struct {
 	Metadata []byte
 }
 
-// JoinRequest asks to become, or stay, a member.
+// JoinRequest asks to become, or stay, a member. A nil InstanceID is a dynamic
+// member. The machine keeps the strings of requests, and copies of their bytes.
 type JoinRequest struct {
 	Group, MemberID    string
 	InstanceID         *string
 	ClientID, Host     string
 	SessionTimeoutMs   int32
-	RebalanceTimeoutMs int32
+	RebalanceTimeoutMs int32 // the session timeout before v1
 	ProtocolType       string
-	Protocols          []Protocol
+	Protocols          []Protocol // the one that the member likes best first
 	// NeedMemberID is set for v4 and later: a new dynamic member is first given an
 	// id, with ErrMemberIDRequired (KIP-394).
 	NeedMemberID bool
@@ -50,11 +52,13 @@ type JoinRequest struct {
 // JoinResponse answers it.
 type JoinResponse struct {
 	Err                    error
-	Generation             int32
+	Generation             int32 // -1 beside Err
 	ProtocolType, Protocol string
-	Leader, MemberID       string
-	SkipAssignment         bool
-	Members                []JoinMember // for the leader alone
+	Leader                 string
+	MemberID               string // also beside ErrMemberIDRequired
+	// SkipAssignment tells a leader that the assignment stays as it is.
+	SkipAssignment bool
+	Members        []JoinMember // for the leader alone
 }
 
 // JoinMember is a member as the leader is told of it.
@@ -76,7 +80,9 @@ type SyncRequest struct {
 	InstanceID             *string
 	Generation             int32
 	ProtocolType, Protocol *string // v5 and later
-	Assignments            []Assignment
+	// NeedProtocol is set for v5 and later: the two must be there (KIP-559).
+	NeedProtocol bool
+	Assignments  []Assignment // from the leader alone
 }
 
 // SyncResponse answers it.
@@ -93,7 +99,8 @@ type HeartbeatRequest struct {
 	Generation      int32
 }
 
-// LeaveMember names a member that leaves.
+// LeaveMember names a member that leaves: by its id, or by its instance id and no
+// id, as tools do that remove static members.
 type LeaveMember struct {
 	ID         string
 	InstanceID *string
@@ -121,9 +128,11 @@ type TopicPartition struct {
 type Offset struct {
 	TopicPartition
 	Offset      int64
-	LeaderEpoch int32
+	LeaderEpoch int32 // -1 when unknown
 	Metadata    string
-	Err         error // of this one, in answers
+	// Err is the fault of this one: in answers, and in requests whose sender knows
+	// already that it cannot be committed.
+	Err error
 }
 
 // CommitRequest commits offsets.
@@ -135,6 +144,9 @@ type CommitRequest struct {
 	// NewErrors is set for v9 and later: a group that does not exist is
 	// ErrGroupNotFound rather than ErrIllegalGeneration.
 	NewErrors bool
+	// RetentionMs is how long to keep the offsets, which v2 to v4 may say; 0 or
+	// less is as long as the broker keeps them.
+	RetentionMs int64
 }
 
 // CommitResponse answers it; Errs are in the order of Offsets.
@@ -142,13 +154,16 @@ type CommitResponse struct{ Errs []error }
 
 // FetchRequest asks for committed offsets: those named, or all.
 type FetchRequest struct {
-	Group         string
+	Group string
+	// RequireStable refuses, with ErrUnstable, offsets that an open transaction may
+	// still change (KIP-447).
 	RequireStable bool
 	All           bool
 	Partitions    []TopicPartition
 }
 
-// FetchResponse answers it. A partition without commit has offset -1.
+// FetchResponse answers it: in the order of the request, or by topic and
+// partition. A partition without commit, or beside Err, has offset and epoch -1.
 type FetchResponse struct {
 	Err     error
 	Offsets []Offset
@@ -160,7 +175,8 @@ type DeleteOffsetsRequest struct {
 	Partitions []TopicPartition
 }
 
-// DeleteOffsetsResponse answers it; Errs are in the order of Partitions.
+// DeleteOffsetsResponse answers it; Errs are in the order of Partitions. An offset
+// that was not there is no error.
 type DeleteOffsetsResponse struct {
 	Err  error
 	Errs []error
@@ -168,13 +184,15 @@ type DeleteOffsetsResponse struct {
 
 // Description is all that is known of a group.
 type Description struct {
-	Err                    error // ErrGroupNotFound
-	Group, State           string
-	ProtocolType, Protocol string
-	Members                []DescribedMember
+	Err          error // ErrGroupNotFound; the State is Dead then
+	Group, State string
+	ProtocolType string
+	Protocol     string // of a stable group
+	Members      []DescribedMember
 }
 
-// DescribedMember is one member of a described group.
+// DescribedMember is one member of a described group; metadata and assignment are
+// those of a stable group.
 type DescribedMember struct {
 	ID                   string
 	InstanceID           *string
@@ -187,16 +205,25 @@ type Listed struct {
 	Group, ProtocolType, State string
 }
 
+// Committed is what metrics show of a group.
+type Committed struct {
+	Group, State string
+	Members      int
+	Offsets      []Offset // by topic and partition
+}
+
 // Record is one record for __consumer_offsets. A nil Value is a tombstone.
 type Record struct{ Key, Value []byte }
 
 // Answer is an answer to the request that came with Token.
 type Answer struct {
 	Token any
-	// Response is a JoinResponse, SyncResponse, … or an error (Heartbeat).
+	// Response is a JoinResponse, SyncResponse, … or what the driver passed to
+	// Machine.Answer.
 	Response any
-	// After is how many of Output.Records must be durable first (G3).
-	After int
+	// After is how many records, counted from New, must be durable before the
+	// answer may be given (G3); 0 when it tells nothing that is written.
+	After uint64
 }
 
 // Output is what is to be done, in order.

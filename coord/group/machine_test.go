@@ -290,11 +290,11 @@ func TestReplayRebuildsTheGroup(t *testing.T) {
 	b.take()
 	n := newBench(t, Config{})
 	for _, r := range b.log {
-		if !n.m.Replay(r.Key, r.Value) {
-			t.Fatalf("%q is not understood", r.Key)
+		if err := n.m.Replay(-1, r.Key, r.Value); err != nil {
+			t.Fatalf("%q: %v", r.Key, err)
 		}
 	}
-	n.m.Loaded(n.now)
+	n.m.Loaded(n.now, n.now)
 	if d := n.m.Describe("g"); d.State != "Stable" || len(d.Members) != 2 || string(d.Members[1].Assignment) != "2" {
 		t.Fatalf("%+v", d)
 	}
@@ -359,10 +359,10 @@ func TestAnyScheduleAnswersEveryTokenOnce(t *testing.T) {
 				ids = ids[len(ids)-30:]
 			}
 			if g := b.m.groups["g"]; g != nil {
-				if len(g.members) > 0 && g.state != Preparing && g.members[g.leader] == nil {
+				if len(g.members) > 0 && g.state != Preparing && g.byID[g.leader] == nil {
 					t.Fatalf("seed %d: G2: leader %q is no member in %s", seed, g.leader, g.state)
 				}
-				if g.generation < lastGen && g.written {
+				if g.generation < lastGen && g.recorded {
 					t.Fatalf("seed %d: G2: generation went from %d to %d", seed, lastGen, g.generation)
 				}
 				lastGen = g.generation
@@ -384,9 +384,9 @@ func FuzzReplay(f *testing.F) {
 	f.Add(offsetRecord("g", TopicPartition{"t", 1}, nil).Key, []byte{0, 1})
 	f.Fuzz(func(t *testing.T, k, v []byte) {
 		m := New(Config{}, func(string) string { return "x" })
-		m.Replay(k, v)
-		m.Loaded(1)
+		m.Replay(-1, k, v)
+		m.Loaded(1, 1)
 		m.Tick(2, 2)
-		subscription(v)
+		subscription(v, func([]byte) {})
 	})
 }
