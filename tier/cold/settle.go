@@ -137,7 +137,7 @@ func (p *pending) attempt(ctx context.Context) (done bool, err error) {
 		if p.attempts > 1 {
 			err = fmt.Errorf("%w: %w", ErrUndecided, err)
 		}
-		return true, fmt.Errorf("put %s: %w", p.name, err)
+		return true, err
 	case errors.Is(err, context.DeadlineExceeded):
 		// Too short a timeout would send the same bytes for ever, each time half.
 		p.timeout *= 2

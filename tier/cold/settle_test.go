@@ -32,9 +32,9 @@ func stored(t *testing.T, s cold.Store, name string) []byte {
 	return got
 }
 
-// settling runs a put against a plan in virtual time, and returns how it ended,
-// the calls that the store saw, and how long it took.
-func settling(t *testing.T, plan fault.Plan, before []byte) (err error, calls string, took time.Duration, bucket *mem.Store) {
+// settling runs a put against a plan in virtual time, and returns the calls that
+// the store saw, how long it took, what is stored, and how the put ended.
+func settling(t *testing.T, plan fault.Plan, before []byte) (calls string, took time.Duration, bucket *mem.Store, err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		bucket = mem.New()
@@ -52,7 +52,7 @@ func settling(t *testing.T, plan fault.Plan, before []byte) (err error, calls st
 		took = time.Since(start)
 		calls = seen.Take()
 	})
-	return err, calls, took, bucket
+	return calls, took, bucket, err
 }
 
 func TestSettleSendsUntilTheAnswerIsDefinite(t *testing.T) {
@@ -112,7 +112,7 @@ func TestSettleSendsUntilTheAnswerIsDefinite(t *testing.T) {
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			err, calls, _, bucket := settling(t, c.plan, c.before)
+			calls, _, bucket, err := settling(t, c.plan, c.before)
 			if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
 				t.Errorf("ended with %v, want %v", err, c.want)
 			}
@@ -127,7 +127,7 @@ func TestSettleSendsUntilTheAnswerIsDefinite(t *testing.T) {
 }
 
 func TestSettleShowsWhatIsThere(t *testing.T) {
-	err, _, _, _ := settling(t, fault.Healthy, theirs)
+	_, _, _, err := settling(t, fault.Healthy, theirs)
 	var taken *cold.TakenError
 	if !errors.As(err, &taken) || !bytes.Equal(taken.Existing, theirs) || taken.Name != "wal/7/0" {
 		t.Fatalf("%v", err)
@@ -138,7 +138,7 @@ func TestSettleShowsWhatIsThere(t *testing.T) {
 func TestSettleNeverGivesUpBeforeItsContextAndIsUndecidedThen(t *testing.T) {
 	for _, kind := range []fault.Kind{fault.RequestLost, fault.LandsLater, fault.Unavailable, fault.Denied, fault.Conflict, fault.Hang} {
 		t.Run(kind.String(), func(t *testing.T) {
-			err, _, took, _ := settling(t, fault.Always(fault.Fault{Kind: kind}, trace.Put), nil)
+			_, took, _, err := settling(t, fault.Always(fault.Fault{Kind: kind}, trace.Put), nil)
 			if !errors.Is(err, cold.ErrUndecided) || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, cold.ErrExists) {
 				t.Errorf("ended with %v", err)
 			}
@@ -153,7 +153,7 @@ func TestSettleNeverGivesUpBeforeItsContextAndIsUndecidedThen(t *testing.T) {
 }
 
 func TestSettleBacksOff(t *testing.T) {
-	_, calls, _, _ := settling(t, fault.Always(fault.Fault{Kind: fault.Unavailable}), nil)
+	calls, _, _, _ := settling(t, fault.Always(fault.Fault{Kind: fault.Unavailable}), nil)
 	if n := bytes.Count([]byte(calls), []byte("\n")); n < 15 || n > 150 {
 		t.Errorf("%d attempts in a minute of HTTP 503", n)
 	}
@@ -161,7 +161,7 @@ func TestSettleBacksOff(t *testing.T) {
 
 // A timeout that is too short for the link is doubled, not repeated for ever.
 func TestSettleGivesALargeBodyOnASlowLinkTheTimeItNeeds(t *testing.T) {
-	err, calls, took, _ := settling(t, fault.Always(fault.Fault{Before: 9 * time.Second}, trace.Put), nil)
+	calls, took, _, err := settling(t, fault.Always(fault.Fault{Before: 9 * time.Second}, trace.Put), nil)
 	if err != nil {
 		t.Fatalf("%v after\n%s", err, calls)
 	}
@@ -189,8 +189,7 @@ type vanished struct{ cold.Body }
 
 func (v vanished) Size() int64 { return v.Body.Size() + 1 }
 
-// hedging runs puts of which every slowth hangs for long, and returns the
-// durations and the attempts.
+// S5: the worst of 400 puts, ten of which meet a slow request.
 func TestHedgeBoundsTheTailOfASlowPut(t *testing.T) {
 	for _, hedge := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

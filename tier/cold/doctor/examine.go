@@ -40,7 +40,8 @@ func Examine(ctx context.Context, store cold.Store, o Options) Report {
 		rand.Read(nonce[:])
 		o.Nonce = hex.EncodeToString(nonce[:])
 	}
-	p := &patient{store: store, options: o, puts: make(map[string]record), noise: noise(o.Nonce, 8<<20)}
+	p := &patient{store: store, options: o, puts: make(map[string]record)}
+	p.noise = noise(o.Nonce, p.times(3<<20+1, 8<<20)) // the largest body, and one more byte
 	start := time.Now()
 	p.examine(ctx)
 	p.cleanUp(ctx)

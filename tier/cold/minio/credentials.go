@@ -4,20 +4,29 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"time"
 
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/firnlog/firn/tier/cold"
 )
 
+// searchLimit bounds the first look for credentials.
+const searchLimit = 15 * time.Second
+
 // chain returns the standard AWS sources that minio-go knows, in Amazon's order,
 // after they have yielded once.
 func chain(ctx context.Context) (*credentials.Credentials, error) {
-	c := credentials.New(&strict{credentials.Chain{Providers: []credentials.Provider{
-		&credentials.EnvAWS{},
-		&credentials.FileAWSCredentials{},
-		&credentials.IAM{},
-	}}})
+	providers := []credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}}
+	if os.Getenv("AWS_EC2_METADATA_DISABLED") != "true" || os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE") != "" ||
+		os.Getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI") != "" || os.Getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") != "" {
+		providers = append(providers, &credentials.IAM{})
+	}
+	c := credentials.New(&strict{credentials.Chain{Providers: providers}})
+	// Away from Amazon nothing answers at the address of the metadata service.
+	ctx, cancel := context.WithTimeout(ctx, searchLimit)
+	defer cancel()
 	_, err := c.GetWithContext(&credentials.CredContext{Client: http.DefaultClient, Context: ctx})
 	if err != nil {
 		return nil, err
