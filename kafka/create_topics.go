@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/firnlog/firn/catalog"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/firnlog/firn/catalog"
 )
 
 // CreateTopics (19): new topics, each on its own (kafka.md 15, 16).

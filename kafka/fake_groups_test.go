@@ -25,7 +25,7 @@ func newFakeGroups() *fakeGroups {
 		g.ids++
 		return fmt.Sprintf("%s-%d", prefix, g.ids)
 	})
-	g.m.Loaded(ms())
+	g.m.Loaded(ms(), ms())
 	return g
 }
 

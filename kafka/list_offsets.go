@@ -3,8 +3,9 @@ package kafka
 import (
 	"context"
 
-	"github.com/firnlog/firn/record"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/firnlog/firn/record"
 )
 
 // ListOffsets (2): offsets by time, and the special ones (kafka.md 37).

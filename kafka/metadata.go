@@ -5,8 +5,9 @@ import (
 	"errors"
 	"math"
 
-	"github.com/firnlog/firn/catalog"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/firnlog/firn/catalog"
 )
 
 // Metadata (3): brokers, controller, topics and who leads their partitions.

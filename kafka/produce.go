@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/firnlog/firn/record"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/firnlog/firn/record"
 )
 
 const keyProduce = 0
