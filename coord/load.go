@@ -58,7 +58,7 @@ func (s *shard) replay(ctx context.Context) (*group.Machine, error) {
 		it := record.Iterate(h, batch, dec)
 		for it.Next() {
 			records++
-			if err := m.Replay(producer, it.Record.Key, it.Record.Value); err != nil {
+			if err := m.ReplayTxn(producer, it.Record.Key, it.Record.Value); err != nil {
 				skip(err)
 			}
 		}

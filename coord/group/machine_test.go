@@ -290,7 +290,7 @@ func TestReplayRebuildsTheGroup(t *testing.T) {
 	b.take()
 	n := newBench(t, Config{})
 	for _, r := range b.log {
-		if err := n.m.Replay(-1, r.Key, r.Value); err != nil {
+		if err := n.m.ReplayTxn(-1, r.Key, r.Value); err != nil {
 			t.Fatalf("%q: %v", r.Key, err)
 		}
 	}
@@ -384,7 +384,7 @@ func FuzzReplay(f *testing.F) {
 	f.Add(offsetRecord("g", TopicPartition{"t", 1}, nil).Key, []byte{0, 1})
 	f.Fuzz(func(t *testing.T, k, v []byte) {
 		m := New(Config{}, func(string) string { return "x" })
-		m.Replay(-1, k, v)
+		m.Replay(k, v)
 		m.Loaded(1, 1)
 		m.Tick(2, 2)
 		subscription(v, func([]byte) {})

@@ -14,10 +14,13 @@ import (
 var ErrUnknownRecord = errors.New("unknown record")
 
 // Replay rebuilds the machine from the records of the partition, given in order.
-// producer is that of a transactional batch, -1 for any other. ErrUnknownRecord
-// says that the record was skipped; nothing else can go wrong. The bytes are not
-// kept.
-func (m *Machine) Replay(producer int64, key, value []byte) error {
+// It reports false for a record that it does not understand, which is skipped. The
+// bytes are not kept.
+func (m *Machine) Replay(key, value []byte) bool { return m.ReplayTxn(-1, key, value) == nil }
+
+// ReplayTxn is Replay of a record of a producer's transaction: EndTxn says what
+// becomes of it. Producer -1 is none. The error wraps ErrUnknownRecord.
+func (m *Machine) ReplayTxn(producer int64, key, value []byte) error {
 	if len(key) < 2 {
 		return fmt.Errorf("%w: key of %d bytes", ErrUnknownRecord, len(key))
 	}
