@@ -133,8 +133,8 @@ type Item struct {
 // Appending is an Append that was accepted.
 type Appending interface {
 	// Wait returns the outcome of every item, in their order, when all are known,
-	// or ctx's error. With Acks 0 it returns at once, and Base may be -1. Called
-	// once.
+	// or ctx's error. With Acks 0 it returns at once, and Base may be -1. It is
+	// called once, or never when the client has left.
 	Wait(ctx context.Context) ([]Appended, error)
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -175,7 +176,7 @@ func (c *conn) next(work, drain context.Context) (*pending, error) {
 		// Kafka closes too (kafka.md 3).
 		return nil, bad("", fmt.Errorf("%w: version %d of %s, served are %d to %d", ErrMalformed, version, a.name, a.min, a.max))
 	}
-	refund, err := c.s.charge(work, size, charge)
+	refund, err := c.s.lane(key, size).charge(work, charge)
 	if err != nil {
 		return nil, nil // the connection ends
 	}
@@ -250,18 +251,25 @@ func foreign(head [8]byte) string {
 	return ""
 }
 
-// charge takes the bytes of a request from the budget, and waits for them. It
-// returns how to give them back.
-func (s *Server) charge(ctx context.Context, size, charge int64) (func(), error) {
-	budget, limit := s.large, s.largeSize
-	if size <= smallFrame {
-		budget, limit = s.small, s.smallSize
+// lane is which budget a frame is charged to.
+func (s *Server) lane(key int16, size int64) *lane {
+	switch {
+	case size > smallFrame:
+		return &s.lanes[2]
+	case key == keyProduce:
+		return &s.lanes[1]
 	}
-	charge = min(charge, limit)
-	if err := budget.Acquire(ctx, charge); err != nil {
+	return &s.lanes[0]
+}
+
+// charge takes n bytes from a budget, and waits for them. It returns how to give
+// them back, once.
+func (l *lane) charge(ctx context.Context, n int64) (func(), error) {
+	n = min(n, l.size)
+	if err := l.budget.Acquire(ctx, n); err != nil {
 		return nil, err
 	}
-	return func() { budget.Release(charge) }, nil
+	return sync.OnceFunc(func() { l.budget.Release(n) }), nil
 }
 
 // decode makes a request of a frame.
@@ -319,6 +327,9 @@ func (c *conn) turn(work, waits context.Context, p *pending) bool {
 	case p.api.start != nil:
 		a = p.api.start(work, &c.s.node, p.call)(work)
 	case p.api.waits:
+		// It may wait for minutes: what it holds meanwhile is bounded by the number of
+		// connections, and must not keep others from being read.
+		p.charged()
 		a = p.api.serve(waits, &c.s.node, p.call)
 	default:
 		a = p.api.serve(work, &c.s.node, p.call)

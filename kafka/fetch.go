@@ -139,6 +139,20 @@ func (n *node) fetch(ctx context.Context, c *call, q *kmsg.FetchRequest) *fetche
 	}
 	f := &fetching{n: n, version: c.version, q: q, f: &fetched{}}
 	f.max = int(min(int64(q.MaxBytes), n.settingInt(settingFetchMax, defaultFetchMaxBytes)))
+	whole := false
+	defer func() {
+		if !whole { // a panic: nobody will write the answer
+			f.f.release()
+		}
+	}()
+	f.wait(ctx)
+	whole = true
+	return f.f
+}
+
+// wait fills the answer in and returns when it is to be sent.
+func (f *fetching) wait(ctx context.Context) {
+	n, q := f.n, f.q
 	f.resolve()
 
 	wait := time.Duration(max(q.MaxWaitMillis, 0)) * time.Millisecond
@@ -153,7 +167,7 @@ func (n *node) fetch(ctx context.Context, c *call, q *kmsg.FetchRequest) *fetche
 			defer watch.Close()
 		}
 		if f.pass(ctx, enough) || watch == nil || !time.Now().Before(deadline) {
-			return f.f
+			return
 		}
 		if timer == nil {
 			timer = time.NewTimer(time.Until(deadline))
@@ -164,9 +178,9 @@ func (n *node) fetch(ctx context.Context, c *call, q *kmsg.FetchRequest) *fetche
 		case <-timer.C:
 			// One last look: what came since is worth an answer.
 			f.pass(ctx, enough)
-			return f.f
+			return
 		case <-ctx.Done():
-			return f.f
+			return
 		}
 	}
 }

@@ -398,8 +398,10 @@ func TestReadsAreReleasedOnce(t *testing.T) {
 	if _, err := c.write(&call{api: c.s.node.table[keyFetch], header: header{version: 12}}, answer{fetch: f}); err == nil {
 		t.Error("the write to a client that left succeeded")
 	}
-	f.release()
 	if released != 1 {
+		t.Errorf("released %d times by the write, want once", released)
+	}
+	if f.release(); released != 1 {
 		t.Errorf("released %d times", released)
 	}
 }

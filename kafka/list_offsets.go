@@ -5,7 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/firnlog/firn/record"
+	"github.com/firnlog/firn/catalog"
 )
 
 // ListOffsets (2): offsets by time, and the special ones (kafka.md 37).
@@ -74,7 +74,7 @@ func (n *node) listOffsets(ctx context.Context, c *call, q *kmsg.ListOffsetsRequ
 			default:
 				part, code := partition(t, qp.Partition)
 				if code == codeNone {
-					code = n.offset(ctx, part.ID, c.version, q.IsolationLevel == 1, qp, &rp)
+					code = n.offset(ctx, part, c.version, q.IsolationLevel == 1, qp, &rp)
 				}
 				rp.ErrorCode = int16(code)
 			}
@@ -86,8 +86,8 @@ func (n *node) listOffsets(ctx context.Context, c *call, q *kmsg.ListOffsetsRequ
 }
 
 // offset answers for one partition.
-func (n *node) offset(ctx context.Context, id record.Partition, version int16, committed bool, q *kmsg.ListOffsetsRequestTopicPartition, r *kmsg.ListOffsetsResponseTopicPartition) code {
-	pr, code := n.lead(id, q.CurrentLeaderEpoch)
+func (n *node) offset(ctx context.Context, part *catalog.Partition, version int16, committed bool, q *kmsg.ListOffsetsRequestTopicPartition, r *kmsg.ListOffsetsResponseTopicPartition) code {
+	pr, code := n.lead(part.ID, q.CurrentLeaderEpoch)
 	if code != codeNone {
 		return code
 	}
@@ -100,7 +100,7 @@ func (n *node) offset(ctx context.Context, id record.Partition, version int16, c
 	case latest:
 		found = Found{Offset: end, Timestamp: -1, Epoch: pr.Epoch}
 	case earliest:
-		found = Found{Offset: pr.LogStart, Timestamp: -1, Epoch: -1}
+		found = Found{Offset: pr.LogStart, Timestamp: -1, Epoch: epochAt(part, pr.LogStart)}
 	default:
 		f := Find{Kind: FirstAt, Time: q.Timestamp, End: end}
 		if q.Timestamp < 0 {
@@ -111,7 +111,7 @@ func (n *node) offset(ctx context.Context, id record.Partition, version int16, c
 			f.Kind, f.Time = s.kind, 0
 		}
 		var err error
-		if found, err = n.History.Find(ctx, id, f); err != nil {
+		if found, err = n.History.Find(ctx, part.ID, f); err != nil {
 			return n.code("ListOffsets", err)
 		}
 	}
@@ -120,4 +120,16 @@ func (n *node) offset(ctx context.Context, id record.Partition, version int16, c
 		r.LeaderEpoch = found.Epoch
 	}
 	return codeNone
+}
+
+// epochAt is the leader epoch of the record at an offset, or -1.
+func epochAt(p *catalog.Partition, offset int64) int32 {
+	epoch := int32(-1)
+	for _, e := range p.Epochs {
+		if e.Start > offset {
+			break
+		}
+		epoch = e.Epoch
+	}
+	return epoch
 }

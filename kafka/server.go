@@ -24,9 +24,10 @@ type Limits struct {
 	// Frame is the largest frame of every other API. Default 8 MiB: the assignment
 	// of a large Streams application has some.
 	Frame int
-	// InFlight bounds the bytes of all requests that are being read, decoded or
-	// answered; decoded requests count eightfold. Default a quarter of the memory
-	// limit (GOMEMLIMIT), or 256 MiB without one; at least ProduceFrame.
+	// InFlight bounds the bytes of large requests that are being read, decoded or
+	// answered; requests other than Produce count eightfold, which is what decoding
+	// makes of them. Small ones have three eighths of it besides. Default a quarter of
+	// the memory limit (GOMEMLIMIT), or 256 MiB without one; at least ProduceFrame.
 	InFlight int64
 	// Connections and ConnectionsPerIP bound open connections. Default 10,000 and
 	// 1,000.
@@ -126,13 +127,22 @@ type Server struct {
 	observer Observer
 	log      *slog.Logger
 
-	// Small and large frames have budgets of their own, so that somebody who holds
-	// back the ends of large ones does not stop heartbeats and fetches.
-	small, large         *semaphore.Weighted
-	smallSize, largeSize int64
+	// Frames have budgets of their own by what they are, so that neither somebody who
+	// holds back the ends of large frames, nor a bucket that takes no more records,
+	// stops heartbeats and fetches: small frames of other APIs, small ones of Produce,
+	// large ones.
+	lanes [3]lane
 }
 
-// smallFrame is the largest frame that is charged to the small budget.
+// lane is a budget for bytes in flight.
+type lane struct {
+	budget *semaphore.Weighted
+	size   int64
+}
+
+func newLane(size int64) lane { return lane{semaphore.NewWeighted(size), size} }
+
+// smallFrame is the largest frame that counts as small.
 const smallFrame = 64 << 10
 
 // New returns a server of a backend.
@@ -154,10 +164,11 @@ func New(o Options) *Server {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.node.log, s.node.complaints = s.log, rate.NewLimiter(rate.Every(time.Second), 5)
-	s.largeSize = s.limits.InFlight
-	s.smallSize = max(s.limits.InFlight/4, 8*smallFrame)
-	s.small = semaphore.NewWeighted(s.smallSize)
-	s.large = semaphore.NewWeighted(s.largeSize)
+	s.lanes = [3]lane{
+		newLane(max(s.limits.InFlight/8, 8*smallFrame)),
+		newLane(max(s.limits.InFlight/4, 8*smallFrame)),
+		newLane(s.limits.InFlight),
+	}
 	return s
 }
 

@@ -225,3 +225,43 @@ func FuzzHeader(f *testing.F) {
 		}
 	})
 }
+
+func TestShapeBounds(t *testing.T) {
+	table := newTable()
+	metadata := func(topics int, tags ...int) error {
+		body := binary.AppendUvarint(nil, uint64(topics+1))
+		for i := range topics {
+			body = append(body, 1)
+			n := 0
+			if i < len(tags) {
+				n = tags[i]
+			}
+			body = binary.AppendUvarint(body, uint64(n))
+			for tag := range n {
+				body = append(binary.AppendUvarint(body, uint64(tag)), 0)
+			}
+		}
+		return table[3].shape.check(append(body, 1, 0, 0, 0), 9)
+	}
+	many := slices.Repeat([]int{maxTags}, requestTags/maxTags)
+	for name, x := range map[string]struct {
+		err error
+		ok  bool
+	}{
+		"elements":          {metadata(maxElements), true},
+		"one element more":  {metadata(maxElements + 1), false},
+		"tags":              {metadata(1, maxTags), true},
+		"one tag more":      {metadata(1, maxTags+1), false},
+		"tags in all":       {metadata(20, many...), true},
+		"more tags in all":  {metadata(20, append(many, maxTags)...), false},
+		"tags out of order": {table[3].shape.check([]byte{1, 1, 0, 0, 2, 5, 0, 4, 0}, 9), false},
+		"tag twice":         {table[3].shape.check([]byte{1, 1, 0, 0, 2, 5, 0, 5, 0}, 9), false},
+		"null array":        {table[3].shape.check([]byte{0, 1, 0, 0, 0}, 9), true},
+		"null where none":   {table[19].shape.check([]byte{0, 0, 0, 0, 0, 0, 0}, 5), false},
+		"long varint":       {table[3].shape.check([]byte{0x81, 0x80, 0x80, 0x80, 0x80, 0x00, 0, 0, 0}, 9), false},
+	} {
+		if (x.err == nil) != x.ok {
+			t.Errorf("%s: %v", name, x.err)
+		}
+	}
+}
