@@ -26,7 +26,9 @@ import (
 	"github.com/firnlog/firn/tier"
 	"github.com/firnlog/firn/tier/cold"
 	"github.com/firnlog/firn/tier/cold/open"
+	"github.com/firnlog/firn/tier/cold/trace"
 	"github.com/firnlog/firn/tier/hot"
+	"github.com/firnlog/firn/web"
 )
 
 // Options are a broker's parts and settings.
@@ -36,6 +38,8 @@ type Options struct {
 	// Place is where the store is.
 	Place  open.Location
 	Logger *slog.Logger
+	// Version of the program, for metrics.
+	Version string
 }
 
 // Broker is one running broker.
@@ -58,6 +62,8 @@ type Broker struct {
 	topics  *topics
 	groups  *groups
 	server  *kafka.Server
+	metrics *web.Metrics
+	ready   web.Readiness
 }
 
 // Addresses are where a broker is reached.
@@ -78,6 +84,10 @@ func Run(ctx context.Context, o Options, ready func(Addresses)) (err error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	b := &Broker{opts: o, values: o.Settings, log: o.Logger}
+	b.ready.Not("starting")
+	b.metrics = web.NewMetrics(web.MetricsOptions{Version: o.Version, Source: source{b}, Process: true})
+	b.opts.Store = trace.Wrap(o.Store, b.metrics.Store)
+	o.Store = b.opts.Store
 	if err := b.listen(); err != nil {
 		return err
 	}
@@ -191,9 +201,9 @@ func readProperties(file string) map[string]string {
 
 // assemble connects the parts.
 func (b *Broker) assemble() {
-	settler := cold.NewSettler(b.opts.Store, cold.SettlerOptions{})
+	settler := cold.NewSettler(b.opts.Store, cold.SettlerOptions{Hedge: b.opts.Place.Remote(), Observe: b.metrics.Store.Attempt})
 	po := pump.Options{
-		Store: b.opts.Store, Settler: settler, Catalog: b.journal, Logger: b.log,
+		Store: b.opts.Store, Settler: settler, Catalog: b.journal, Logger: b.log, Observer: b.metrics.Uploads,
 		Ingest: ingest.Config{
 			Rate:           b.putRate(),
 			ProducerExpiry: b.values.Duration("producer.id.expiration.ms"),
@@ -274,20 +284,26 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 	self := kafka.Broker{Node: b.node, Host: host, Port: int32(port), Rack: b.values.Get("broker.rack")}
 	cl := &cluster{journal: b.journal, self: b.node, brokers: func() []kafka.Broker { return []kafka.Broker{self} }}
 	b.server = kafka.New(kafka.Options{
-		Logger: b.log,
+		Logger: b.log, Observer: b.metrics.Wire,
 		Limits: kafka.Limits{
 			ProduceFrame: int(b.values.Int("socket.request.max.bytes")), Connections: int(b.values.Int("max.connections")),
 			ConnectionsPerIP: int(b.values.Int("max.connections.per.ip")), Idle: b.values.Duration("connections.max.idle.ms"),
 		},
 		Backend: kafka.Backend{
 			Cluster: cl, Settings: b.config, Topics: b.topics, Producers: newProducerIDs(b.journal), Groups: b.groups, Members: b.groups, Offsets: b.groups, GroupAdmin: b.groups,
-			Log: &log{pump: b.pump, read: reads{b.tiers}}, History: &history{b.journal, b.pump, b.hot, b.tiers},
+			Log: &log{b.pump, reads{b.tiers}, b.metrics.Traffic.Produced, b.metrics.Traffic.Fetched}, History: &history{b.journal, b.pump, b.hot, b.tiers},
 		},
 	})
 	g.Go(func() error { return b.groups.Run(mctx) })
 	g.Go(func() error { return b.followAll(mctx) })
 	g.Go(func() error { return b.maintain(ctx) })
 	g.Go(func() error { return b.press().Run(ctx) })
+	about := [][2]string{{"cluster", b.journal.State().ClusterID()}, {"node", strconv.Itoa(int(b.node))}, {"kafka", b.addr}, {"store", b.opts.Place.String()}}
+	http := web.NewServer(web.ServerOptions{Metrics: b.metrics, Ready: &b.ready, About: about, Logger: b.log})
+	g.Go(func() error { return http.Serve(mctx, b.httpLn) })
+	b.ready.Ready()
+	unready := context.AfterFunc(ctx, func() { b.ready.Not("shutting down") })
+	defer unready()
 	ready(Addresses{Kafka: b.ln.Addr().String(), HTTP: b.httpLn.Addr().String(), Gossip: "-", Node: b.node})
 	return b.server.Serve(ctx, b.ln)
 }

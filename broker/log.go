@@ -17,6 +17,8 @@ import (
 type log struct {
 	pump *pump.Pump
 	read reader
+	// appended and fetched count what clients write and read, by topic.
+	appended, fetched func(topic record.TopicID, records, bytes int64)
 }
 
 var _ kafka.Log = (*log)(nil)
@@ -33,6 +35,7 @@ func (l *log) Append(ctx context.Context, a kafka.Append) (kafka.Appending, erro
 		r.Frame = a.Frame
 	}
 	for i, it := range a.Items {
+		l.appended(it.Partition.Topic, int64(it.Header.NumRecords), int64(len(it.Batch)))
 		r.Items[i] = ingest.Item{Partition: it.Partition, Batch: it.Batch, Header: it.Header}
 	}
 	if err := l.pump.Produce(ctx, r); err != nil {
@@ -71,6 +74,13 @@ func (l *log) Watch(ps []record.Partition) kafka.Watch { return l.pump.Watch(ps.
 // Read implements kafka.Log.
 func (l *log) Read(ctx context.Context, r kafka.Read) (kafka.Batches, error) {
 	b, err := l.read.Read(ctx, r)
+	if n := b.Next - r.From; n > 0 {
+		size := 0
+		for _, v := range b.Bytes {
+			size += len(v)
+		}
+		l.fetched(r.Partition.Topic, n, int64(size))
+	}
 	return b, wireError(err)
 }
 

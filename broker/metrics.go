@@ -1,0 +1,71 @@
+package broker
+
+import (
+	"context"
+	"time"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/record"
+	"github.com/firnlog/firn/web"
+)
+
+// source is web.Source: what a scrape shows.
+type source struct{ b *Broker }
+
+var _ web.Source = source{}
+
+// State implements web.Source.
+func (s source) State() *catalog.State { return s.b.journal.State() }
+
+// Brokers implements web.Source.
+func (s source) Brokers() ([]web.Broker, int32) {
+	return []web.Broker{{Node: s.b.node, Address: s.b.addr}}, s.b.node
+}
+
+// Span implements web.Source.
+func (s source) Span(p record.Partition) (start, end int64, ok bool) {
+	pr, ok := s.b.pump.Progress(p)
+	return pr.LogStart, pr.HighWatermark, ok
+}
+
+// scrapePatience is how long a scrape waits for a coordinator's loop, which
+// answers from memory unless it is loading.
+const scrapePatience = 200 * time.Millisecond
+
+// Groups implements web.Source.
+func (s source) Groups() []web.Group {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapePatience)
+	defer cancel()
+	state := s.b.journal.State()
+	var out []web.Group
+	groups, _ := s.b.groups.Committed(ctx) // one that is loading shows at the next scrape
+	for _, g := range groups {
+		w := web.Group{ID: g.Group, Members: g.Members}
+		for _, o := range g.Offsets {
+			c := web.Committed{Topic: o.Topic, Partition: o.Partition, Offset: o.Offset, End: -1}
+			if t, ok := state.TopicNamed(o.Topic); ok {
+				if _, end, ok := s.Span(record.Partition{Topic: t.ID, Index: o.Partition}); ok {
+					c.End = end
+				}
+			}
+			w.Offsets = append(w.Offsets, c)
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// Readings implements web.Source.
+func (s source) Readings() web.Readings {
+	r := s.b.tiers.Stats()
+	out := web.Readings{
+		Caches:     []web.Cache{{Tier: "tail", Served: r.Tail, Bytes: s.b.tail.Bytes()}},
+		FromBucket: r.Bucket, ReadAhead: r.Ahead, ReadAheadSkipped: r.Skipped, ReadAheadWasted: r.Wasted, Damaged: r.Damaged,
+	}
+	if s.b.hot != nil {
+		h := s.b.hot.Stats()
+		out.Caches = append(out.Caches, web.Cache{Tier: "hot", Hits: h.Hits, Misses: h.Misses, Served: r.Hot, Bytes: h.Bytes})
+		out.HotState, out.HotDamaged, out.HotGenerations = h.State.String(), h.Damaged, h.Generations
+	}
+	return out
+}
