@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -16,119 +18,96 @@ import (
 	"github.com/firnlog/firn/broker/settings"
 )
 
-func newDev(_ *globals) *cobra.Command {
+// dev is one run of `firn dev`.
+type dev struct {
+	memory, anyPort, demo, verbose bool
+}
+
+// newDev runs everything in one process, with nothing to set up.
+func newDev(g *globals) *cobra.Command {
 	var s *settingFlags
-	var memory, anyPort, demo, verbose bool
+	d := &dev{}
 	cmd := &cobra.Command{
 		Use:   "dev",
-		Short: "Everything in one process: broker and store under ./.firn",
+		Short: "Everything in one process: broker and bucket under ./.firn",
 		Long: `Run a broker for development, with its bucket in a folder (or in memory): nothing
-to install, nothing to set up. Any Kafka client connects to localhost:9092.`,
-		Args: noArgs,
+to install, nothing to set up. Any Kafka client connects to localhost:9092.
+
+--data-dir names the folder of bucket and hot tier, ./.firn by default; --store
+takes a bucket from elsewhere. All settings of a broker are accepted: see
+"firn help settings". Ctrl-C stops it, a second Ctrl-C at once.`,
+		Example: `  firn dev
+  firn dev --demo
+  firn dev --memory --any-port
+  firn dev --store 's3://bucket/dev?endpoint=http://localhost:9000&path_style=true'`,
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			v, err := devValues(s, memory, anyPort, demo)
+			v, err := d.values(s)
 			if err != nil {
 				return err
 			}
-			level := slog.LevelWarn
-			if verbose {
-				level = slog.LevelInfo
-			}
-			errOut := cmd.ErrOrStderr()
-			log := slog.New(tint.NewHandler(errOut, &tint.Options{NoColor: !isTerminal(errOut), Level: level, TimeFormat: time.TimeOnly}))
-			began := time.Now()
-			out := cmd.OutOrStdout()
-			ctx, cancel := context.WithCancel(cmd.Context())
-			defer cancel()
-			demoDone := make(chan struct{})
-			close(demoDone)
-			err = serve(ctx, v, log, func(a broker.Addresses) {
-				banner(out, v, a, time.Since(began), demo)
-				if demo {
-					demoDone = make(chan struct{})
-					go func() {
-						defer close(demoDone)
-						runDemo(ctx, a.Kafka, log)
-					}()
-				}
-			})
-			cancel()
-			<-demoDone
-			if err != nil {
-				return err
-			}
-			fmt.Fprintln(out, "\nStopped. Everything acknowledged is in the store: 0 bytes pending.")
-			return nil
+			return d.run(cmd, v)
 		},
 	}
-	s = addSettings(cmd)
+	s = addSettings(g, cmd)
 	f := cmd.Flags()
-	f.BoolVar(&memory, "memory", false, "keep everything in memory and forget it at the end")
-	f.BoolVar(&anyPort, "any-port", false, "take the next free ports when the usual ones are taken")
-	f.BoolVar(&demo, "demo", false, "two topics with live traffic and a lagging group, sealed fast enough to watch")
-	f.BoolVarP(&verbose, "verbose", "v", false, "log what the broker does")
+	f.BoolVar(&d.memory, "memory", false, "keep everything in memory and forget it at the end")
+	f.BoolVar(&d.anyPort, "any-port", false, "take the next free ports when the usual ones are taken")
+	f.BoolVar(&d.demo, "demo", false, "two topics with live traffic and a lagging group, sealed fast enough to watch")
+	f.BoolVarP(&d.verbose, "verbose", "v", false, "log what the broker does")
 	return cmd
 }
 
-// devValues are the settings of a development broker.
-func devValues(s *settingFlags, memory, anyPort, demo bool) (*settings.Values, error) {
-	under := map[string]string{
-		"data.dir":                         "./.firn/data",
-		"group.initial.rebalance.delay.ms": "0",
-		"offsets.topic.num.partitions":     "8",
-		"gossip":                           "127.0.0.1:0",
-	}
-	v, err := s.values(nil)
+// values are the settings of a development broker: what was given, and where
+// nothing was, what suits one person at one machine.
+func (d *dev) values(s *settingFlags) (*settings.Values, error) {
+	given, err := s.values(nil, nil)
 	if err != nil {
 		return nil, err
 	}
-	dir := "./.firn"
-	if d, ok := v.Lookup("data.dir"); ok {
-		dir = d
-		under["data.dir"] = d
+	folder := "./.firn"
+	if f := given.Get("data.dir"); f != "" {
+		folder = f
 	}
-	switch _, set := v.Lookup("store"); {
-	case memory && set:
-		return nil, usage("--memory and --store exclude each other")
-	case memory:
-		under["store"], under["data.dir"] = "mem://", ""
-	default:
-		abs, err := filepath.Abs(dir)
-		if err != nil {
-			return nil, fmt.Errorf("data folder: %w", err)
-		}
-		under["store"] = "file://" + filepath.Join(abs, "bucket")
-		if _, ok := v.Lookup("data.dir"); ok {
-			under["data.dir"] = filepath.Join(abs, "data")
-		}
+	if folder, err = filepath.Abs(folder); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	if demo {
+	over := map[string]string{"data.dir": filepath.Join(folder, "data")}
+	under := map[string]string{
+		"store":                            "file://" + filepath.ToSlash(filepath.Join(folder, "bucket")),
+		"gossip":                           "127.0.0.1:0",
+		"group.initial.rebalance.delay.ms": "0",
+		"offsets.topic.num.partitions":     "8",
+	}
+	if d.memory {
+		if _, set := given.Lookup("store"); set {
+			return nil, usage("--memory and --store exclude each other: memory is the store")
+		}
+		if _, set := given.Lookup("data.dir"); set {
+			return nil, usage("--memory and --data-dir exclude each other: nothing is kept")
+		}
+		under["store"], over["data.dir"] = "mem://", ""
+	}
+	if d.demo {
 		under["seal.interval.ms"] = "5000"
 	}
-	if anyPort {
-		for name, usual := range map[string]string{"listeners": "127.0.0.1:9092", "http": "127.0.0.1:8080"} {
-			if _, set := v.Lookup(name); !set {
-				under[name] = freeNear(usual)
+	if d.anyPort {
+		for _, name := range []string{"listeners", "http"} {
+			if _, set := given.Lookup(name); !set {
+				under[name] = freeFrom(given.Get(name))
 			}
 		}
 	}
-	// The data folder is a sub-folder of what --data-dir names: the flag must not
-	// win over it.
-	if s.cmd.Flags().Lookup("data-dir").Changed {
-		dirFlag := s.cmd.Flags().Lookup("data-dir")
-		if err := dirFlag.Value.Set(under["data.dir"]); err != nil {
-			return nil, err
-		}
-	}
-	return s.values(under)
+	return s.values(over, under)
 }
 
-// freeNear is the address, or the next port of it that is free.
-func freeNear(addr string) string {
+// freeFrom is the address, or that of the next free port.
+func freeFrom(addr string) string {
 	host, port, _ := net.SplitHostPort(addr)
-	n, _ := net.LookupPort("tcp", port)
-	for p := n; p < n+100; p++ {
-		a := net.JoinHostPort(host, fmt.Sprint(p))
+	first, _ := strconv.Atoi(port)
+	for p := first; p < first+100; p++ {
+		a := net.JoinHostPort(host, strconv.Itoa(p))
 		if ln, err := net.Listen("tcp", a); err == nil {
 			ln.Close()
 			return a
@@ -137,35 +116,62 @@ func freeNear(addr string) string {
 	return net.JoinHostPort(host, "0")
 }
 
-func banner(out io.Writer, v *settings.Values, a broker.Addresses, took time.Duration, demo bool) {
-	store := v.Get("store")
-	where := v.Get("data.dir")
-	if where == "" {
-		where = "nothing on disk"
+// run runs broker and demo until the command is interrupted: first the demo
+// stops, then the broker, so that nobody is cut off.
+func (d *dev) run(cmd *cobra.Command, v *settings.Values) error {
+	level := slog.LevelWarn
+	if d.verbose {
+		level = slog.LevelInfo
 	}
-	topic := "greetings"
-	if demo {
-		topic = "orders"
+	log := slog.New(tint.NewHandler(cmd.ErrOrStderr(), &tint.Options{NoColor: !isColorful(cmd.ErrOrStderr()), Level: level, TimeFormat: time.TimeOnly}))
+	ctx, stop := context.WithCancel(context.WithoutCancel(cmd.Context()))
+	defer stop()
+	out := cmd.OutOrStdout()
+	pending := &flushed{}
+	quiet := make(chan struct{}) // closed when the demo has ended
+	if !d.demo {
+		close(quiet)
 	}
-	fmt.Fprintf(out, `
-  Firn is ready (%d ms)
-
-    Kafka      %s
-    HTTP       http://%s   (/metrics, /livez, /readyz)
-    Bucket     %s
-    Hot tier   %s
-
-  Try it:
-
-    echo hello | go run ./cmd/firn produce %s --brokers %s
-    kcat -b %s -t %s -C -o beginning -e
-    kgo.NewClient(kgo.SeedBrokers(%q), kgo.ConsumeTopics(%q))   // any Kafka client
-
-`, took.Milliseconds(), a.Kafka, a.HTTP, redact(store), where, topic, a.Kafka, a.Kafka, topic, a.Kafka, topic)
-	if store != "mem://" {
-		fmt.Fprintf(out, "  A second broker on the same bucket:\n\n    go run ./cmd/firn broker --store '%s' --data-dir %s-2 --listeners 127.0.0.1:0 --http 127.0.0.1:0\n\n", redact(store), where)
+	served, left := make(chan struct{}), make(chan struct{})
+	var asked time.Time
+	go func() {
+		defer close(left)
+		select {
+		case <-served:
+			return
+		case <-cmd.Context().Done():
+		}
+		asked = time.Now()
+		select {
+		case <-quiet:
+		case <-served:
+		case <-time.After(time.Second):
+		}
+		pending.begin()
+		stop()
+	}()
+	began := time.Now()
+	started := false
+	err := serve(ctx, v, log, pending.watch, func(a broker.Addresses) {
+		fmt.Fprint(out, banner{Addresses: a, Values: v, Took: time.Since(began), Demo: d.demo, Program: invocation()})
+		if started = d.demo; started {
+			go func() {
+				defer close(quiet)
+				runDemo(cmd.Context(), a.Kafka, log)
+			}()
+		}
+	})
+	close(served)
+	<-left
+	if started && err == nil {
+		<-quiet
 	}
-	fmt.Fprint(out, "  Ctrl-C stops it; what was acknowledged stays.\n\n")
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w; --any-port takes the next free ones", err)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nStopped in %v: %s; 0 bytes pending.\n", time.Since(asked).Round(time.Millisecond), pending)
+	return nil
 }
-
-func redact(url string) string { return broker.RedactURL(url) }

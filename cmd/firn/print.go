@@ -1,32 +1,18 @@
 package main
 
 import (
-	"context"
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
+	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"go.yaml.in/yaml/v3"
 )
-
-const defaultTimeout = 10 * time.Second
-
-// globals are the flags that every command has.
-type globals struct {
-	brokers string
-	format  string
-	json    bool
-	timeout time.Duration
-	yes     bool
-	quiet   bool
-}
 
 // table writes aligned columns, easy to cut and awk.
 type table struct {
@@ -45,62 +31,122 @@ func (t *table) row(cells ...any) {
 }
 
 // print prints a command's answer: as text by the function, or the value as JSON
-// or YAML.
+// or YAML, with the names of its json tags in both.
 func (g *globals) print(cmd *cobra.Command, v any, text func(*table)) error {
-	format := g.format
-	if g.json {
-		format = "json"
-	}
 	out := cmd.OutOrStdout()
-	switch format {
-	case "text", "wide":
-		t := &table{w: tabwriter.NewWriter(out, 0, 8, 2, ' ', 0), Wide: format == "wide"}
-		text(t)
-		return t.w.Flush()
+	switch g.format {
 	case "json":
 		e := json.NewEncoder(out)
+		e.SetEscapeHTML(false)
 		e.SetIndent("", "  ")
 		return e.Encode(v)
 	case "yaml":
-		e := yaml.NewEncoder(out)
-		defer e.Close()
-		return e.Encode(v)
+		return printYAML(out, v)
 	}
-	return usage("--format %q: want text, wide, json or yaml", format)
+	t := &table{w: tabwriter.NewWriter(out, 0, 8, 2, ' ', 0), Wide: g.format == "wide"}
+	text(t)
+	return t.w.Flush()
 }
 
-// client connects to the brokers.
-func (g *globals) client(opts ...kgo.Opt) (*kgo.Client, error) {
-	opts = append([]kgo.Opt{
-		kgo.SeedBrokers(strings.Split(g.brokers, ",")...),
-		kgo.ClientID("firn-cli/" + programVersion()),
-		kgo.DialTimeout(3 * time.Second),
-		kgo.RetryTimeout(g.timeout),
-	}, opts...)
-	cl, err := kgo.NewClient(opts...)
-	if err != nil {
-		return nil, usage("--brokers %s: %w", g.brokers, err)
-	}
-	return cl, nil
-}
-
-// admin runs fn with an admin client, in the time of --timeout.
-func (g *globals) admin(ctx context.Context, fn func(ctx context.Context, adm *kadm.Client) error) error {
-	cl, err := g.client()
+// printYAML prints by way of JSON, which is YAML, so that one set of tags does.
+func printYAML(out io.Writer, v any) error {
+	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	defer cl.Close()
-	ctx, cancel := context.WithTimeout(ctx, g.timeout)
-	defer cancel()
-	return g.explain(fn(ctx, kadm.NewClient(cl)))
+	var n yaml.Node
+	if err := yaml.Unmarshal(b, &n); err != nil {
+		return err
+	}
+	var plain func(*yaml.Node)
+	plain = func(n *yaml.Node) {
+		n.Style = 0
+		for _, c := range n.Content {
+			plain(c)
+		}
+	}
+	plain(&n)
+	e := yaml.NewEncoder(out)
+	e.SetIndent(2)
+	if err := e.Encode(&n); err != nil {
+		return err
+	}
+	return e.Close()
 }
 
-// explain says what to do when no broker answers.
-func (g *globals) explain(err error) error {
-	var op *net.OpError
-	if err != nil && (errors.As(err, &op) && op.Op == "dial" || errors.Is(err, context.DeadlineExceeded)) {
-		return fmt.Errorf("cannot reach %s: is a broker running? Start one with `firn dev`, or name another with --brokers (%w)", g.brokers, err)
+// outcome is what became of one item of a command.
+type outcome struct {
+	Name   string `json:"name"`
+	Status string `json:"status"`
+	Error  string `json:"error,omitempty"`
+}
+
+// outcomes prints what became of each item, and fails if one failed (H1).
+func (g *globals) outcomes(cmd *cobra.Command, done string, names []string, errs map[string]error) error {
+	out := []outcome{}
+	failed := 0
+	for _, n := range names {
+		o := outcome{Name: n, Status: done}
+		if err := errs[n]; err != nil {
+			o.Status, o.Error = "failed", err.Error()
+			failed++
+		}
+		out = append(out, o)
+	}
+	err := g.print(cmd, out, func(t *table) {
+		t.row("NAME", "STATUS")
+		for _, o := range out {
+			if o.Error != "" {
+				t.row(o.Name, o.Status+": "+o.Error)
+			} else {
+				t.row(o.Name, o.Status)
+			}
+		}
+	})
+	if err == nil && failed > 0 {
+		err = &exit{code: exitError}
 	}
 	return err
+}
+
+// note says something on standard error that is no result.
+func (g *globals) note(cmd *cobra.Command, format string, args ...any) {
+	if !g.quiet {
+		fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
+	}
+}
+
+// confirm asks before something is destroyed (H3). Without a terminal it wants --yes.
+func (g *globals) confirm(cmd *cobra.Command, question string) error {
+	if g.yes {
+		return nil
+	}
+	in := cmd.InOrStdin()
+	if !isTerminal(in) || !isTerminal(cmd.ErrOrStderr()) {
+		return usage("%s There is nobody to ask: --yes says so beforehand", question)
+	}
+	fmt.Fprint(cmd.ErrOrStderr(), question+" [y/N] ")
+	line, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if a := strings.ToLower(strings.TrimSpace(line)); a != "y" && a != "yes" {
+		return errors.New("nothing was changed")
+	}
+	return nil
+}
+
+// isTerminal reports whether a reader or writer is somebody's terminal.
+func isTerminal(x any) bool {
+	f, ok := x.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && info.Name() != "null"
+}
+
+// isColorful reports whether escape codes are welcome (no-color.org).
+func isColorful(w io.Writer) bool {
+	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }

@@ -1,112 +1,194 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"sync/atomic"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// newProduce produces what it reads. Its exit code is 0 only when every record
+// was acknowledged.
 func newProduce(g *globals) *cobra.Command {
-	var format, key, codec, output string
-	var headers []string
-	var partition int32
-	var acks string
+	p := &producer{g: g}
 	cmd := &cobra.Command{
 		Use:   "produce TOPIC",
 		Short: "Produce records from standard input",
-		Long: `Produce records from standard input, one a line unless --record-format says otherwise.
-The % verbs are those of rpk and kcl: %k key, %v value, %h headers, %t topic, %p partition.`,
+		Long: `Produce records from standard input, one a line unless -f says otherwise. The % verbs
+are those of rpk and kcl: %v value, %k key, %h headers, %t topic, %p partition, with
+sizes such as %V{4}%v for binary data. Exit code 0 means that all are acknowledged:
+with --acks all, in the bucket.`,
 		Example: `  echo hello | firn produce greetings
-  firn produce orders -f '%k %v\n' < orders.txt`,
+  firn produce orders -f '%k %v\n' < orders.txt
+  firn produce orders -k customer-7 -H source:import -z zstd -o '%p %o\n' < orders.txt`,
 		Args:              exactArgs(1, "the name of one topic"),
 		ValidArgsFunction: completeTopics(g),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts := []kgo.Opt{kgo.DefaultProduceTopic(args[0]), kgo.AllowAutoTopicCreation(), kgo.RecordDeliveryTimeout(g.timeout)}
-			if cmd.Flags().Changed("partition") {
-				opts = append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()))
-			}
-			switch acks {
-			case "all", "-1":
-			case "1":
-				opts = append(opts, kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite())
-			case "0":
-				opts = append(opts, kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite())
-			default:
-				return usage("--acks %q: want all, 1 or 0", acks)
-			}
-			codecs := map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}
-			c, ok := codecs[codec]
-			if !ok {
-				return usage("--compression %q: want none, gzip, snappy, lz4 or zstd", codec)
-			}
-			opts = append(opts, kgo.ProducerBatchCompression(c))
-			var hs []kgo.RecordHeader
-			for _, h := range headers {
-				k, v, ok := strings.Cut(h, ":")
-				if !ok {
-					return usage("--header %q: want key:value", h)
-				}
-				hs = append(hs, kgo.RecordHeader{Key: k, Value: []byte(v)})
-			}
-			reader, err := kgo.NewRecordReader(cmd.InOrStdin(), format)
-			if err != nil {
-				return usage("--record-format %q: %w", format, err)
-			}
-			var formatter *kgo.RecordFormatter
-			if output != "" {
-				if formatter, err = kgo.NewRecordFormatter(output); err != nil {
-					return usage("--output-format %q: %w", output, err)
-				}
-			}
-			cl, err := g.client(opts...)
-			if err != nil {
-				return err
-			}
-			defer cl.Close()
-			var failed atomic.Pointer[error]
-			for failed.Load() == nil {
-				r, err := reader.ReadRecord()
-				if errors.Is(err, io.EOF) {
-					break
-				}
-				if err != nil {
-					return fmt.Errorf("standard input: %w", err)
-				}
-				if key != "" {
-					r.Key = []byte(key)
-				}
-				r.Partition = partition
-				r.Headers = append(r.Headers, hs...)
-				r.Topic = args[0]
-				cl.Produce(cmd.Context(), r, func(r *kgo.Record, err error) {
-					if err != nil {
-						failed.CompareAndSwap(nil, &err)
-					} else if formatter != nil {
-						_, _ = cmd.OutOrStdout().Write(formatter.AppendRecord(nil, r))
-					}
-				})
-			}
-			if err := cl.Flush(cmd.Context()); err != nil {
-				return g.explain(err)
-			}
-			if err := failed.Load(); err != nil {
-				return g.explain(fmt.Errorf("produce to %s: %w", args[0], *err))
-			}
-			return nil
+			p.topic = args[0]
+			return p.run(cmd)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&format, "record-format", "f", "%v\n", "how a record is read: % verbs")
-	f.StringVarP(&output, "output-format", "o", "", "print each acknowledged record: % verbs, for example '%p %o\\n'")
-	f.StringVarP(&key, "key", "k", "", "key of every record")
-	f.StringArrayVarP(&headers, "header", "H", nil, "a header of every record: key:value")
-	f.Int32VarP(&partition, "partition", "p", 0, "the partition to produce to")
-	f.StringVarP(&codec, "compression", "z", "none", "none, gzip, snappy, lz4 or zstd")
-	f.StringVar(&acks, "acks", "all", "all: in the bucket; 1: synced by the leader; 0: unknown")
+	f.StringVarP(&p.format, "record-format", "f", "%v\n", "how a record is read: % verbs")
+	f.StringVarP(&p.output, "output-format", "o", "", "print each acknowledged record: % verbs, for example '%p %o\\n'")
+	f.StringVarP(&p.key, "key", "k", "", "key of records that bring none")
+	f.StringArrayVarP(&p.headers, "header", "H", nil, "KEY:VALUE: a header of every record")
+	f.Int32VarP(&p.partition, "partition", "p", 0, "the partition to produce to; by key without it")
+	f.StringVarP(&p.codec, "compression", "z", "none", "none, gzip, snappy, lz4 or zstd")
+	f.StringVar(&p.acks, "acks", "all", "all: in the bucket; 1: synced by the leader; 0: unknown")
+	f.BoolVarP(&p.tombstone, "tombstone", "Z", false, "records with an empty value delete their key")
+	_ = cmd.RegisterFlagCompletionFunc("compression", words("none", "gzip", "snappy", "lz4", "zstd"))
+	_ = cmd.RegisterFlagCompletionFunc("acks", words("all", "1", "0"))
 	return cmd
+}
+
+type producer struct {
+	g         *globals
+	topic     string
+	format    string
+	output    string
+	key       string
+	headers   []string
+	partition int32
+	codec     string
+	acks      string
+	tombstone bool
+}
+
+// options are the client's, or what is wrong with the flags.
+func (p *producer) options(cmd *cobra.Command) ([]kgo.Opt, error) {
+	opts := []kgo.Opt{kgo.DefaultProduceTopic(p.topic), kgo.AllowAutoTopicCreation(), kgo.RecordDeliveryTimeout(p.g.timeout)}
+	if cmd.Flags().Changed("partition") {
+		opts = append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	}
+	switch p.acks {
+	case "all", "-1":
+	case "1":
+		opts = append(opts, kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite())
+	case "0":
+		opts = append(opts, kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite())
+	default:
+		return nil, usage("--acks %q: want all, 1 or 0", p.acks)
+	}
+	codec, ok := map[string]kgo.CompressionCodec{
+		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
+	}[p.codec]
+	if !ok {
+		return nil, usage("--compression %q: want none, gzip, snappy, lz4 or zstd", p.codec)
+	}
+	return append(opts, kgo.ProducerBatchCompression(codec)), nil
+}
+
+func (p *producer) run(cmd *cobra.Command) error {
+	opts, err := p.options(cmd)
+	if err != nil {
+		return err
+	}
+	var headers []kgo.RecordHeader
+	for _, h := range p.headers {
+		k, v, ok := strings.Cut(h, ":")
+		if !ok {
+			return usage("--header %q: want KEY:VALUE", h)
+		}
+		headers = append(headers, kgo.RecordHeader{Key: k, Value: []byte(v)})
+	}
+	reader, err := kgo.NewRecordReader(bufio.NewReaderSize(cmd.InOrStdin(), 64<<10), p.format)
+	if err != nil {
+		return usage("--record-format %q: %w", p.format, err)
+	}
+	out := bufio.NewWriter(cmd.OutOrStdout())
+	print, err := recordPrinter(cmd, p.g, p.output, out)
+	if err != nil {
+		return err
+	}
+	ctx, cl, err := p.g.connect(cmd.Context(), opts...)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	t := &tally{print: print}
+	rerr := p.feed(ctx, cl, reader, headers, t)
+	ferr := cl.Flush(ctx)
+	acked, failed, first := t.result()
+	if err := errors.Join(out.Flush()); err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	if isTerminal(cmd.ErrOrStderr()) && isTerminal(cmd.OutOrStdout()) && print == nil {
+		p.g.note(cmd, "%s acknowledged", counted(acked, "record"))
+	}
+	switch {
+	case first != nil:
+		return fmt.Errorf("%d of %s failed: produce to %s: %w", failed, counted(acked+failed, "record"), p.topic, cl.explain(first))
+	case cmd.Context().Err() != nil:
+		return fmt.Errorf("interrupted: %s acknowledged, the rest of the input was not read", counted(acked, "record"))
+	case ferr != nil:
+		return cl.explain(ferr)
+	}
+	return rerr
+}
+
+// feed produces until the input ends, something fails, or ctx does.
+func (p *producer) feed(ctx context.Context, cl *client, reader *kgo.RecordReader, headers []kgo.RecordHeader, t *tally) error {
+	for n := 1; ctx.Err() == nil && !t.hasFailed(); n++ {
+		r, err := reader.ReadRecord()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("standard input, record %d: %w", n, err)
+		}
+		if p.key != "" && len(r.Key) == 0 {
+			r.Key = []byte(p.key)
+		}
+		if p.tombstone && len(r.Value) == 0 {
+			r.Value = nil
+		}
+		r.Topic, r.Partition = p.topic, p.partition
+		r.Headers = append(r.Headers, headers...)
+		cl.Produce(ctx, r, t.done)
+	}
+	return nil
+}
+
+// tally counts what became of records.
+type tally struct {
+	print func(*kgo.Record) error
+
+	mu            sync.Mutex
+	acked, failed int64
+	first         error
+}
+
+func (t *tally) done(r *kgo.Record, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err == nil {
+		t.acked++
+		if t.print != nil {
+			err = t.print(r)
+		}
+	} else {
+		t.failed++
+	}
+	if err != nil && t.first == nil {
+		t.first = err
+	}
+}
+
+func (t *tally) hasFailed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.first != nil
+}
+
+func (t *tally) result() (acked, failed int64, first error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.acked, t.failed, t.first
 }

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// client is a Kafka client that knows why it does not get through.
+type client struct {
+	*kgo.Client
+	g     *globals
+	reach *reach
+	stop  context.CancelCauseFunc
+}
+
+// Close ends the client and its context.
+func (c *client) Close() {
+	c.Client.Close()
+	c.stop(nil)
+}
+
+// connect returns a client of the brokers, and a context that ends when none of
+// them can be reached. Nothing is sent yet.
+func (g *globals) connect(ctx context.Context, opts ...kgo.Opt) (context.Context, *client, error) {
+	seeds := []string{}
+	for s := range strings.SplitSeq(g.brokers, ",") {
+		if s = strings.TrimSpace(s); s != "" {
+			seeds = append(seeds, s)
+		}
+	}
+	if len(seeds) == 0 {
+		return nil, nil, usage("--brokers is empty: want HOST:PORT,…")
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	r := &reach{seeds: len(seeds), stop: stop, dead: map[string]error{}}
+	cl, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(seeds...),
+		kgo.ClientID(g.clientID),
+		kgo.DialTimeout(min(3*time.Second, g.timeout)),
+		kgo.RetryTimeout(g.timeout),
+		kgo.WithHooks(r),
+	}, opts...)...)
+	if err != nil {
+		stop(nil)
+		return nil, nil, usage("--brokers %s: %w", g.brokers, err)
+	}
+	return ctx, &client{cl, g, r, stop}, nil
+}
+
+// admin runs fn with an admin client, in the time of --timeout.
+func (g *globals) admin(ctx context.Context, fn func(ctx context.Context, adm *kadm.Client) error) error {
+	ctx, cl, err := g.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(ctx, g.timeout)
+	defer cancel()
+	adm := kadm.NewClient(cl.Client)
+	adm.SetTimeoutMillis(int32(min(g.timeout.Milliseconds(), 1<<31-1)))
+	return cl.explain(fn(ctx, adm))
+}
+
+// reach watches connections being made. A client retries for as long as it may;
+// somebody at a terminal wants to know at once that nobody listens.
+type reach struct {
+	seeds int
+	stop  context.CancelCauseFunc
+
+	mu      sync.Mutex
+	arrived bool             // at any broker
+	inside  bool             // at a broker by its advertised address
+	dead    map[string]error // seeds that were tried in vain
+	failed  int              // dials of advertised addresses
+	why     error
+}
+
+// OnBrokerConnect implements kgo.HookBrokerConnect.
+func (r *reach) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	seed := meta.NodeID < 0
+	addr := net.JoinHostPort(meta.Host, fmt.Sprint(meta.Port))
+	switch {
+	case err == nil:
+		r.arrived = true
+		r.inside = r.inside || !seed
+		return
+	case errors.Is(err, context.Canceled):
+		return
+	case seed:
+		r.dead[addr] = err
+		if r.arrived || len(r.dead) < r.seeds {
+			return
+		}
+		r.why = fmt.Errorf("cannot reach %s: is a broker running? Start one with `firn dev`, or name another with --brokers (%w)", addr, err)
+	default:
+		if r.failed++; r.inside || r.failed < 2 {
+			return
+		}
+		// The advertised-address trap, the most common fault of a first run.
+		r.why = fmt.Errorf("the broker answers, but says that it is to be reached at %s, which fails: set its advertised.listeners to an address that works from here (%w)", addr, err)
+	}
+	r.stop(r.why)
+}
+
+// fault is why nobody can be reached, or nil.
+func (r *reach) fault() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.why
+}
+
+// explain says what to do about an error.
+func (c *client) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if why := c.reach.fault(); why != nil {
+		return why
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("no answer from %s within %v; --timeout gives it more time (%w)", c.g.brokers, c.g.timeout, err)
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return fmt.Errorf("%w (`firn topic list` shows what there is)", err)
+	}
+	return err
+}
+
+// reason is the text of Kafka's error, with what the broker says about it.
+func reason(err error, message string) error {
+	if err == nil || message == "" || strings.Contains(err.Error(), message) {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, message)
+}
+
+// words completes one of a few words.
+func words(ws ...string) cobra.CompletionFunc {
+	return cobra.FixedCompletions(ws, cobra.ShellCompDirectiveNoFileComp)
+}
+
+// complete completes names that the cluster knows. It says nothing when the cluster
+// does not: a shell is no place for errors.
+func (g *globals) complete(list func(ctx context.Context, adm *kadm.Client) []string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, given []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		var names []string
+		if g.resolve(cmd) == nil {
+			g.timeout = min(g.timeout, 2*time.Second)
+			_ = g.admin(cmd.Context(), func(ctx context.Context, adm *kadm.Client) error {
+				names = list(ctx, adm)
+				return nil
+			})
+		}
+		left := names[:0]
+		for _, n := range names {
+			if strings.HasPrefix(n, prefix) && !slices.Contains(given, n) {
+				left = append(left, n)
+			}
+		}
+		return left, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completeTopics completes names of topics.
+func completeTopics(g *globals) cobra.CompletionFunc {
+	return g.complete(func(ctx context.Context, adm *kadm.Client) []string {
+		ts, _ := adm.ListTopics(ctx)
+		return ts.Names()
+	})
+}
+
+// completeGroups completes names of groups.
+func completeGroups(g *globals) cobra.CompletionFunc {
+	return g.complete(func(ctx context.Context, adm *kadm.Client) []string {
+		gs, _ := adm.ListGroups(ctx)
+		return gs.Groups()
+	})
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/firnlog/firn/broker"
+	"github.com/firnlog/firn/broker/settings"
+)
+
+// startBroker runs a broker on a bucket in memory and returns its address.
+func startBroker(t *testing.T) string {
+	t.Helper()
+	v, err := settings.New(settings.Source{Name: "test", Values: map[string]string{
+		"store": "mem://", "listeners": "127.0.0.1:0", "http": "127.0.0.1:0", "group.initial.rebalance.delay.ms": "0",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, place, err := broker.OpenStore(t.Context(), "mem://", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ready := make(chan broker.Addresses, 1)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- broker.Run(ctx, broker.Options{Settings: v, Store: store, Place: place}, func(a broker.Addresses) { ready <- a })
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("broker: %v", err)
+		}
+	})
+	select {
+	case a := <-ready:
+		return a.Kafka
+	case err := <-ended:
+		ended <- nil
+		t.Fatal(err)
+	case <-time.After(20 * time.Second):
+		t.Fatal("broker is not ready")
+	}
+	return ""
+}
+
+// firn runs a command line as a shell would, without one: words, single quotes,
+// and `echo … |` in front.
+func firn(t *testing.T, addr, line string) (string, int) {
+	t.Helper()
+	var stdin string
+	if echo, rest, ok := strings.Cut(line, " | "); ok {
+		stdin = strings.TrimPrefix(echo, "echo ") + "\n"
+		line = rest
+	}
+	words := regexp.MustCompile(`'[^']*'|\S+`).FindAllString(line, -1)
+	for i, w := range words {
+		words[i] = strings.Trim(w, "'")
+	}
+	if words[0] != "firn" {
+		t.Fatalf("%q: a transcript runs firn only", line)
+	}
+	root := newRoot()
+	var out bytes.Buffer
+	root.SetIn(strings.NewReader(stdin))
+	root.SetOut(&out)
+	root.SetErr(&out)
+	root.SetArgs(append(words[1:], "--brokers", addr))
+	err := root.ExecuteContext(t.Context())
+	if err != nil {
+		out.WriteString("firn: " + err.Error() + "\n")
+		return out.String(), exitError
+	}
+	return out.String(), exitOK
+}
+
+// TestReadmeTranscript runs the transcript of the README against a real broker.
+func TestReadmeTranscript(t *testing.T) {
+	b, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(b), "```console\n")
+	transcript, _, ok2 := strings.Cut(rest, "```")
+	if !ok || !ok2 {
+		t.Fatal("the README has no transcript")
+	}
+	addr := startBroker(t)
+	var got strings.Builder
+	for line := range strings.Lines(transcript) {
+		cmd, is := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "$ ")
+		if !is {
+			continue
+		}
+		out, _ := firn(t, addr, cmd)
+		got.WriteString("$ " + cmd + "\n" + out)
+	}
+	if got.String() != transcript {
+		t.Fatalf("the README says\n%s\nthe program says\n%s", transcript, got.String())
+	}
+}
+
+// TestReadmeNamesWhatExists holds every file, make verb and command that the README
+// names against what there is.
+func TestReadmeNamesWhatExists(t *testing.T) {
+	b, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(string(b), -1) {
+		if _, err := os.Stat("../../" + m[1]); err != nil {
+			t.Errorf("the README links to %s: %v", m[1], err)
+		}
+	}
+	mk, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile("`make ([a-z0-9]+)`").FindAllStringSubmatch(string(b), -1) {
+		if !strings.Contains(string(mk), "\n"+m[1]+":") {
+			t.Errorf("the README names make %s, which is not in the Makefile", m[1])
+		}
+	}
+	for _, m := range regexp.MustCompile(`(?m)^firn (\w+)(.*)$`).FindAllStringSubmatch(string(b), -1) {
+		cmd, _, err := newRoot().Find([]string{m[1]})
+		if err != nil || cmd.Name() != m[1] {
+			t.Errorf("the README names firn %s: %v", m[1], err)
+			continue
+		}
+		for _, f := range regexp.MustCompile(`--([a-z.-]+)`).FindAllStringSubmatch(m[2], -1) {
+			if cmd.Flags().Lookup(f[1]) == nil {
+				t.Errorf("firn %s has no flag --%s", m[1], f[1])
+			}
+		}
+	}
+}
+
+func TestGroupsAndOffsetsFromTheCommandLine(t *testing.T) {
+	addr := startBroker(t)
+	for range 3 {
+		firn(t, addr, "echo x | firn produce t")
+	}
+	for _, c := range []struct{ line, want string }{
+		{"firn consume t -o 1 -f '%o '", "1 2 "},
+		{"firn consume t -o -1 -f '%o '", "2 "},
+		{"firn consume t -o @2020-01-01 -n 1 -f '%o '", "0 "},
+		{"firn consume t -g g -n 2 -f '%o '", "0 1 "},
+		{"firn consume t -g g -n 1 -f '%o '", "2 "},
+		{"firn topic list --format json", "\"name\": \"t\""},
+		{"firn topic create t", "TOPIC_ALREADY_EXISTS"},
+		{"firn topic create ok -c nonsense=1", "INVALID_CONFIG"},
+		{"firn topic delete t --yes", "deleted"},
+		{"firn topic describe t", "no such topic"},
+	} {
+		if out, _ := firn(t, addr, c.line); !strings.Contains(out, c.want) {
+			t.Errorf("$ %s\n%s\nwant %q", c.line, out, c.want)
+		}
+	}
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/firnlog/firn/broker/settings"
+)
+
+// globals are the flags that every command has.
+type globals struct {
+	brokers  string
+	clientID string
+	format   string
+	json     bool
+	timeout  time.Duration
+	yes      bool
+	quiet    bool
+	pairs    []string // -X
+}
+
+const (
+	defaultBrokers = "localhost:9092"
+	defaultTimeout = 10 * time.Second
+)
+
+// run is the program: its exit code.
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	code := exitError
+	var e *exit
+	if errors.As(err, &e) {
+		code = e.code
+	}
+	if text := err.Error(); text != "" {
+		fmt.Fprintln(errOut, "firn: "+text)
+	}
+	return code
+}
+
+func newRoot() *cobra.Command {
+	g := &globals{}
+	root := newGroup("firn", "A Kafka-compatible log on object storage")
+	root.Long = "Firn is a Kafka-compatible log whose records live in object storage: a bucket and any number of identical brokers."
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return g.resolve(cmd) }
+	root.SetFlagErrorFunc(flagError)
+	root.CompletionOptions.DisableDescriptions = false
+	f := root.PersistentFlags()
+	f.StringVar(&g.brokers, "brokers", defaultBrokers, "HOST:PORT,… of brokers, for client commands ($FIRN_BROKERS)")
+	f.StringVar(&g.format, "format", "text", "how to print: text, wide, json or yaml ($FIRN_FORMAT)")
+	f.BoolVar(&g.json, "json", false, "the same as --format json")
+	f.DurationVar(&g.timeout, "timeout", defaultTimeout, "how long a client command may wait for an answer ($FIRN_TIMEOUT)")
+	f.BoolVarP(&g.yes, "yes", "y", false, "do not ask before something is destroyed")
+	f.BoolVarP(&g.quiet, "quiet", "q", false, "print results only")
+	f.StringArrayVarP(&g.pairs, "set", "X", nil, "NAME=VALUE: a setting of a broker, or brokers, client.id, format or timeout of a client command")
+	_ = root.RegisterFlagCompletionFunc("format", words("text", "wide", "json", "yaml"))
+	_ = root.RegisterFlagCompletionFunc("set", completeSettings)
+	root.AddCommand(newDev(g), newBroker(g), newTopic(g), newProduce(g), newConsume(g), newGroups(g), newCluster(g), newObject(g), newVersion(g), newSettingsHelp())
+	return root
+}
+
+// newGroup is a command that only has commands below it.
+func newGroup(use, short string, below ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			hint := fmt.Sprintf("%s --help lists them", cmd.CommandPath())
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = fmt.Sprintf("did you mean %q?", near[0])
+			}
+			return usage("unknown command %q of %s; %s", args[0], cmd.CommandPath(), hint)
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.AddCommand(below...)
+	return cmd
+}
+
+// flagError explains a flag that is not understood.
+func flagError(cmd *cobra.Command, err error) error {
+	hint := cmd.CommandPath() + " --help lists the flags"
+	if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
+		near, found := settings.Nearest(name, func(yield func(string) bool) {
+			for _, flags := range flagSets(cmd) {
+				for _, n := range flags {
+					if !yield(n) {
+						return
+					}
+				}
+			}
+		})
+		if found {
+			hint = "did you mean --" + near + "?"
+		}
+	}
+	return usage("%w; %s", err, hint)
+}
+
+// resolve gives the flags of all commands their values: flag, then -X, then
+// environment, then default. It is run before a command, and by completions.
+func (g *globals) resolve(cmd *cobra.Command) error {
+	pairs := map[string]string{}
+	if cmd.Annotations[isBroker] == "" {
+		for _, kv := range g.pairs {
+			k, v, ok := strings.Cut(kv, "=")
+			if !ok {
+				return usage("-X %q: want NAME=VALUE", kv)
+			}
+			if !slices.Contains(clientOptions, k) {
+				hint := "want one of " + strings.Join(clientOptions, ", ")
+				if near, ok := settings.Nearest(k, slices.Values(clientOptions)); ok {
+					hint = fmt.Sprintf("did you mean %q?", near)
+				}
+				return usage("-X: unknown option %q of a client command; %s", k, hint)
+			}
+			pairs[k] = v
+		}
+	}
+	g.clientID = "firn-cli/" + programVersion()
+	if id := pairs["client.id"]; id != "" {
+		g.clientID = id
+	}
+	for _, name := range []string{"brokers", "format", "timeout"} {
+		f := cmd.Flags().Lookup(name)
+		if f == nil || f.Changed {
+			continue
+		}
+		value, from := pairs[name], "-X "+name
+		if value == "" {
+			value, from = os.Getenv(clientVariable(name)), clientVariable(name)
+		}
+		if value == "" {
+			continue
+		}
+		if err := f.Value.Set(value); err != nil {
+			return usage("%s: %w", from, err)
+		}
+	}
+	if g.json {
+		g.format = "json"
+	}
+	if !slices.Contains([]string{"text", "wide", "json", "yaml"}, g.format) {
+		return usage("--format %q: want text, wide, json or yaml", g.format)
+	}
+	if g.timeout <= 0 {
+		return usage("--timeout %v: want a duration such as 10s", g.timeout)
+	}
+	return nil
+}
+
+// isBroker marks commands whose -X are settings of a broker.
+const isBroker = "broker"
+
+// clientOptions are the names that -X knows in client commands.
+var clientOptions = []string{"brokers", "client.id", "format", "timeout"}
+
+func clientVariable(name string) string { return "FIRN_" + strings.ToUpper(name) }
+
+// envOr is a variable of the environment, or a default.
+func envOr(name, def string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return def
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage("%s takes no arguments, got %q", cmd.CommandPath(), args)
+	}
+	return nil
+}
+
+func exactArgs(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usage("%s wants %s; see %s --help", cmd.CommandPath(), what, cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+func someArgs(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usage("%s wants %s; see %s --help", cmd.CommandPath(), what, cmd.CommandPath())
+		}
+		return nil
+	}
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+type trimLine struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	From      int64  `json:"from"`
+	LogStart  int64  `json:"log_start"`
+	Error     string `json:"error,omitempty"`
+}
+
+// topicTrim deletes the records before an offset or a time (DeleteRecords), after
+// asking (H3).
+func topicTrim(g *globals) *cobra.Command {
+	var before string
+	var partitions []int32
+	var dry bool
+	cmd := &cobra.Command{
+		Use:               "trim TOPIC --before OFFSET|@TIME|end",
+		Short:             "Delete the oldest records of a topic",
+		Example:           "  firn topic trim orders --before @2026-01-01\n  firn topic trim orders --before 1000 -p 3 --dry-run",
+		Args:              exactArgs(1, "the name of one topic"),
+		ValidArgsFunction: completeTopics(g),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			at, err := parsePosition(before, time.Now())
+			if err != nil || at.until != 0 {
+				return usage("--before %q: want an offset, -N, @TIME or end", before)
+			}
+			if !dry {
+				if err := g.confirm(cmd, fmt.Sprintf("Delete the records of %s before %s?", args[0], before)); err != nil {
+					return err
+				}
+			}
+			lines := []trimLine{}
+			failed := false
+			err = g.admin(cmd.Context(), func(ctx context.Context, adm *kadm.Client) error {
+				spans, err := resolve(ctx, adm, args, partitions, at, false)
+				if err != nil {
+					return err
+				}
+				starts, err := adm.ListStartOffsets(ctx, args...)
+				if err != nil {
+					return err
+				}
+				offsets := kadm.Offsets{}
+				for _, s := range spans {
+					first, _ := starts.Lookup(s.topic, s.partition)
+					lines = append(lines, trimLine{Topic: s.topic, Partition: s.partition, From: first.Offset, LogStart: s.from})
+					if s.from > first.Offset {
+						offsets.Add(kadm.Offset{Topic: s.topic, Partition: s.partition, At: s.from})
+					}
+				}
+				if dry || len(offsets) == 0 {
+					return nil
+				}
+				rs, err := adm.DeleteRecords(ctx, offsets)
+				for i := range lines {
+					r, ok := rs.Lookup(lines[i].Topic, lines[i].Partition)
+					switch {
+					case !ok:
+					case r.Err != nil:
+						lines[i].LogStart, lines[i].Error, failed = lines[i].From, r.Err.Error(), true
+					default:
+						lines[i].LogStart = r.LowWatermark
+					}
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			slices.SortFunc(lines, func(a, b trimLine) int { return int(a.Partition - b.Partition) })
+			err = g.print(cmd, lines, func(t *table) {
+				t.row("TOPIC", "PARTITION", "LOG-START", "NEW-LOG-START")
+				for _, l := range lines {
+					if l.Error != "" {
+						t.row(l.Topic, l.Partition, l.From, "failed: "+l.Error)
+					} else {
+						t.row(l.Topic, l.Partition, l.From, l.LogStart)
+					}
+				}
+			})
+			if err == nil && failed {
+				err = &exit{code: exitError}
+			}
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&before, "before", "o", "", "delete what comes before: OFFSET, -N (keep the last N), @TIME or end")
+	f.Int32SliceVarP(&partitions, "partitions", "p", nil, "only these partitions")
+	f.BoolVar(&dry, "dry-run", false, "show what would become of the log starts")
+	_ = cmd.MarkFlagRequired("before")
+	return cmd
+}
