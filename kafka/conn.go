@@ -317,6 +317,21 @@ func (c *conn) turns(work, waits context.Context, stop func()) {
 	}
 }
 
+// serveInTime serves a request within the time that it names itself, or
+// Limits.Answer: when the bucket is gone, requests whose clients have long left must
+// not pile up. What it asked for may still happen.
+func (c *conn) serveInTime(ctx context.Context, q *call) answer {
+	limit := c.s.limits.Answer
+	if t, ok := q.request.(kmsg.TimeoutRequest); ok {
+		if ms := t.Timeout(); ms > 0 {
+			limit = min(limit, time.Duration(ms)*time.Millisecond)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return q.api.serve(ctx, &c.s.node, q)
+}
+
 // turn answers one request; false when the connection is to be closed.
 func (c *conn) turn(work, waits context.Context, p *pending) bool {
 	defer p.done()
@@ -332,7 +347,7 @@ func (c *conn) turn(work, waits context.Context, p *pending) bool {
 		p.charged()
 		a = p.api.serve(waits, &c.s.node, p.call)
 	default:
-		a = p.api.serve(work, &c.s.node, p.call)
+		a = c.serveInTime(work, p.call)
 	}
 	n, err := c.write(p.call, a)
 	if p.late {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -476,4 +477,50 @@ func mustPanic(t *testing.T, what string, f func()) {
 		}
 	}()
 	f()
+}
+
+// stuck is a backend whose bucket is gone.
+type stuck struct{ *fake }
+
+func (s stuck) Create(ctx context.Context, ts []NewTopic) []error {
+	<-ctx.Done()
+	return slices.Repeat([]error{ctx.Err()}, len(ts))
+}
+func (s stuck) NewID(ctx context.Context) (int64, error) { <-ctx.Done(); return 0, ctx.Err() }
+func (s stuck) Alter(ctx context.Context, _ record.TopicID, _ map[string]*string, _ bool) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+func (s stuck) Read(ctx context.Context, _ Read) (Batches, error) {
+	<-ctx.Done()
+	return Batches{}, ctx.Err()
+}
+
+func TestNothingTakesForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.fill(f.topic("t", 1), 0, 1, 100)
+		b := f.backend()
+		b.Topics, b.Producers, b.Log = stuck{f}, stuck{f}, stuck{f}
+		c := serveBackend(t, b, Limits{}).client(t)
+		c.nc.SetDeadline(time.Time{})
+		began := time.Now()
+		took := func() time.Duration { d := time.Since(began); began = time.Now(); return d }
+		q := createOf("u", 1, 1)
+		q.TimeoutMillis = 7000
+		r := ask[*kmsg.CreateTopicsResponse](c, 7, q)
+		if d := took(); d != 7*time.Second || code(r.Topics[0].ErrorCode) != codeRequestTimedOut {
+			t.Errorf("CreateTopics took %v: error %d", d, r.Topics[0].ErrorCode)
+		}
+		i := ask[*kmsg.InitProducerIDResponse](c, 4, kmsg.NewPtrInitProducerIDRequest())
+		if d := took(); d != time.Minute || i.ErrorCode == 0 {
+			t.Errorf("InitProducerId took %v: error %d", d, i.ErrorCode)
+		}
+		fq := fetchOf(12, f, "t", 0)
+		fq.MaxWaitMillis = 500
+		fr := ask[*kmsg.FetchResponse](c, 12, fq)
+		if d := took(); d != coldLimit+500*time.Millisecond || code(fr.Topics[0].Partitions[0].ErrorCode) != codeKafkaStorageError {
+			t.Errorf("Fetch took %v: error %d", d, fr.Topics[0].Partitions[0].ErrorCode)
+		}
+	})
 }

@@ -121,6 +121,11 @@ type fetching struct {
 // client's max_wait is shorter, once there is something to answer with.
 const coldPatience = time.Second
 
+// coldLimit is how much longer than max_wait a Fetch may take in all, when reads
+// hang: clients give up after 30 s by default (request.timeout.ms). What was read
+// until then is sent.
+const coldLimit = 25 * time.Second
+
 // fetchPart is one partition of a Fetch.
 type fetchPart struct {
 	q    *kmsg.FetchRequestTopicPartition
@@ -156,6 +161,8 @@ func (f *fetching) wait(ctx context.Context) {
 	f.resolve()
 
 	wait := time.Duration(max(q.MaxWaitMillis, 0)) * time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, wait+coldLimit)
+	defer cancel()
 	deadline := time.Now().Add(wait)
 	enough := time.Now().Add(max(wait, coldPatience))
 	var watch Watch
@@ -312,7 +319,7 @@ func (f *fetching) readOne(ctx context.Context, p *fetchPart, limit int, whole b
 // do not expect of Fetch, as REQUEST_TIMED_OUT is, so a slow bucket is a storage
 // error; and when nobody waits for the answer any more, there is just nothing in it.
 func (f *fetching) fault(ctx context.Context, err error) code {
-	if ctx.Err() != nil {
+	if ctx.Err() == context.Canceled {
 		return codeNone
 	}
 	if c := f.n.code("Fetch", err); c != codeRequestTimedOut {

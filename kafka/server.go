@@ -41,6 +41,9 @@ type Limits struct {
 	// Body is how long the body of a frame may take, and Stall how long the client
 	// may take none of an answer. Default 30 s each.
 	Body, Stall time.Duration
+	// Answer is how long a request may be served that names no shorter time itself
+	// and is not a Produce, a Fetch or one that waits for its group. Default 60 s.
+	Answer time.Duration
 	// Drain is how long requests that have begun may take at the end. Default 10 s.
 	Drain time.Duration
 }
@@ -64,6 +67,7 @@ func (l Limits) defaults() Limits {
 	wait(&l.Idle, 10*time.Minute)
 	wait(&l.Body, 30*time.Second)
 	wait(&l.Stall, 30*time.Second)
+	wait(&l.Answer, time.Minute)
 	wait(&l.Drain, 10*time.Second)
 	if l.ConnectionRate <= 0 {
 		l.ConnectionRate = 500

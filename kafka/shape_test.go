@@ -15,6 +15,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// words are what strings are filled with: names that mean something to the fake.
+var words = []string{"", "t", "u", "g", "1", "none", "a b", "range", "cleanup.policy", "compact", "\x00", "retention.ms", "consumer", "-7"}
+
 // fill gives every field of a request a random value.
 func fill(r *rand.Rand, v reflect.Value, tags bool) {
 	switch v.Kind() {
@@ -52,7 +55,7 @@ func fill(r *rand.Rand, v reflect.Value, tags bool) {
 			fill(r, v.Index(i), tags)
 		}
 	case reflect.String:
-		v.SetString(string(make([]byte, r.IntN(6))))
+		v.SetString(words[r.IntN(len(words))])
 	case reflect.Bool:
 		v.SetBool(r.IntN(2) == 0)
 	case reflect.Float64:
