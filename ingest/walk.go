@@ -22,15 +22,16 @@ type Try struct {
 // with a fence. That there was a gap is shown by nothing but a put-if-absent:
 // neither a listing nor a 404 is believed.
 //
-// The session may be alive, and fill a whole window of slots in the time of one of
-// our round trips. So fences are tried in several slots at once, twice as many each
-// time that all of them were taken by data. The lowest fence with data in all slots
-// below it is the end; those above it are rubbish like everything there (W5).
+// The session may be alive, and fill hundreds of slots in the time of one of our
+// round trips. So once a slot that looked like the end turns out to hold data,
+// fences are tried further up as well, at distances that double: one of them lies
+// ahead of the session, which ends there at the latest. The end is the lowest fence
+// with data in all slots below it; fences above it are rubbish like everything
+// there (W5).
 type Walk struct {
 	slot   uint64 // the lowest that is not known to hold data
-	likely uint64 // slots below are said to exist
-	width  uint64 // fences tried at once
-	window uint64 // slots below have been tried since width was last doubled
+	likely uint64 // slots below are likely to be filled
+	eager  bool   // the session was seen to be ahead
 	known  map[uint64]Owner
 	absent map[uint64]bool // answered a read with 404: the put decides
 	done   bool
@@ -38,15 +39,15 @@ type Walk struct {
 }
 
 const (
-	walkReads  = 16  // slots read at once
-	walkFences = 256 // fences tried at once, at most
+	walkReads = 64 // slots read at once
+	walkReach = 14 // doublings of the distance: 16,383 slots ahead
 )
 
 // NewWalk begins a walk at the first slot that the catalog does not cover. Slots
 // below likely are said to exist, by a listing: they are read first, which saves
 // a put each when it is true, and changes nothing when it is not.
 func NewWalk(from, likely uint64) *Walk {
-	return &Walk{slot: from, likely: likely, width: 1, known: make(map[uint64]Owner), absent: make(map[uint64]bool)}
+	return &Walk{slot: from, likely: likely, known: make(map[uint64]Owner), absent: make(map[uint64]bool)}
 }
 
 // Next returns what to do now, all at once if possible. It may ask again for what
@@ -54,21 +55,25 @@ func NewWalk(from, likely uint64) *Walk {
 // valid until the next call.
 func (w *Walk) Next() []Try {
 	w.tries = w.tries[:0]
-	if w.done {
-		return nil
-	}
-	to := w.slot + w.width
-	if w.slot < w.likely {
-		to = min(w.slot+walkReads, w.likely)
-	}
-	for slot := w.slot; slot < to; slot++ {
-		switch _, known := w.known[slot]; {
-		case known:
-		case slot < w.likely && !w.absent[slot]:
-			w.tries = append(w.tries, Try{StepRead, slot})
-		case slot < w.likely && slot > w.slot: // the listing was wrong there: one thing after the other
-		default:
-			w.tries = append(w.tries, Try{StepFence, slot})
+	switch {
+	case w.done:
+	case w.slot < w.likely:
+		for slot := w.slot; slot < min(w.slot+walkReads, w.likely); slot++ {
+			switch _, known := w.known[slot]; {
+			case known:
+			case !w.absent[slot]:
+				w.tries = append(w.tries, Try{StepRead, slot})
+			case slot == w.slot:
+				w.tries = append(w.tries, Try{StepFence, slot})
+			}
+		}
+	default:
+		w.tries = append(w.tries, Try{StepFence, w.slot})
+		for k := 1; k <= walkReach && w.eager; k++ {
+			slot := w.slot + 1<<k - 1
+			if _, known := w.known[slot]; !known {
+				w.tries = append(w.tries, Try{StepFence, slot})
+			}
 		}
 	}
 	return w.tries
@@ -81,16 +86,25 @@ func (w *Walk) Next() []Try {
 func (w *Walk) Answer(t Try, a Answer, who Owner) error {
 	switch {
 	case t.Step == StepFence && a == Created:
-		w.known[t.Slot] = AFence
-	case t.Step == StepFence && a == Exists, t.Step == StepRead && a == Found:
-		w.known[t.Slot] = who
+		who = AFence
+	case t.Step == StepFence && a == Exists:
+		w.eager = w.eager || who == Ours
+	case t.Step == StepRead && a == Found:
 	case t.Step == StepRead && a == Absent:
 		w.absent[t.Slot] = true
+		return nil
+	default:
+		return nil
+	}
+	if t.Slot >= w.slot {
+		w.known[t.Slot] = who
+	}
+	if who == AFence && (t.Slot < w.likely || w.slot >= w.likely) {
+		w.likely = t.Slot // everything of interest lies below
 	}
 	for !w.done {
 		switch who, known := w.known[w.slot]; {
 		case !known:
-			w.widen()
 			return nil
 		case who == AFence:
 			w.done = true
@@ -102,20 +116,6 @@ func (w *Walk) Answer(t Try, a Answer, who Owner) error {
 		}
 	}
 	return nil
-}
-
-// widen tries more fences at once when all of the last ones came too late.
-func (w *Walk) widen() {
-	if w.slot < w.likely {
-		return
-	}
-	if w.window == 0 {
-		w.window = max(w.slot, w.likely) + w.width
-	}
-	if w.slot >= w.window {
-		w.width = min(2*w.width, walkFences)
-		w.window = w.slot + w.width
-	}
 }
 
 // End returns the slot of the session's fence, once the walk is done.

@@ -17,7 +17,7 @@ import (
 //
 //	register the new ─► drain the old ─► fence it ─► one command moves all ─► go on
 //
-// Once the old session is drained, ctx does not count any more: only the end of
+// Once the new session is registered, ctx does not count any more: only the end of
 // the pump stops it. An error that wraps ErrSession says that the session was
 // fenced by somebody else; Over says so, too.
 func (p *Pump) Rotate(ctx context.Context, next catalog.RegisterSession) error {
@@ -34,23 +34,38 @@ func (p *Pump) Rotate(ctx context.Context, next catalog.RegisterSession) error {
 	}
 	old, _ := p.Session()
 	fresh := Session{ID: res[0].ID, Nonce: next.Nonce}
+	ctx, cancel := p.whileRunning(ctx)
+	defer cancel()
+	if err := p.rotate(ctx, old, fresh); err != nil {
+		p.unused(ctx, fresh)
+		return fmt.Errorf("rotate session %d to %d: %w", old.ID, fresh.ID, err)
+	}
+	return nil
+}
+
+func (p *Pump) rotate(ctx context.Context, old, fresh Session) error {
 	var phase ingest.Phase
 	if err := p.call(ctx, func(time.Time) { p.machine.Drain(); phase = p.machine.Phase() }); err != nil {
 		return err
 	}
 	if phase != ingest.Draining {
-		return fmt.Errorf("rotate session %d, which is %s: %w", old.ID, phase, ErrSession)
+		return fmt.Errorf("%w: it is %s", ErrSession, phase)
 	}
-	ctx, cancel := p.whileRunning(ctx)
-	defer cancel()
 	fence, err := p.finish(ctx, old)
 	if err != nil {
-		return fmt.Errorf("rotate: %w", err)
+		return err
 	}
-	if err := p.move(ctx, old, fresh, fence); err != nil {
-		return fmt.Errorf("rotate: move partitions from session %d to %d: %w", old.ID, fresh.ID, err)
+	return p.move(ctx, old, fresh, fence)
+}
+
+// unused seals a session that was registered and will not be served. When it fails
+// the session is sealed some time like that of a stranger.
+func (p *Pump) unused(ctx context.Context, s Session) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if f, err := Fence(ctx, FenceOptions{Store: p.opts.Store, Session: s, Nonce: s.Nonce, own: true}); err == nil {
+		_ = p.one(ctx, &catalog.SealSession{Session: s.ID, Fence: f.Slot})
 	}
-	return nil
 }
 
 // finish waits until all that is bound is committed, and puts the session's own
@@ -67,7 +82,7 @@ func (p *Pump) finish(ctx context.Context, s Session) (fence uint64, err error) 
 	if err != nil {
 		return 0, err
 	}
-	found, err := Fence(ctx, FenceOptions{Store: p.opts.Store, Session: s, From: fence, Nonce: s.Nonce})
+	found, err := Fence(ctx, FenceOptions{Store: p.opts.Store, Session: s, From: fence, Nonce: s.Nonce, own: true})
 	switch {
 	case err != nil:
 		return 0, err
@@ -208,8 +223,16 @@ func (p *Pump) giveUp(ctx context.Context, session uint64, partitions []record.P
 }
 
 // Drain refuses what comes, and waits until all that was accepted is committed.
-// Nothing can be appended afterwards until Begin.
+// Nothing can be appended afterwards; Leave, or the end of Run, is what remains.
 func (p *Pump) Drain(ctx context.Context) error {
+	if err := p.lock(ctx); err != nil {
+		return err
+	}
+	defer p.unlock()
+	return p.drain(ctx)
+}
+
+func (p *Pump) drain(ctx context.Context) error {
 	if err := p.call(ctx, func(time.Time) { p.machine.Close() }); err != nil {
 		return err
 	}
@@ -229,7 +252,7 @@ func (p *Pump) Leave(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	if err := p.Drain(ctx); err != nil {
+	if err := p.drain(ctx); err != nil {
 		return fmt.Errorf("leave: drain: %w", err)
 	}
 	fence, err := p.finish(ctx, s)

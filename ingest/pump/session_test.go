@@ -265,3 +265,45 @@ func TestAWalkOverDamageIsAnError(t *testing.T) { // testing.md row 19
 		r.kill()
 	})
 }
+
+func TestABrokerThatGoesOnWritingIsFenced(t *testing.T) { // S6: whoever is nearer to the bucket
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 4, Options{})
+		r.store.Use(fault.Always(fault.Fault{Before: time.Millisecond}, trace.Put)) // the writer is near
+		far := fault.Wrap(r.bucket, fault.Always(fault.Fault{Before: 50 * time.Millisecond}))
+		old, _ := r.Session()
+		var acked sync.Map
+		var clients sync.WaitGroup
+		for i := range 40 {
+			clients.Go(func() {
+				for k := 0; ; k++ {
+					v := fmt.Sprintf("%d/%d", i, k)
+					if r.produce(ingest.AcksAll, part(int32(i%4)), v).Err != nil {
+						return
+					}
+					acked.Store(v, part(int32(i%4)))
+				}
+			})
+		}
+		time.Sleep(time.Second)
+		began := time.Now()
+		f, err := Fence(t.Context(), FenceOptions{Store: far, Session: old, Nonce: [16]byte{9}})
+		require.NoError(t, err)
+		assert.Less(t, time.Since(began), 10*time.Second)
+		clients.Wait()
+		<-r.Over()
+		r.catalog.must(t, &catalog.SealSession{Session: old.ID, Fence: f.Slot, Extents: f.Extents(old.ID)})
+		logs := map[record.Partition]map[string]bool{}
+		for p := range int32(4) {
+			logs[part(p)] = map[string]bool{}
+			for _, v := range r.log(part(p)) {
+				logs[part(p)][v] = true
+			}
+		}
+		acked.Range(func(v, p any) bool {
+			assert.True(t, logs[p.(record.Partition)][v.(string)], "%s was acknowledged", v)
+			return true
+		})
+		r.kill()
+	})
+}
