@@ -38,7 +38,6 @@ type Broker struct {
 	cmd    *exec.Cmd
 	exited chan struct{}
 	err    error
-	mu     sync.Mutex
 	log    io.Writer
 }
 
