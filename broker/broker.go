@@ -284,7 +284,7 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 	self := kafka.Broker{Node: b.node, Host: host, Port: int32(port), Rack: b.values.Get("broker.rack")}
 	cl := &cluster{journal: b.journal, self: b.node, brokers: func() []kafka.Broker { return []kafka.Broker{self} }}
 	b.server = kafka.New(kafka.Options{
-		Logger: b.log, Observer: b.metrics.Wire,
+		Logger: b.log, Observer: b.metrics.Wire, Place: b.opts.Place.String(),
 		Limits: kafka.Limits{
 			ProduceFrame: int(b.values.Int("socket.request.max.bytes")), Connections: int(b.values.Int("max.connections")),
 			ConnectionsPerIP: int(b.values.Int("max.connections.per.ip")), Idle: b.values.Duration("connections.max.idle.ms"),

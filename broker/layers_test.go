@@ -1,0 +1,92 @@
+package broker
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// edges is who may import whom of our packages (DESIGN 3), with the reason for what
+// the design's table does not say. Tests may import what they like.
+var edges = map[string][]string{
+	"record":             {},
+	"catalog":            {"record"},
+	"catalog/journal":    {"catalog", "tier/cold"},
+	"ingest":             {"record", "catalog"},
+	"ingest/pump":        {"ingest", "catalog", "record", "tier", "tier/cold", "tier/hot", "tier/object"},
+	"tier":               {"record", "catalog", "tier/object", "tier/hot", "tier/cold"},
+	"tier/press":         {"record", "catalog", "tier/object", "tier/hot", "tier/cold"}, // the write side of tier
+	"tier/object":        {"record"},
+	"tier/hot":           {"record"}, // names of partitions only
+	"tier/cold":          {},
+	"coord/group":        {"record", "catalog"},
+	"coord":              {"coord/group", "record", "catalog"},
+	"kafka":              {"record", "catalog", "coord/group"}, // docs/decisions/0002
+	"replay/audit":       {"tier", "tier/cold", "tier/object", "catalog", "catalog/journal", "coord/group", "record"},
+	"web":                {"catalog", "record", "tier/cold", "tier/cold/trace", "ingest", "kafka"},
+	"broker/settings":    {"catalog"}, // the one description of a config
+	"localstack/proc":    {},
+	"localstack/ring4":   {"localstack/proc"},
+	"localstack/bench":   {"localstack/proc", "tier/cold", "tier/cold/file"},
+	"tier/cold/mem":      {"tier/cold"},
+	"tier/cold/file":     {"tier/cold"},
+	"tier/cold/fault":    {"tier/cold", "tier/cold/trace"},
+	"tier/cold/trace":    {"tier/cold"},
+	"tier/cold/doctor":   {"tier/cold"},
+	"tier/cold/s3":       {"tier/cold", "tier/cold/internal/s3wire"},
+	"tier/cold/minio":    {"tier/cold", "tier/cold/internal/s3wire"},
+	"tier/cold/coldtest": {"tier/cold", "tier/cold/coldtest/s3server"},
+}
+
+// anything may be imported by these: they put the parts together.
+var assemblers = []string{"broker", "cmd/firn", "tier/cold/open"}
+
+// once are libraries that one package imports.
+var once = map[string]string{
+	"github.com/dgraph-io/badger/v4":                 "tier/hot",
+	"github.com/aws/aws-sdk-go-v2/service/s3":        "tier/cold/s3",
+	"github.com/minio/minio-go/v7":                   "tier/cold/minio",
+	"github.com/prometheus/client_golang/prometheus": "web",
+	"github.com/spf13/cobra":                         "cmd/firn",
+	"github.com/pierrec/lz4/v4":                      "record",
+}
+
+// pure packages do no I/O, start nothing, and ask no clock (DESIGN 3).
+var pure = []string{"record", "catalog", "ingest", "coord/group", "tier/object"}
+
+func TestPackagesImportWhatTheDesignAllows(t *testing.T) {
+	const module = "github.com/firnlog/firn/"
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "../...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	for dec.More() {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(p.ImportPath, module)
+		allowed, known := edges[name]
+		free := slices.Contains(assemblers, name) || strings.Contains(name, "/internal/") || strings.HasSuffix(name, "s3server")
+		if !known && !free {
+			t.Errorf("%s is in no table of this test: say whom it may import", name)
+		}
+		for _, i := range p.Imports {
+			if ours, ok := strings.CutPrefix(i, module); ok && !free && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s, which the design does not allow", name, ours)
+			}
+			if owner, ok := once[i]; ok && owner != name {
+				t.Errorf("%s imports %s, which belongs to %s alone", name, i, owner)
+			}
+			if slices.Contains(pure, name) && slices.Contains([]string{"os", "net", "math/rand", "math/rand/v2", "crypto/rand", "log/slog"}, i) {
+				t.Errorf("%s is pure and imports %s", name, i)
+			}
+		}
+	}
+}
