@@ -66,18 +66,9 @@ func firn(t *testing.T, addr, line string) (string, int) {
 	if words[0] != "firn" {
 		t.Fatalf("%q: a transcript runs firn only", line)
 	}
-	root := newRoot()
 	var out bytes.Buffer
-	root.SetIn(strings.NewReader(stdin))
-	root.SetOut(&out)
-	root.SetErr(&out)
-	root.SetArgs(append(words[1:], "--brokers", addr))
-	err := root.ExecuteContext(t.Context())
-	if err != nil {
-		out.WriteString("firn: " + err.Error() + "\n")
-		return out.String(), exitError
-	}
-	return out.String(), exitOK
+	code := run(t.Context(), append(words[1:], "--brokers", addr), strings.NewReader(stdin), &out, &out)
+	return out.String(), code
 }
 
 // TestReadmeTranscript runs the transcript of the README against a real broker.
@@ -128,7 +119,7 @@ func TestReadmeNamesWhatExists(t *testing.T) {
 		}
 	}
 	for _, m := range regexp.MustCompile(`(?m)^firn (\w+)(.*)$`).FindAllStringSubmatch(string(b), -1) {
-		cmd, _, err := newRoot().Find([]string{m[1]})
+		cmd, _, err := newRoot(&globals{}).Find([]string{m[1]})
 		if err != nil || cmd.Name() != m[1] {
 			t.Errorf("the README names firn %s: %v", m[1], err)
 			continue
