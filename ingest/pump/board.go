@@ -71,13 +71,18 @@ func (b *board) shut(p record.Partition) []catalog.Extent {
 	return left
 }
 
-// advance publishes one committed run; false when the partition was shut since.
+// advance publishes one committed run; false when the partition was shut since, or
+// is another log by now.
 func (b *board) advance(p record.Partition, x catalog.Extent, stable int64) bool {
 	e := b.find(p)
 	if e == nil {
 		return false
 	}
 	e.mu.Lock()
+	if e.progress.HighWatermark != x.Base {
+		e.mu.Unlock()
+		return false
+	}
 	e.progress.HighWatermark = x.Next
 	e.progress.LastStable = stable
 	e.recent = append(e.recent, x)

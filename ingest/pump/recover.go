@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -162,6 +163,9 @@ func readFooterOnce(ctx context.Context, store cold.Store, name string, size int
 	tail, err := store.Get(ctx, name, cold.Tail(object.TailLen), nil)
 	if err != nil {
 		return h, nil, nil, err
+	}
+	if want := min(size, object.TailLen); int64(len(tail)) < want {
+		return h, nil, nil, fmt.Errorf("%w: %d bytes of the last %d", io.ErrUnexpectedEOF, len(tail), want)
 	}
 	head, seen := tail, tail
 	if int64(len(tail)) < size {

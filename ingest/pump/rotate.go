@@ -180,7 +180,12 @@ func (p *Pump) Release(ctx context.Context, partitions ...record.Partition) erro
 	if err := p.giveUp(ctx, session, partitions, nil); err != nil {
 		return fmt.Errorf("release %d partitions: %w", len(partitions), err)
 	}
-	return p.Disown(ctx, partitions...)
+	return p.call(ctx, func(time.Time) {
+		p.disown(partitions)
+		for _, id := range partitions { // described by now, and perhaps somebody else's
+			delete(p.orphans, id)
+		}
+	})
 }
 
 // giveUp commits the release of partitions, and another command with it.

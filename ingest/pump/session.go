@@ -94,8 +94,8 @@ func stable(s ingest.Start) int64 {
 }
 
 // Disown makes the pump forget partitions that are deleted; Release gives up
-// others. Requests for them that are not bound to a slot yet
-// are answered with ErrNotLeader.
+// others. Requests for them that are not bound to a slot yet are answered with
+// ErrNotLeader.
 func (p *Pump) Disown(ctx context.Context, partitions ...record.Partition) error {
 	return p.call(ctx, func(time.Time) { p.disown(partitions) })
 }
