@@ -82,7 +82,7 @@ type reach struct {
 	arrived bool             // at any broker
 	inside  bool             // at a broker by its advertised address
 	dead    map[string]error // seeds that were tried in vain
-	failed  int              // dials of advertised addresses
+	outside error            // the first dial of an advertised address that failed
 	why     error
 }
 
@@ -106,11 +106,13 @@ func (r *reach) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.
 		}
 		r.why = fmt.Errorf("cannot reach %s: is a broker running? Start one with `firn dev`, or name another with --brokers (%w)", addr, err)
 	default:
-		if r.failed++; r.inside || r.failed < 2 {
-			return
-		}
+		again := r.outside != nil
 		// The advertised-address trap, the most common fault of a first run.
-		r.why = fmt.Errorf("the broker answers, but says that it is to be reached at %s, which fails: set its advertised.listeners to an address that works from here (%w)", addr, err)
+		r.outside = fmt.Errorf("the broker answers, but says that it is to be reached at %s, which fails: set its advertised.listeners to an address that works from here (%w)", addr, err)
+		if r.inside || !again {
+			return // one of several brokers may just have died
+		}
+		r.why = r.outside
 	}
 	r.stop(r.why)
 }
@@ -122,6 +124,16 @@ func (r *reach) fault() error {
 	return r.why
 }
 
+// trap is the fault of an advertised address, when no such address ever worked.
+func (r *reach) trap() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.inside {
+		return nil
+	}
+	return r.outside
+}
+
 // explain says what to do about an error.
 func (c *client) explain(err error) error {
 	if err == nil {
@@ -129,6 +141,10 @@ func (c *client) explain(err error) error {
 	}
 	if why := c.reach.fault(); why != nil {
 		return why
+	}
+	var dial *net.OpError
+	if trap := c.reach.trap(); trap != nil && errors.As(err, &dial) {
+		return trap
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):

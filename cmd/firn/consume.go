@@ -57,7 +57,7 @@ record is a line of JSON.`,
 				}
 			}
 			out := bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10)
-			if c.print, err = recordPrinter(cmd, g, format, out); err != nil {
+			if c.print, err = recordPrinter(g, cmd.Flags().Changed("record-format"), format, out); err != nil {
 				return err
 			}
 			c.flush = out.Flush

@@ -24,8 +24,16 @@ const (
 )
 
 // runDemo writes live traffic to two topics and reads one of them with a group
-// that does not keep up, until ctx ends.
-func runDemo(ctx context.Context, addr string, log *slog.Logger) {
+// that does not keep up, until ctx ends. begun is called when the topics are there.
+func runDemo(ctx context.Context, addr string, log *slog.Logger, begun func()) {
+	err := demoTopics(ctx, addr)
+	begun()
+	if err != nil {
+		if ctx.Err() == nil {
+			log.Warn("the demo does not begin", "err", err)
+		}
+		return
+	}
 	var work sync.WaitGroup
 	for name, part := range map[string]func(context.Context, string) error{"shop": shop, "billing": billing} {
 		work.Go(func() {
@@ -46,13 +54,13 @@ func goodbye(cl *kgo.Client) {
 	cl.Close()
 }
 
-// shop produces orders and page views.
-func shop(ctx context.Context, addr string) error {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ClientID("firn-demo-shop"), kgo.ProducerLinger(20*time.Millisecond))
+// demoTopics creates the topics, unless a former demo has.
+func demoTopics(ctx context.Context, addr string) error {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ClientID("firn-demo"))
 	if err != nil {
 		return err
 	}
-	defer goodbye(cl)
+	defer cl.Close()
 	created, err := kadm.NewClient(cl).CreateTopics(ctx, 4, 1, nil, "orders", "page-views")
 	if err != nil {
 		return err
@@ -62,6 +70,16 @@ func shop(ctx context.Context, addr string) error {
 			return fmt.Errorf("create %s: %w", t.Topic, t.Err)
 		}
 	}
+	return nil
+}
+
+// shop produces orders and page views.
+func shop(ctx context.Context, addr string) error {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ClientID("firn-demo-shop"), kgo.ProducerLinger(20*time.Millisecond))
+	if err != nil {
+		return err
+	}
+	defer goodbye(cl)
 	failed := make(chan error, 1)
 	send := func(topic, key string, v any) {
 		b, _ := json.Marshal(v)

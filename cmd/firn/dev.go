@@ -153,13 +153,15 @@ func (d *dev) run(cmd *cobra.Command, v *settings.Values) error {
 	began := time.Now()
 	started := false
 	err := serve(ctx, v, log, pending.watch, func(a broker.Addresses) {
-		fmt.Fprint(out, banner{Addresses: a, Values: v, Took: time.Since(began), Demo: d.demo, Program: invocation()})
-		if started = d.demo; started {
-			go func() {
-				defer close(quiet)
-				runDemo(cmd.Context(), a.Kafka, log)
-			}()
+		b := banner{Addresses: a, Values: v, Took: time.Since(began), Demo: d.demo, Program: invocation()}
+		if started = d.demo; !started {
+			fmt.Fprint(out, b)
+			return
 		}
+		go func() { // the broker serves only when this function has returned
+			defer close(quiet)
+			runDemo(cmd.Context(), clientAddress(a.Kafka), log, func() { fmt.Fprint(out, b) })
+		}()
 	})
 	close(served)
 	<-left

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 type seekLine struct {
@@ -77,7 +78,6 @@ func groupSeek(g *globals) *cobra.Command {
 	f.StringSliceVar(&topics, "topics", nil, "only these topics; they need not have been committed before")
 	f.Int32SliceVarP(&partitions, "partitions", "p", nil, "only these partitions")
 	f.BoolVar(&dry, "dry-run", false, "show what would change")
-	_ = cmd.MarkFlagRequired("to")
 	_ = cmd.RegisterFlagCompletionFunc("to", words("start", "end", "@-1h"))
 	_ = cmd.RegisterFlagCompletionFunc("topics", completeTopics(g))
 	return cmd
@@ -96,7 +96,7 @@ func planSeek(ctx context.Context, adm *kadm.Client, group string, topics []stri
 		return nil, fmt.Errorf("group %s has %s (%s): stop them first, they would commit over it", group, counted(int64(len(d.Members)), "member"), strings.Join(clients, ", "))
 	}
 	committed, err := adm.FetchOffsets(ctx, group)
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return nil, err
 	}
 	if len(topics) == 0 {

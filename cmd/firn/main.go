@@ -56,11 +56,15 @@ func main() {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	go func() {
-		<-signals
-		cancel()
-		<-signals // the second one ends at once
-		os.Exit(130)
-	}()
+	go interrupts(signals, cancel, os.Exit)
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// interrupts asks the program to end at the first signal, and ends it at the
+// second one.
+func interrupts(signals <-chan os.Signal, ask func(), end func(int)) {
+	<-signals
+	ask()
+	<-signals
+	end(130)
 }

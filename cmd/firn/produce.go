@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -38,7 +39,7 @@ with --acks all, in the bucket.`,
 	f.StringVarP(&p.format, "record-format", "f", "%v\n", "how a record is read: % verbs")
 	f.StringVarP(&p.output, "output-format", "o", "", "print each acknowledged record: % verbs, for example '%p %o\\n'")
 	f.StringVarP(&p.key, "key", "k", "", "key of records that bring none")
-	f.StringArrayVarP(&p.headers, "header", "H", nil, "KEY:VALUE: a header of every record")
+	f.StringArrayVarP(&p.headers, "header", "H", nil, "`KEY:VALUE`: a header of every record")
 	f.Int32VarP(&p.partition, "partition", "p", 0, "the partition to produce to; by key without it")
 	f.StringVarP(&p.codec, "compression", "z", "none", "none, gzip, snappy, lz4 or zstd")
 	f.StringVar(&p.acks, "acks", "all", "all: in the bucket; 1: synced by the leader; 0: unknown")
@@ -63,7 +64,7 @@ type producer struct {
 
 // options are the client's, or what is wrong with the flags.
 func (p *producer) options(cmd *cobra.Command) ([]kgo.Opt, error) {
-	opts := []kgo.Opt{kgo.DefaultProduceTopic(p.topic), kgo.AllowAutoTopicCreation(), kgo.RecordDeliveryTimeout(p.g.timeout)}
+	opts := []kgo.Opt{kgo.DefaultProduceTopic(p.topic), kgo.AllowAutoTopicCreation()}
 	if cmd.Flags().Changed("partition") {
 		opts = append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	}
@@ -98,12 +99,12 @@ func (p *producer) run(cmd *cobra.Command) error {
 		}
 		headers = append(headers, kgo.RecordHeader{Key: k, Value: []byte(v)})
 	}
-	reader, err := kgo.NewRecordReader(bufio.NewReaderSize(cmd.InOrStdin(), 64<<10), p.format)
+	reader, err := kgo.NewRecordReader(bufio.NewReaderSize(p.input(cmd.InOrStdin()), 64<<10), p.format)
 	if err != nil {
 		return usage("--record-format %q: %w", p.format, err)
 	}
 	out := bufio.NewWriter(cmd.OutOrStdout())
-	print, err := recordPrinter(cmd, p.g, p.output, out)
+	print, err := recordPrinter(p.g, p.output != "", p.output, out)
 	if err != nil {
 		return err
 	}
@@ -112,7 +113,11 @@ func (p *producer) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer cl.Close()
-	t := &tally{print: print}
+	ctx, late := context.WithCancelCause(ctx)
+	defer late(nil)
+	t := &tally{print: print, wait: p.g.timeout}
+	t.late = time.AfterFunc(t.wait, func() { late(context.DeadlineExceeded) })
+	t.late.Stop()
 	rerr := p.feed(ctx, cl, reader, headers, t)
 	ferr := cl.Flush(ctx)
 	acked, failed, first := t.result()
@@ -121,6 +126,9 @@ func (p *producer) run(cmd *cobra.Command) error {
 	}
 	if isTerminal(cmd.ErrOrStderr()) && isTerminal(cmd.OutOrStdout()) && print == nil {
 		p.g.note(cmd, "%s acknowledged", counted(acked, "record"))
+	}
+	if errors.Is(first, context.Canceled) && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		first = context.DeadlineExceeded
 	}
 	switch {
 	case first != nil:
@@ -131,6 +139,43 @@ func (p *producer) run(cmd *cobra.Command) error {
 		return cl.explain(ferr)
 	}
 	return rerr
+}
+
+// input is standard input. The last line needs no line break: printf is no worse
+// than echo.
+func (p *producer) input(in io.Reader) io.Reader {
+	if strings.HasSuffix(p.format, `\n`) || strings.HasSuffix(p.format, "\n") {
+		return &ended{in: in, last: '\n'}
+	}
+	return in
+}
+
+// ended reads what in has, and a line break behind it when there is none.
+type ended struct {
+	in   io.Reader
+	last byte
+	done bool
+}
+
+func (e *ended) Read(b []byte) (int, error) {
+	if e.done || len(b) == 0 {
+		return 0, io.EOF
+	}
+	n, err := e.in.Read(b)
+	if n > 0 {
+		e.last = b[n-1]
+		if errors.Is(err, io.EOF) {
+			err = nil // the next read finds it again
+		}
+		return n, err
+	}
+	if errors.Is(err, io.EOF) {
+		if e.done = true; e.last != '\n' {
+			b[0] = '\n'
+			return 1, nil
+		}
+	}
+	return 0, err
 }
 
 // feed produces until the input ends, something fails, or ctx does.
@@ -151,23 +196,42 @@ func (p *producer) feed(ctx context.Context, cl *client, reader *kgo.RecordReade
 		}
 		r.Topic, r.Partition = p.topic, p.partition
 		r.Headers = append(r.Headers, headers...)
+		t.sent()
 		cl.Produce(ctx, r, t.done)
 	}
 	return nil
 }
 
-// tally counts what became of records.
+// tally counts what became of records, and gives up when records wait and none is
+// acknowledged for some time. (The client's own delivery timeout counts from the
+// record's timestamp, which may be years ago.)
 type tally struct {
 	print func(*kgo.Record) error
+	wait  time.Duration
+	late  *time.Timer
 
 	mu            sync.Mutex
+	waiting       int64
 	acked, failed int64
 	first         error
+}
+
+func (t *tally) sent() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.waiting++; t.waiting == 1 {
+		t.late.Reset(t.wait)
+	}
 }
 
 func (t *tally) done(r *kgo.Record, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.waiting--; t.waiting == 0 {
+		t.late.Stop()
+	} else {
+		t.late.Reset(t.wait)
+	}
 	if err == nil {
 		t.acked++
 		if t.print != nil {

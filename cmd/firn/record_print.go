@@ -6,7 +6,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -53,9 +52,10 @@ func printable(b []byte) (*string, []byte) {
 	return &s, nil
 }
 
-// recordPrinter prints records by verbs, or as lines of JSON.
-func recordPrinter(cmd *cobra.Command, g *globals, format string, out io.Writer) (func(*kgo.Record) error, error) {
-	if !cmd.Flags().Changed("record-format") && !cmd.Flags().Changed("output-format") {
+// recordPrinter prints records by verbs, or as lines of JSON when no verbs were
+// given. It is nil when nothing is to be printed.
+func recordPrinter(g *globals, given bool, format string, out io.Writer) (func(*kgo.Record) error, error) {
+	if !given {
 		switch g.format {
 		case "json":
 			e := json.NewEncoder(out)

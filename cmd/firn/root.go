@@ -25,6 +25,7 @@ type globals struct {
 	yes      bool
 	quiet    bool
 	pairs    []string // -X
+	begun    bool     // flags and arguments were understood
 }
 
 const (
@@ -34,7 +35,8 @@ const (
 
 // run is the program: its exit code.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
-	root := newRoot()
+	g := &globals{}
+	root := newRoot(g)
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
@@ -45,8 +47,11 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	}
 	code := exitError
 	var e *exit
-	if errors.As(err, &e) {
+	switch {
+	case errors.As(err, &e):
 		code = e.code
+	case !g.begun:
+		code = exitUsage
 	}
 	if text := err.Error(); text != "" {
 		fmt.Fprintln(errOut, "firn: "+text)
@@ -54,22 +59,24 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	return code
 }
 
-func newRoot() *cobra.Command {
-	g := &globals{}
+func newRoot(g *globals) *cobra.Command {
 	root := newGroup("firn", "A Kafka-compatible log on object storage")
 	root.Long = "Firn is a Kafka-compatible log whose records live in object storage: a bucket and any number of identical brokers."
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return g.resolve(cmd) }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		g.begun = true
+		return g.resolve(cmd)
+	}
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.DisableDescriptions = false
 	f := root.PersistentFlags()
-	f.StringVar(&g.brokers, "brokers", defaultBrokers, "HOST:PORT,… of brokers, for client commands ($FIRN_BROKERS)")
-	f.StringVar(&g.format, "format", "text", "how to print: text, wide, json or yaml ($FIRN_FORMAT)")
+	f.StringVar(&g.brokers, "brokers", defaultBrokers, "`HOST:PORT,…` of brokers, for client commands ($FIRN_BROKERS)")
+	f.StringVar(&g.format, "format", "text", "how to print: `text`, wide, json or yaml ($FIRN_FORMAT)")
 	f.BoolVar(&g.json, "json", false, "the same as --format json")
 	f.DurationVar(&g.timeout, "timeout", defaultTimeout, "how long a client command may wait for an answer ($FIRN_TIMEOUT)")
 	f.BoolVarP(&g.yes, "yes", "y", false, "do not ask before something is destroyed")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "print results only")
-	f.StringArrayVarP(&g.pairs, "set", "X", nil, "NAME=VALUE: a setting of a broker, or brokers, client.id, format or timeout of a client command")
+	f.StringArrayVarP(&g.pairs, "set", "X", nil, "`NAME=VALUE`: a setting of a broker; brokers, client.id, format or timeout of a client command")
 	_ = root.RegisterFlagCompletionFunc("format", words("text", "wide", "json", "yaml"))
 	_ = root.RegisterFlagCompletionFunc("set", completeSettings)
 	root.AddCommand(newDev(g), newBroker(g), newTopic(g), newProduce(g), newConsume(g), newGroups(g), newCluster(g), newObject(g), newVersion(g), newSettingsHelp())
@@ -94,6 +101,7 @@ func newGroup(use, short string, below ...*cobra.Command) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.SuggestionsMinimumDistance = 2
+	cmd.DisableFlagsInUseLine = true
 	cmd.AddCommand(below...)
 	return cmd
 }

@@ -46,6 +46,5 @@ func topicAddPartitions(g *globals) *cobra.Command {
 	}
 	cmd.Flags().IntVarP(&add, "num", "n", 0, "how many partitions to add")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "check only")
-	_ = cmd.MarkFlagRequired("num")
 	return cmd
 }

@@ -58,8 +58,8 @@ func topicAlter(g *globals) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringArrayVarP(&set, "topic-config", "c", nil, "NAME=VALUE: set a topic config")
-	f.StringArrayVar(&reset, "reset", nil, "NAME: give a config its default back")
+	f.StringArrayVarP(&set, "topic-config", "c", nil, "`NAME=VALUE`: set a topic config")
+	f.StringArrayVar(&reset, "reset", nil, "`NAME`: give a config its default back")
 	f.BoolVar(&dry, "dry-run", false, "check only")
 	_ = cmd.RegisterFlagCompletionFunc("topic-config", completeTopicConfigs)
 	return cmd

@@ -56,7 +56,7 @@ func topicCreate(g *globals) *cobra.Command {
 	f := cmd.Flags()
 	f.Int32VarP(&partitions, "partitions", "p", -1, "number of partitions; -1 for the broker's default")
 	f.Int16VarP(&replicas, "replicas", "r", -1, "replication factor to show; the bucket replicates")
-	f.StringArrayVarP(&configs, "topic-config", "c", nil, "NAME=VALUE: a topic config")
+	f.StringArrayVarP(&configs, "topic-config", "c", nil, "`NAME=VALUE`: a topic config")
 	f.BoolVar(&dry, "dry-run", false, "check only")
 	f.BoolVar(&exists, "if-not-exists", false, "a topic that exists already is no error")
 	_ = cmd.RegisterFlagCompletionFunc("topic-config", completeTopicConfigs)

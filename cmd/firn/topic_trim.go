@@ -99,6 +99,5 @@ func topicTrim(g *globals) *cobra.Command {
 	f.StringVarP(&before, "before", "o", "", "delete what comes before: OFFSET, -N (keep the last N), @TIME or end")
 	f.Int32SliceVarP(&partitions, "partitions", "p", nil, "only these partitions")
 	f.BoolVar(&dry, "dry-run", false, "show what would become of the log starts")
-	_ = cmd.MarkFlagRequired("before")
 	return cmd
 }
