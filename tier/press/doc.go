@@ -99,6 +99,7 @@ func (p *Press) Run(ctx context.Context) error {
 		if now := time.Now(); now.Sub(pressed) >= p.SealEvery {
 			pressed = now
 			p.try(ctx, "press WAL objects of dead sessions", p.merge)
+			p.try(ctx, "compact", p.compact)
 			p.try(ctx, "collect garbage", p.collect)
 		}
 		if now := time.Now(); now.Sub(retained) >= p.RetainEvery {
