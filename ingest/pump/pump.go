@@ -175,13 +175,13 @@ func (p *Pump) until(now, next time.Time) time.Duration {
 	if !next.IsZero() {
 		wait = next.Sub(now)
 	}
-	if _, since := p.machine.Pending(); !p.away && !since.IsZero() {
-		left := slowPut - now.Sub(since)
-		if left <= 0 && len(p.flights) > 0 {
+	if _, since := p.machine.Pending(); !p.away && len(p.flights) > 0 && !since.IsZero() {
+		if left := slowPut - now.Sub(since); left > 0 {
+			wait = min(wait, left)
+		} else {
 			p.away = true
 			p.opts.Logger.Warn("the bucket does not take puts; requests wait and time out until it does", "since", now.Sub(since))
 		}
-		wait = min(wait, left)
 	}
 	return max(wait, 0)
 }

@@ -31,6 +31,8 @@ type agreed struct {
 	// lose makes a commit be applied and not answered.
 	lose func(catalog.Command) bool
 	took time.Duration
+	// after is called when a commit is in the state and not answered yet.
+	after func(catalog.Command)
 }
 
 func (a *agreed) State() *catalog.State {
@@ -41,6 +43,9 @@ func (a *agreed) State() *catalog.State {
 
 func (a *agreed) Commit(ctx context.Context, cmds ...catalog.Command) ([]catalog.Result, error) {
 	time.Sleep(a.took)
+	if a.after != nil {
+		defer a.after(cmds[0])
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := ctx.Err(); err != nil {

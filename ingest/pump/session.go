@@ -96,8 +96,16 @@ func stable(s ingest.Start) int64 {
 // Disown makes the pump forget partitions that are deleted; Release gives up
 // others. Requests for them that are not bound to a slot yet are answered with
 // ErrNotLeader.
+//
+// While a rotation is under way it does nothing: the catalog may say already that
+// the partitions belong to the next session, which is ours, too. The rotation's
+// end forgets those that do not.
 func (p *Pump) Disown(ctx context.Context, partitions ...record.Partition) error {
-	return p.call(ctx, func(time.Time) { p.disown(partitions) })
+	return p.call(ctx, func(time.Time) {
+		if p.machine.Phase() != ingest.Draining {
+			p.disown(partitions)
+		}
+	})
 }
 
 func (p *Pump) disown(partitions []record.Partition) {

@@ -98,6 +98,43 @@ func TestARotationRefusesNothingAndLosesNothing(t *testing.T) { // S9
 	})
 }
 
+func TestARotationThatTakesLongDoesNotSpin(t *testing.T) { // found by chaos, seed 154
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, Options{})
+		r.catalog.took = time.Minute // the fence is put, the journal is slow
+		var rotated sync.WaitGroup
+		rotated.Go(func() { require.NoError(t, r.Rotate(t.Context(), catalog.RegisterSession{Nonce: [16]byte{77}})) })
+		time.Sleep(61 * time.Second)
+		req, _ := request(t, ingest.AcksAll, part(0), "waits")
+		req.Timeout = 0
+		require.NoError(t, r.Produce(t.Context(), req))
+		rotated.Wait()
+		<-req.Done()
+		require.NoError(t, req.Results[0].Err)
+		r.kill()
+	})
+}
+
+func TestABrokerThatFollowsTheCatalogDoesNotDisturbARotation(t *testing.T) { // S9
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 4, Options{})
+		r.catalog.after = func(c catalog.Command) {
+			if _, moved := c.(*catalog.Move); moved { // they are not the old session's any more
+				require.NoError(t, r.Disown(t.Context(), part(0), part(1), part(2), part(3)))
+			}
+		}
+		acked := r.under(8, func() {
+			require.NoError(t, r.Rotate(t.Context(), catalog.RegisterSession{Nonce: [16]byte{77}}))
+		})
+		total := 0
+		for p := range int32(4) {
+			total += len(r.log(part(p)))
+		}
+		assert.Equal(t, acked, total)
+		r.kill()
+	})
+}
+
 func TestARotationOfAFencedSessionEnds(t *testing.T) { // S9, S6
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 1, Options{})
