@@ -169,7 +169,3 @@ func TestSemantic08NothingIsThrottled(t *testing.T) {
 		}
 	})
 }
-
-func sized(b []byte) []byte {
-	return append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...)
-}

@@ -123,7 +123,7 @@ func (d *dev) run(cmd *cobra.Command, v *settings.Values) error {
 	if d.verbose {
 		level = slog.LevelInfo
 	}
-	log := slog.New(tint.NewHandler(cmd.ErrOrStderr(), &tint.Options{NoColor: !isColorful(cmd.ErrOrStderr()), Level: level, TimeFormat: time.TimeOnly}))
+	log := slog.New(tint.NewTextHandler(cmd.ErrOrStderr(), &tint.Options{NoColor: !isColorful(cmd.ErrOrStderr()), Level: level, TimeFormat: time.TimeOnly}))
 	ctx, stop := context.WithCancel(context.WithoutCancel(cmd.Context()))
 	defer stop()
 	out := cmd.OutOrStdout()

@@ -107,7 +107,7 @@ func logger(v *settings.Values, w io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(v.Get("log.level"))) // one of its names, the table says
 	if v.Get("log.format") == "text" {
-		return slog.New(tint.NewHandler(w, &tint.Options{NoColor: !isColorful(w), Level: level}))
+		return slog.New(tint.NewTextHandler(w, &tint.Options{NoColor: !isColorful(w), Level: level}))
 	}
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 }

@@ -189,7 +189,7 @@ func (p *Pump) until(now, next time.Time) time.Duration {
 // stop ends everything that Run has started.
 func (p *Pump) stop(cancel context.CancelFunc) {
 	p.machine.Abort()
-	p.perform(nil, time.Now(), p.machine.Take())
+	p.perform(context.Background(), time.Now(), p.machine.Take()) // what is aborted puts nothing
 	p.shutAll()
 	cancel()
 	done := make(chan struct{})
