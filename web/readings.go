@@ -30,8 +30,10 @@ func (r *readings) Describe(ch chan<- *prometheus.Desc) {
 func (r *readings) Collect(ch chan<- prometheus.Metric) {
 	s := r.source.Readings()
 	for _, c := range s.Caches {
-		sendTotal(ch, cacheHits, c.Hits, c.Tier)
-		sendTotal(ch, cacheMisses, c.Misses, c.Tier)
+		if c.Hits+c.Misses > 0 { // some tiers count bytes only
+			sendTotal(ch, cacheHits, c.Hits, c.Tier)
+			sendTotal(ch, cacheMisses, c.Misses, c.Tier)
+		}
 		sendTotal(ch, readBytes, c.Served, c.Tier)
 		send(ch, tierBytes, c.Bytes, c.Tier)
 	}

@@ -174,18 +174,26 @@ type place struct {
 // left is what is still to be read; nil for no end.
 type left map[place]*span
 
+// idle is how long a log gives nothing before it is asked whether the rest of it
+// is a gap.
+const idle = time.Second
+
 // poll reads until ctx ends, enough was printed, or nothing is left. A log that
 // gives nothing for the time of --timeout, although it should, is an error: the end
 // of the output must mean the end of the log.
 func (c *consumer) poll(ctx context.Context, cl *client, left left, done func(*kgo.Record)) error {
+	came := time.Now()
 	for left == nil || len(left) > 0 {
 		pctx, cancel := ctx, context.CancelFunc(func() {})
 		if left != nil {
-			pctx, cancel = context.WithTimeout(ctx, c.g.timeout)
+			pctx, cancel = context.WithTimeout(ctx, min(idle, c.g.timeout))
 		}
 		fs := cl.PollFetches(pctx)
 		late := pctx.Err() != nil && ctx.Err() == nil
 		cancel()
+		if fs.NumRecords() > 0 {
+			came = time.Now()
+		}
 		for it := fs.RecordIter(); !it.Done(); {
 			enough, err := c.take(it.Next(), cl, left, done)
 			if err != nil || enough {
@@ -202,7 +210,13 @@ func (c *consumer) poll(ctx context.Context, cl *client, left left, done func(*k
 			return cl.reach.fault() // or interrupted, which is how --follow ends
 		}
 		if late && fs.NumRecords() == 0 {
-			return fmt.Errorf("no record for %v, although there is more: %s; --timeout gives it more time", c.g.timeout, left)
+			gctx, cancel := context.WithTimeout(ctx, c.g.timeout)
+			err := left.skipGaps(gctx, cl.Client)
+			cancel()
+			if len(left) > 0 && time.Since(came) >= c.g.timeout {
+				return errors.Join(fmt.Errorf("no record for %v, although there is more: %s; --timeout gives it more time", c.g.timeout, left), err)
+			}
+			continue
 		}
 		for _, e := range fs.Errors() {
 			if !errors.Is(e.Err, context.DeadlineExceeded) && !errors.Is(e.Err, context.Canceled) {
@@ -245,7 +259,7 @@ func (c *consumer) take(r *kgo.Record, cl *client, left left, done func(*kgo.Rec
 // String names a part of what is left.
 func (l left) String() string {
 	var parts []string
-	for at, s := range l {
+	for at, s := range l { // any of them will do
 		if parts = append(parts, fmt.Sprintf("%s partition %d is read up to offset %d of %d", at.topic, at.partition, s.from, s.to)); len(parts) == 3 {
 			break
 		}

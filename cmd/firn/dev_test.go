@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -98,6 +99,20 @@ func (s *screen) Write(p []byte) (int, error) {
 	return n, err
 }
 
+func fetch(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
 func kafkaAddress(t *testing.T, banner string) string {
 	t.Helper()
 	m := regexp.MustCompile(`Kafka +(\S+)`).FindStringSubmatch(banner)
@@ -117,6 +132,14 @@ func TestDevKeepsWhatItAcknowledged(t *testing.T) {
 	d := c.start("Ctrl-C stops it", args...)
 	addr := kafkaAddress(t, d.shown)
 	c.in("one\ntwo\n").ok("produce", "t", "--brokers", addr)
+	http := regexp.MustCompile(`http://\S+`).FindString(d.shown)
+	for path, want := range map[string]string{
+		"/metrics": `kafka_topic_partition_current_offset{partition="0",topic="t"} 2`, "/livez": "ok", "/readyz": "ok", "/": "/metrics",
+	} {
+		if body := fetch(t, http+path); !strings.Contains(body, want) {
+			t.Errorf("no %s in %s:\n%s", want, path, body)
+		}
+	}
 	a := d.stop()
 	if a.code != exitOK || !regexp.MustCompile(`(?m)^Stopped in \S+: (flushed .+|nothing was left to flush); 0 bytes pending\.$`).MatchString(a.out) {
 		t.Errorf("exit code %d, it says\n%s%s", a.code, a.out, a.err)
