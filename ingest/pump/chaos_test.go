@@ -27,6 +27,9 @@ import (
 // no record is there twice, and offsets are dense. SEEDS=n runs more.
 func TestNothingAcknowledgedIsLost(t *testing.T) { // P1, P3, testing.md rows 1, 5, 6, 12-16, 24
 	seeds := 6
+	if testing.Short() {
+		seeds = 2
+	}
 	if n, err := strconv.Atoi(os.Getenv("SEEDS")); err == nil {
 		seeds = n
 	}
