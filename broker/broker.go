@@ -282,7 +282,7 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 	host, portText, _ := net.SplitHostPort(b.addr)
 	port, _ := strconv.Atoi(portText)
 	self := kafka.Broker{Node: b.node, Host: host, Port: int32(port), Rack: b.values.Get("broker.rack")}
-	cl := &cluster{journal: b.journal, self: b.node, brokers: func() []kafka.Broker { return []kafka.Broker{self} }}
+	cl := &cluster{journal: b.journal, self: b.node, brokers: func() []kafka.Broker { return liveBrokers(b.journal.State(), self) }}
 	b.server = kafka.New(kafka.Options{
 		Logger: b.log, Observer: b.metrics.Wire, Place: b.opts.Place.String(),
 		Limits: kafka.Limits{
@@ -299,7 +299,7 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 	g.Go(func() error { return b.maintain(ctx) })
 	g.Go(func() error { return b.press().Run(ctx) })
 	about := [][2]string{{"cluster", b.journal.State().ClusterID()}, {"node", strconv.Itoa(int(b.node))}, {"kafka", b.addr}, {"store", b.opts.Place.String()}}
-	http := web.NewServer(web.ServerOptions{Metrics: b.metrics, Ready: &b.ready, About: about, Logger: b.log})
+	http := web.NewServer(web.ServerOptions{Metrics: b.metrics, Ready: &b.ready, About: about, Logger: b.log, Pprof: b.values.Bool("http.pprof")})
 	g.Go(func() error { return http.Serve(mctx, b.httpLn) })
 	b.ready.Ready()
 	unready := context.AfterFunc(ctx, func() { b.ready.Not("shutting down") })

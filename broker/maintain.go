@@ -26,6 +26,7 @@ func (b *Broker) maintain(ctx context.Context) error {
 	since := time.Now()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	silent := map[uint64]int{}
 	for {
 		var err error
 		what := ""
@@ -43,6 +44,9 @@ func (b *Broker) maintain(ctx context.Context) error {
 			}
 			if s.ID != began.ID {
 				began, since = s, time.Now()
+			}
+			if err := b.session.adopt(ctx, s.ID, silent); err != nil && ctx.Err() == nil {
+				b.log.Warn("could not take over from a broker that is gone; it will be tried again", "err", err)
 			}
 			_, slots := b.pump.Committed()
 			if due(slots, time.Since(since), uint64(b.values.Int("session.rotate.slots")), b.values.Duration("session.rotate.ms")) {

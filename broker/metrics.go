@@ -2,9 +2,12 @@ package broker
 
 import (
 	"context"
+	"net"
+	"strconv"
 	"time"
 
 	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/kafka"
 	"github.com/firnlog/firn/record"
 	"github.com/firnlog/firn/web"
 )
@@ -19,7 +22,13 @@ func (s source) State() *catalog.State { return s.b.journal.State() }
 
 // Brokers implements web.Source.
 func (s source) Brokers() ([]web.Broker, int32) {
-	return []web.Broker{{Node: s.b.node, Address: s.b.addr}}, s.b.node
+	host, port, _ := net.SplitHostPort(s.b.addr)
+	n, _ := strconv.Atoi(port)
+	var out []web.Broker
+	for _, b := range liveBrokers(s.b.journal.State(), kafka.Broker{Node: s.b.node, Host: host, Port: int32(n)}) {
+		out = append(out, web.Broker{Node: b.Node, Address: net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))})
+	}
+	return out, s.b.node
 }
 
 // Span implements web.Source.
