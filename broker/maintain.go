@@ -51,6 +51,9 @@ func (b *Broker) maintain(ctx context.Context) error {
 			_, slots := b.pump.Committed()
 			if due(slots, time.Since(since), uint64(b.values.Int("session.rotate.slots")), b.values.Duration("session.rotate.ms")) {
 				what, err = "rotate the session", b.pump.Rotate(ctx, b.session.next())
+				if ferr := b.follow(ctx); err == nil { // what changed during the move
+					err = ferr
+				}
 				if v, ok := b.journal.State().Session(s.ID); ok && v.Sealed && b.hot != nil {
 					b.hot.Settle(hot.Session{ID: v.ID, Nonce: v.Nonce}, v.Fence)
 					b.hot.Forget(v.ID)
