@@ -262,14 +262,13 @@ func (r *rig) slots(session uint64) int {
 
 // tier is a hot tier that does as it is told.
 type tier struct {
-	mu        sync.Mutex
-	fail      error
-	failSync  error
-	hang      chan struct{}
-	appended  []hot.Slot
-	syncs     []hot.Slot
-	started   []hot.Session
-	truncated string
+	mu       sync.Mutex
+	fail     error
+	failSync error
+	hang     chan struct{}
+	appended []hot.Slot
+	syncs    []hot.Slot
+	started  []hot.Session
 }
 
 func (h *tier) StartSession(s hot.Session, first uint64) error {
