@@ -83,12 +83,13 @@ func (m *Machine) checkAnyID(id string) error {
 	return nil
 }
 
-// group returns a group, a new one when there is none.
+// group returns a group, a new one when there is none. One of the same name may
+// have been deleted just now: what is told of the new one waits for that, too.
 func (m *Machine) group(id string) *group {
 	g := m.groups[id]
 	if g == nil {
 		g = &group{id: id, byID: map[string]*member{}, static: map[string]*member{}, pending: map[string]int64{},
-			offsets: map[TopicPartition]commit{}, since: -1, due: due{at: -1}}
+			offsets: map[TopicPartition]commit{}, since: -1, due: due{at: -1}, written: m.total}
 		g.due.g = g
 		m.groups[id] = g
 	}

@@ -192,6 +192,9 @@ func newStack(t *testing.T, args ...string) *stack {
 		t.Fatal(err)
 	}
 	s := &stack{bin: binary(t), store: "file://" + filepath.Join(dir, "bucket"), data: filepath.Join(dir, "data"), addr: "127.0.0.1:0", args: args, log: log}
+	if base := os.Getenv("RING4_STORE"); base != "" { // a real bucket: minio://host:port/bucket/prefix
+		s.store = fmt.Sprintf("%s/%d", base, time.Now().UnixNano())
+	}
 	t.Cleanup(func() {
 		if s.broker != nil {
 			s.broker.Kill()
