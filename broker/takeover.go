@@ -118,7 +118,7 @@ func (s *session) seal(ctx context.Context, v *catalog.Session) error {
 	case err != nil:
 		return fmt.Errorf("seal session %d: %w", v.ID, err)
 	}
-	s.log.Info("sealed the session of a broker that is gone", "session", v.ID, "node", v.Node, "fence", f.Slot, "slots", len(f.Runs), "took", time.Since(began).Round(time.Millisecond))
+	s.log.Info("sealed the session of a broker that is gone", "session", v.ID, "node", v.Node, "fence", f.Slot, "slots", len(f.Runs), "took", time.Since(began).Round(time.Millisecond).String())
 	return nil
 }
 

@@ -49,7 +49,7 @@ var topicConfigs = []ConfigSpec{
 	{Name: "local.retention.bytes", Type: TypeLong, Default: "-2", Broker: "log.local.retention.bytes", Min: -2, Max: math.MaxInt64, Doc: "How many bytes of a partition the hot tier keeps after they are sealed; -2 follows retention.bytes (KIP-405)."},
 	{Name: "local.retention.ms", Type: TypeLong, Default: "-2", Broker: "log.local.retention.ms", Min: -2, Max: math.MaxInt64, Doc: "How long the hot tier keeps sealed records; -2 follows retention.ms (KIP-405)."},
 	{Name: "max.compaction.lag.ms", Type: TypeLong, Default: "9223372036854775807", Min: 1, Max: math.MaxInt64, Doc: "The longest that a record stays uncompacted."},
-	{Name: "max.message.bytes", Type: TypeInt, Default: "1048588", Broker: "message.max.bytes", Max: 8 << 20, Doc: "The largest batch, as compressed by the producer. At most 8388608 here."},
+	{Name: "max.message.bytes", Type: TypeInt, Default: "1048588", Broker: "message.max.bytes", Max: math.MaxInt32, Doc: "The largest batch, as compressed by the producer. socket.request.max.bytes bounds it too."},
 	{Name: "message.timestamp.after.max.ms", Type: TypeLong, Default: "3600000", Broker: "log.message.timestamp.after.max.ms", Max: math.MaxInt64, Doc: "How far in the future a CreateTime may lie (KIP-937)."},
 	{Name: "message.timestamp.before.max.ms", Type: TypeLong, Default: "9223372036854775807", Broker: "log.message.timestamp.before.max.ms", Max: math.MaxInt64, Doc: "How far in the past a CreateTime may lie (KIP-937)."},
 	{Name: "message.timestamp.type", Type: TypeString, Default: "CreateTime", Broker: "log.message.timestamp.type", Values: []string{"CreateTime", "LogAppendTime"}, Doc: "Whose clock stamps records."},

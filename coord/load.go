@@ -75,6 +75,6 @@ func (s *shard) replay(ctx context.Context) (*group.Machine, error) {
 	if skipped > 0 {
 		s.logger.Warn("records of __consumer_offsets were not understood and skipped", "records", skipped, "first", why)
 	}
-	s.logger.Debug("groups loaded", "records", records, "took", time.Since(began))
+	s.logger.Debug("groups loaded", "records", records, "took", time.Since(began).Round(time.Millisecond).String())
 	return m, nil
 }

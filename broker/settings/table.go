@@ -100,7 +100,7 @@ var table = []Spec{
 	live(number("log.segment.bytes", "1073741824", 1<<20, maxInt, ofTopics("segment.bytes"), clusterwide)),
 	number("max.connections", "10000", 1, maxInt, "The most connections at once.", "As many as the process may open files, less a few hundred."),
 	number("max.connections.per.ip", "10000", 1, maxInt, "The most connections from one address.", "Lower it where clients are many and not trusted; not behind a proxy or NAT."),
-	live(number("message.max.bytes", "1048588", 0, 8<<20, ofTopics("max.message.bytes")+" At most 8388608.", clusterwide)),
+	live(number("message.max.bytes", "1048588", 0, 1<<31-1, ofTopics("max.message.bytes")+" socket.request.max.bytes bounds it too.", clusterwide)),
 	live(number("min.insync.replicas", "1", 1, maxInt, ofTopics("min.insync.replicas")+" Shown only: the bucket replicates.", "Where a tool insists on seeing 2.")),
 	common(number("node.id", "-1", -1, maxInt, "Kafka's broker id. -1 takes that of the former life in this data folder or at this address, else a free one.", "Where an orchestrator assigns ids.")),
 	live(number("num.partitions", "1", 1, catalog.MaxPartitions, "Partitions of topics that ask for none.", "Where topics are created by clients, which cannot ask.")),
