@@ -3,10 +3,9 @@ package broker
 import (
 	"cmp"
 	"context"
-	"net"
 	"slices"
-	"strconv"
 
+	"github.com/firnlog/firn/broker/settings"
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/kafka"
 )
@@ -50,19 +49,61 @@ func orphaned(state *catalog.State) bool {
 	return false
 }
 
-// liveBrokers are the brokers whose sessions live, by node id: a broker's newest
-// session counts.
-func liveBrokers(state *catalog.State, self kafka.Broker) []kafka.Broker {
-	out := []kafka.Broker{self}
-	sessions := state.Sessions()
-	for _, v := range slices.Backward(sessions) {
-		host, port, err := net.SplitHostPort(v.Advertised)
-		n, perr := strconv.Atoi(port)
-		if v.Sealed || err != nil || perr != nil || slices.ContainsFunc(out, func(b kafka.Broker) bool { return b.Node == v.Node }) {
-			continue
+// roster is the live brokers as of one state of the catalog, by listener. Every
+// request asks for it.
+type roster struct {
+	state *catalog.State
+	by    map[string][]kafka.Broker
+}
+
+// liveBrokers are the live brokers as clients of one of our listeners reach them;
+// of the listener "", as other brokers do.
+func (b *Broker) liveBrokers(listener string) []kafka.Broker {
+	state := b.journal.State()
+	r := b.roster.Load()
+	if r == nil || r.state != state {
+		self := catalog.Session{Node: b.node, Advertised: b.addr, Rack: b.values.Get("broker.rack")}
+		r = &roster{state, map[string][]kafka.Broker{"": liveBrokers(state, "", self)}}
+		for _, e := range b.kafka.advertised {
+			r.by[e.Listener] = liveBrokers(state, e.Listener, self)
 		}
-		out = append(out, kafka.Broker{Node: v.Node, Host: host, Port: int32(n), Rack: v.Rack})
+		b.roster.Store(r)
+	}
+	return r.by[listener]
+}
+
+// liveBrokers are the brokers whose sessions live and that have the listener, by
+// node id: a broker's newest session counts, and this broker counts before it has
+// one.
+func liveBrokers(state *catalog.State, listener string, self catalog.Session) []kafka.Broker {
+	seen := map[int32]bool{}
+	var out []kafka.Broker
+	add := func(v *catalog.Session) {
+		if v.Sealed || seen[v.Node] {
+			return
+		}
+		seen[v.Node] = true
+		if e, ok := endpointOf(v, listener); ok {
+			out = append(out, kafka.Broker{Node: v.Node, Host: e.Host, Port: int32(e.Port), Rack: v.Rack})
+		}
+	}
+	add(&self)
+	for _, v := range slices.Backward(state.Sessions()) {
+		add(v)
 	}
 	slices.SortFunc(out, func(a, b kafka.Broker) int { return cmp.Compare(a.Node, b.Node) })
 	return out
+}
+
+// endpointOf is where clients of a listener reach a session's broker; of the
+// listener "", where other brokers do.
+func endpointOf(v *catalog.Session, listener string) (settings.Endpoint, bool) {
+	es, err := settings.ParseEndpoints(v.Advertised)
+	if err != nil {
+		return settings.Endpoint{}, false
+	}
+	if listener == "" {
+		return es[0], true
+	}
+	return es.Of(listener)
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -48,9 +49,9 @@ type Broker struct {
 	values *settings.Values
 	log    *slog.Logger
 	node   int32
-	ln     net.Listener
+	kafka  *listeners
 	httpLn net.Listener
-	addr   string // advertised
+	addr   string // advertised, of every listener
 
 	journal *journal.Journal
 	hot     *hot.Tier
@@ -64,6 +65,7 @@ type Broker struct {
 	server  *kafka.Server
 	metrics *web.Metrics
 	ready   web.Readiness
+	roster  atomic.Pointer[roster]
 }
 
 // Addresses are where a broker is reached.
@@ -91,7 +93,7 @@ func Run(ctx context.Context, o Options, ready func(Addresses)) (err error) {
 	if err := b.listen(); err != nil {
 		return err
 	}
-	defer b.ln.Close()
+	defer b.kafka.close()
 	defer b.httpLn.Close()
 	if dir := b.values.Get("data.dir"); dir != "" {
 		b.hot, err = hot.Open(ctx, filepath.Join(dir, "hot"), hot.Options{
@@ -122,24 +124,14 @@ func Run(ctx context.Context, o Options, ready func(Addresses)) (err error) {
 // listen opens the listeners first: a port that is taken is found before anything
 // is changed.
 func (b *Broker) listen() (err error) {
-	if b.ln, err = net.Listen("tcp", b.values.Get("listeners")); err != nil {
-		return fmt.Errorf("listeners: %w (another process has the port: choose one with --listeners HOST:PORT, or 0 for a free one)", err)
+	if b.kafka, err = listen(b.values); err != nil {
+		return err
 	}
 	if b.httpLn, err = net.Listen("tcp", b.values.Get("http")); err != nil {
-		b.ln.Close()
+		b.kafka.close()
 		return fmt.Errorf("http: %w (another process has the port: choose one with --http HOST:PORT, or 0 for a free one)", err)
 	}
-	b.addr = b.values.Get("advertised.listeners")
-	if b.addr == "" {
-		host, port, _ := net.SplitHostPort(b.ln.Addr().String())
-		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-			host, _ = os.Hostname()
-		}
-		b.addr = net.JoinHostPort(host, port)
-	}
-	if _, port, err := net.SplitHostPort(b.addr); err != nil || port == "0" {
-		return fmt.Errorf("advertised.listeners: %q is not HOST:PORT with a port that clients can connect to", b.addr)
-	}
+	b.addr = b.kafka.advertised.String()
 	return nil
 }
 
@@ -279,10 +271,7 @@ func (b *Broker) run(ctx context.Context, ready func(Addresses)) error {
 
 // serve listens until ctx ends.
 func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Context, ready func(Addresses)) error {
-	host, portText, _ := net.SplitHostPort(b.addr)
-	port, _ := strconv.Atoi(portText)
-	self := kafka.Broker{Node: b.node, Host: host, Port: int32(port), Rack: b.values.Get("broker.rack")}
-	cl := &cluster{journal: b.journal, self: b.node, brokers: func() []kafka.Broker { return liveBrokers(b.journal.State(), self) }}
+	cl := &cluster{journal: b.journal, self: b.node, brokers: b.liveBrokers}
 	b.server = kafka.New(kafka.Options{
 		Logger: b.log, Observer: b.metrics.Wire, Place: b.opts.Place.String(),
 		Limits: kafka.Limits{
@@ -304,8 +293,8 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 	b.ready.Ready()
 	unready := context.AfterFunc(ctx, func() { b.ready.Not("shutting down") })
 	defer unready()
-	ready(Addresses{Kafka: b.ln.Addr().String(), HTTP: b.httpLn.Addr().String(), Gossip: "-", Node: b.node})
-	return b.server.Serve(ctx, b.ln)
+	ready(Addresses{Kafka: b.kafka.String(), HTTP: b.httpLn.Addr().String(), Gossip: "-", Node: b.node})
+	return b.kafka.serve(ctx, b.server)
 }
 
 // owners chooses the owners of n new partitions: this broker.

@@ -108,7 +108,7 @@ func wireError(err error) error {
 type cluster struct {
 	journal *journal.Journal
 	self    int32
-	brokers func() []kafka.Broker
+	brokers func(listener string) []kafka.Broker
 }
 
 var _ kafka.Cluster = (*cluster)(nil)
@@ -120,4 +120,4 @@ func (c *cluster) State() *catalog.State { return c.journal.State() }
 func (c *cluster) Self() int32 { return c.self }
 
 // Brokers implements kafka.Cluster.
-func (c *cluster) Brokers() []kafka.Broker { return c.brokers() }
+func (c *cluster) Brokers(listener string) []kafka.Broker { return c.brokers(listener) }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/firnlog/firn/catalog"
-	"github.com/firnlog/firn/kafka"
 	"github.com/firnlog/firn/record"
 	"github.com/firnlog/firn/web"
 )
@@ -22,10 +21,8 @@ func (s source) State() *catalog.State { return s.b.journal.State() }
 
 // Brokers implements web.Source.
 func (s source) Brokers() ([]web.Broker, int32) {
-	host, port, _ := net.SplitHostPort(s.b.addr)
-	n, _ := strconv.Atoi(port)
 	var out []web.Broker
-	for _, b := range liveBrokers(s.b.journal.State(), kafka.Broker{Node: s.b.node, Host: host, Port: int32(n)}) {
+	for _, b := range s.b.liveBrokers("") {
 		out = append(out, web.Broker{Node: b.Node, Address: net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))})
 	}
 	return out, s.b.node

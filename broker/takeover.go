@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/firnlog/firn/broker/settings"
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/catalog/journal"
 	"github.com/firnlog/firn/ingest"
@@ -27,8 +28,8 @@ type session struct {
 	hot     *hot.Tier // nil without one
 	log     *slog.Logger
 	me      catalog.RegisterSession
-	// reach reports whether a broker answers at an address.
-	reach func(ctx context.Context, addr string) bool
+	// reach reports whether a broker answers at what it has advertised.
+	reach func(ctx context.Context, advertised string) bool
 }
 
 // takeOver makes this broker the owner of everything that nobody alive owns, and
@@ -255,9 +256,13 @@ func (s *session) restore(ctx context.Context, v *catalog.Session, owned map[rec
 }
 
 // dial is reach over TCP.
-func dial(ctx context.Context, addr string) bool {
+func dial(ctx context.Context, advertised string) bool {
+	es, err := settings.ParseEndpoints(advertised)
+	if err != nil {
+		return false
+	}
 	d := net.Dialer{Timeout: 500 * time.Millisecond}
-	c, err := d.DialContext(ctx, "tcp", addr)
+	c, err := d.DialContext(ctx, "tcp", es[0].Address())
 	if err != nil {
 		return false
 	}

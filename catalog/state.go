@@ -33,7 +33,7 @@ type Session struct {
 	ID         uint64
 	Nonce      [16]byte // in the header of every object it writes
 	Node       int32
-	Advertised string // host:port for Kafka clients
+	Advertised string // HOST:PORT for Kafka clients, or NAME://HOST:PORT,… with that for brokers first
 	Gossip     string // host:port, or empty
 	Rack       string
 	StartedMs  int64  // wall clock of the broker that registered, for people

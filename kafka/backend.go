@@ -32,9 +32,11 @@ type Cluster interface {
 	State() *catalog.State
 	// Self is this broker's node id.
 	Self() int32
-	// Brokers are the live brokers, this one among them, by ascending node id. The
+	// Brokers are the live brokers as clients of a listener reach them, by ascending
+	// node id: those that have no listener of that name are left out. Of the listener
+	// "" they are all of them, this one among them, as brokers reach each other. The
 	// slice is not changed afterwards by either side.
-	Brokers() []Broker
+	Brokers(listener string) []Broker
 }
 
 // Broker is one live broker as clients reach it.

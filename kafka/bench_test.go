@@ -103,7 +103,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 		b.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ctx, ln) }()
+	go func() { ended <- s.Serve(ctx, ln, "") }()
 	nc, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		b.Fatal(err)

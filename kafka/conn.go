@@ -24,6 +24,8 @@ type conn struct {
 	s      *Server
 	nc     net.Conn
 	remote string // the client's address, without its port
+	// listener is the name of the one that the client came by.
+	listener string
 	// queue holds the requests that were read, in their order. read closes it.
 	queue chan *pending
 	// late counts requests in the queue or at their turn that were not started when
@@ -46,7 +48,7 @@ type pending struct {
 // serveConn serves a connection until the client leaves, a fault ends it, or hard
 // is cancelled. When drain is cancelled it reads no more, answers what it has, and
 // ends. It closes nc.
-func (s *Server) serveConn(hard, drain context.Context, nc net.Conn) {
+func (s *Server) serveConn(hard, drain context.Context, nc net.Conn, listener string) {
 	work, stop := context.WithCancel(hard)
 	unclose := context.AfterFunc(work, func() { nc.Close() })
 	defer func() {
@@ -63,7 +65,7 @@ func (s *Server) serveConn(hard, drain context.Context, nc net.Conn) {
 	})
 	defer undrain()
 
-	c := &conn{s: s, nc: nc, remote: hostOf(nc.RemoteAddr()), queue: make(chan *pending, s.limits.Pipelined)}
+	c := &conn{s: s, nc: nc, remote: hostOf(nc.RemoteAddr()), listener: listener, queue: make(chan *pending, s.limits.Pipelined)}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -180,7 +182,7 @@ func (c *conn) next(work, drain context.Context) (*pending, error) {
 	if err != nil {
 		return nil, nil // the connection ends
 	}
-	p := &pending{call: &call{api: a, bytes: int(size), remote: c.remote}, charged: refund}
+	p := &pending{call: &call{api: a, bytes: int(size), remote: c.remote, listener: c.listener}, charged: refund}
 	whole := false
 	defer func() {
 		if !whole {

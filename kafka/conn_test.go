@@ -198,7 +198,7 @@ func TestPanicEndsOneConnectionWithOneLine(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := newPipes()
 	ended := make(chan error)
-	go func() { ended <- s.Serve(ctx, p) }()
+	go func() { ended <- s.Serve(ctx, p, "") }()
 	good := p.client(t)
 	for i, q := range []kmsg.Request{kmsg.NewPtrMetadataRequest(), produceOf(9, -1, "t", 0, batch(0, 1, "a"))} {
 		c := p.client(t)
@@ -248,7 +248,7 @@ func TestDrainAnswersWhatHasBegun(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		p := newPipes()
 		ended := make(chan error, 1)
-		go func() { ended <- s.Serve(ctx, p) }()
+		go func() { ended <- s.Serve(ctx, p, "") }()
 		producer, poller, idle, half := p.client(t), p.client(t), p.client(t), p.client(t)
 		producer.send(produceOf(9, -1, "t", 0, batch(0, 1, "a")))
 		synctest.Wait()
@@ -288,7 +288,7 @@ func TestDrainAnswersWhatHasBegun(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.Background())
 			p := newPipes()
 			ended := make(chan error, 1)
-			go func() { ended <- s.Serve(ctx, p) }()
+			go func() { ended <- s.Serve(ctx, p, "") }()
 			c := p.client(t)
 			c.send(produceOf(9, -1, "t", 0, batch(0, 1, "a")))
 			synctest.Wait()
@@ -311,7 +311,7 @@ func TestConnectionsAreLimited(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ctx, ln) }()
+	go func() { ended <- s.Serve(ctx, ln, "") }()
 	dial := func() *client {
 		nc, err := net.Dial("tcp", ln.Addr().String())
 		if err != nil {
@@ -400,7 +400,7 @@ func TestFramesLiveAsLongAsTheLogHoldsThem(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := newPipes()
 	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ctx, p) }()
+	go func() { ended <- s.Serve(ctx, p, "") }()
 	c := p.client(t)
 	want := batch(record.None, 1, strings.Repeat("payload", 100))
 	for range 50 {

@@ -22,7 +22,7 @@ const (
 )
 
 func (n *node) describeCluster(_ context.Context, c *call, q *kmsg.DescribeClusterRequest) *kmsg.DescribeClusterResponse {
-	v := n.view()
+	v := n.viewBy(c.listener)
 	r := kmsg.NewPtrDescribeClusterResponse()
 	r.ClusterAuthorizedOperations = operationsUnknown
 	r.Brokers = []kmsg.DescribeClusterResponseBroker{}

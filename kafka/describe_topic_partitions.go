@@ -27,8 +27,8 @@ func apiDescribeTopicPartitions() api {
 // describeLimit is max.request.partition.size.limit.
 const describeLimit = 2000
 
-func (n *node) describeTopicPartitions(_ context.Context, _ *call, q *kmsg.DescribeTopicPartitionsRequest) *kmsg.DescribeTopicPartitionsResponse {
-	v := n.view()
+func (n *node) describeTopicPartitions(_ context.Context, c *call, q *kmsg.DescribeTopicPartitionsRequest) *kmsg.DescribeTopicPartitionsResponse {
+	v := n.viewBy(c.listener)
 	r := kmsg.NewPtrDescribeTopicPartitionsResponse()
 	r.Topics = []kmsg.DescribeTopicPartitionsResponseTopic{}
 	var names []string

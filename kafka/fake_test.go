@@ -106,8 +106,8 @@ func (f *fake) State() *catalog.State {
 	defer f.mu.Unlock()
 	return f.state
 }
-func (f *fake) Self() int32       { return 1 }
-func (f *fake) Brokers() []Broker { return f.brokers }
+func (f *fake) Self() int32             { return 1 }
+func (f *fake) Brokers(string) []Broker { return f.brokers }
 
 func (f *fake) Setting(name string) (string, bool) {
 	f.mu.Lock()
@@ -396,7 +396,7 @@ func serveBackend(t testing.TB, b Backend, l Limits) *pipes {
 	s := New(Options{Backend: b, Limits: l, Pool: pool, Logger: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ctx, p) }()
+	go func() { ended <- s.Serve(ctx, p, "") }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {

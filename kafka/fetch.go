@@ -106,12 +106,13 @@ func (p *fetchedPartition) drop() {
 
 // fetching is a Fetch while it is served.
 type fetching struct {
-	n       *node
-	version int16
-	q       *kmsg.FetchRequest
-	max     int
-	parts   []*fetchPart
-	f       *fetched
+	n        *node
+	version  int16
+	listener string
+	q        *kmsg.FetchRequest
+	max      int
+	parts    []*fetchPart
+	f        *fetched
 
 	todo  []*fetchPart // scratch of pass
 	maxes []int
@@ -142,7 +143,7 @@ func (n *node) fetch(ctx context.Context, c *call, q *kmsg.FetchRequest) *fetche
 	case q.SessionID != 0 && q.SessionEpoch > 0, q.SessionID == 0 && q.SessionEpoch > 0:
 		return &fetched{code: codeFetchSessionIDNotFound}
 	}
-	f := &fetching{n: n, version: c.version, q: q, f: &fetched{}}
+	f := &fetching{n: n, version: c.version, listener: c.listener, q: q, f: &fetched{}}
 	f.max = int(min(int64(q.MaxBytes), n.settingInt(settingFetchMax, defaultFetchMaxBytes)))
 	whole := false
 	defer func() {
@@ -371,7 +372,7 @@ func (f *fetching) hint(p *fetchPart) {
 	if p.a.code != codeNotLeaderOrFollower && p.a.code != codeFencedLeaderEpoch {
 		return
 	}
-	v := f.n.view()
+	v := f.n.viewBy(f.listener)
 	part, ok := v.Partition(p.id)
 	if !ok {
 		return

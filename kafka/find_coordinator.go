@@ -34,18 +34,18 @@ func (n *node) findCoordinator(ctx context.Context, c *call, q *kmsg.FindCoordin
 	r := kmsg.NewPtrFindCoordinatorResponse()
 	r.NodeID, r.Port = -1, -1
 	if c.version < 4 {
-		one := n.coordinator(ctx, q.CoordinatorType, q.CoordinatorKey)
+		one := n.coordinator(ctx, c.listener, q.CoordinatorType, q.CoordinatorKey)
 		r.ErrorCode, r.ErrorMessage = one.ErrorCode, one.ErrorMessage
 		r.NodeID, r.Host, r.Port = one.NodeID, one.Host, one.Port
 		return r
 	}
 	for _, key := range q.CoordinatorKeys {
-		r.Coordinators = append(r.Coordinators, n.coordinator(ctx, q.CoordinatorType, key))
+		r.Coordinators = append(r.Coordinators, n.coordinator(ctx, c.listener, q.CoordinatorType, key))
 	}
 	return r
 }
 
-func (n *node) coordinator(ctx context.Context, kind int8, key string) kmsg.FindCoordinatorResponseCoordinator {
+func (n *node) coordinator(ctx context.Context, listener string, kind int8, key string) kmsg.FindCoordinatorResponseCoordinator {
 	r := kmsg.NewFindCoordinatorResponseCoordinator()
 	r.Key, r.NodeID, r.Port = key, -1, -1
 	refuse := func(code code, why string) kmsg.FindCoordinatorResponseCoordinator {
@@ -63,7 +63,7 @@ func (n *node) coordinator(ctx context.Context, kind int8, key string) kmsg.Find
 	if err != nil {
 		return refuse(n.groupCode("FindCoordinator", err), err.Error())
 	}
-	b, ok := n.view().broker(node)
+	b, ok := n.viewBy(listener).broker(node)
 	if !ok {
 		return refuse(codeCoordinatorNotAvailable, "the coordinator is not alive")
 	}

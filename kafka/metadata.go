@@ -43,7 +43,7 @@ const (
 )
 
 func (n *node) metadata(ctx context.Context, c *call, q *kmsg.MetadataRequest) *kmsg.MetadataResponse {
-	v := n.view()
+	v := n.viewBy(c.listener)
 	r := kmsg.NewPtrMetadataResponse()
 	for _, b := range v.brokers {
 		mb := kmsg.NewMetadataResponseBroker()
@@ -66,7 +66,7 @@ func (n *node) metadata(ctx context.Context, c *call, q *kmsg.MetadataRequest) *
 	}
 	if q.AllowAutoTopicCreation || c.version < 4 {
 		if n.autoCreate(ctx, v, q.Topics) {
-			v = n.view()
+			v = n.viewBy(c.listener)
 		}
 	}
 	for _, want := range q.Topics {

@@ -184,7 +184,7 @@ func (p *produced) settle(at place, o Appended) {
 
 // hint tells who leads a partition now, and adds its address to the answer (KIP-951).
 func (p *produced) hint(topic string, index int32) (node, epoch int32) {
-	v := p.n.view()
+	v := p.n.viewBy(p.c.listener)
 	t, _ := v.topic(topic, [16]byte{}, false)
 	if t == nil {
 		return -1, -1

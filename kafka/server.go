@@ -130,6 +130,8 @@ type Server struct {
 	pool     *Pool
 	observer Observer
 	log      *slog.Logger
+	pace     *rate.Limiter // of new connections
+	open     census
 
 	// Frames have budgets of their own by what they are, so that neither somebody who
 	// holds back the ends of large frames, nor a bucket that takes no more records,
@@ -167,6 +169,8 @@ func New(o Options) *Server {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.pace = rate.NewLimiter(rate.Limit(s.limits.ConnectionRate), int(s.limits.ConnectionRate)+1)
+	s.open.perIP = map[string]int{}
 	s.node.log, s.node.complaints = s.log, rate.NewLimiter(rate.Every(time.Second), 5)
 	s.lanes = [3]lane{
 		newLane(max(s.limits.InFlight/8, 8*smallFrame)),
@@ -179,8 +183,9 @@ func New(o Options) *Server {
 // Serve accepts connections until ctx ends, then drains: nothing more is read,
 // requests that were read are answered, long polls end at once. It closes ln and
 // returns when every connection is closed: nil after ctx, or why ln failed. It may
-// be called for several listeners.
-func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+// be called for several listeners at once; they share the limits. Clients are told
+// the addresses that brokers have for the listener's name.
+func (s *Server) Serve(ctx context.Context, ln net.Listener, listener string) error {
 	drain, beginDrain := context.WithCancel(ctx)
 	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -192,7 +197,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		conns.Go(func() {
 			s.observer.Connected(1)
 			defer s.observer.Connected(-1)
-			s.serveConn(hard, drain, nc)
+			s.serveConn(hard, drain, nc, listener)
 		})
 	})
 	ln.Close()
@@ -205,11 +210,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 
 // accept hands every connection within the limits to serve, which takes it over.
 func (s *Server) accept(ctx context.Context, ln net.Listener, serve func(net.Conn)) error {
-	pace := rate.NewLimiter(rate.Limit(s.limits.ConnectionRate), int(s.limits.ConnectionRate)+1)
 	complaints := rate.NewLimiter(rate.Every(10*time.Second), 1)
-	open := census{perIP: map[string]int{}}
 	for {
-		if pace.Wait(ctx) != nil {
+		if s.pace.Wait(ctx) != nil {
 			return nil
 		}
 		nc, err := ln.Accept()
@@ -233,7 +236,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener, serve func(net.Con
 			return err
 		}
 		ip := hostOf(nc.RemoteAddr())
-		if why := open.admit(ip, s.limits); why != "" {
+		if why := s.open.admit(ip, s.limits); why != "" {
 			nc.Close()
 			s.observer.Refused(why)
 			if complaints.Allow() {
@@ -241,7 +244,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener, serve func(net.Con
 			}
 			continue
 		}
-		serve(&counted{Conn: nc, leave: func() { open.leave(ip) }})
+		serve(&counted{Conn: nc, leave: func() { s.open.leave(ip) }})
 	}
 }
 

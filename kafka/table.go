@@ -46,6 +46,8 @@ type call struct {
 	frame   *buffer // of Produce; nil otherwise
 	bytes   int     // of the frame
 	remote  string
+	// listener is the name of the one that the client came by.
+	listener string
 }
 
 // answer is what goes back.

@@ -15,8 +15,14 @@ type view struct {
 	self    int32
 }
 
-func (n *node) view() view {
-	return view{State: n.Cluster.State(), brokers: n.Cluster.Brokers(), self: n.Cluster.Self()}
+// view is of the brokers whatever listeners they have: for who is alive, not where.
+func (n *node) view() view { return n.viewBy("") }
+
+// viewBy is the cluster as a client of a listener is told of it. A client that came
+// by one listener must never be sent to the address of another: that is for
+// another network.
+func (n *node) viewBy(listener string) view {
+	return view{State: n.Cluster.State(), brokers: n.Cluster.Brokers(listener), self: n.Cluster.Self()}
 }
 
 // broker finds a live broker.

@@ -46,7 +46,7 @@ func address(v string) (host string, port int, err error) {
 		return "", 0, fmt.Errorf("want HOST:PORT without a protocol: %s", rest)
 	}
 	if strings.Contains(v, ",") {
-		return "", 0, errors.New("want one HOST:PORT: a broker has one listener of each kind")
+		return "", 0, errors.New("want one HOST:PORT")
 	}
 	host, text, err := net.SplitHostPort(v)
 	if err != nil {

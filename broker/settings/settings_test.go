@@ -39,7 +39,7 @@ func TestTheTableIsSortedDocumentedAndItsDefaultsLegal(t *testing.T) {
 
 // sample is a legal value that is not the default.
 func sample(s Spec) string {
-	candidates := append([]string{"true", "false", "host:1234", "x"}, s.Values...)
+	candidates := append([]string{"plaintext", "x:plaintext", "true", "false", "host:1234", "x"}, s.Values...)
 	for n := int64(2); n < 1<<40; n *= 3 {
 		candidates = append(candidates, strconv.FormatInt(n, 10))
 	}
@@ -149,8 +149,17 @@ func TestErrorsNameThePlaceAndSayWhatWouldBeRight(t *testing.T) {
 		{"log.format", "xml", "want one of json, text"},
 		{"log.cleanup.policy", "delete,burn", "want a list of delete, compact"},
 		{"listeners", "9092", "want HOST:PORT, for example"},
-		{"listeners", "PLAINTEXT://0.0.0.0:9092", "want HOST:PORT without a protocol: 0.0.0.0:9092"},
-		{"listeners", "a:1,b:2", "one listener of each kind"},
+		{"listeners", "SASL_SSL://0.0.0.0:9092", "SASL_SSL is not served, only PLAINTEXT"},
+		{"listeners", "a:1,b:2", "several listeners are told apart by names"},
+		{"listeners", "IN://a:1,in://b:2", "the listener IN stands there twice"},
+		{"listeners", "IN://a:1,OUT://:1", "IN://a:1 and OUT://:1 are one port"},
+		{"listeners", "://a:1", "want NAME://HOST:PORT"},
+		{"listeners", "my broker://a:1", "is no name of a listener"},
+		{"http", "a:1,b:2", "want one HOST:PORT"},
+		{"http", "http://a:1", "want HOST:PORT without a protocol: a:1"},
+		{"advertised.listeners", "IN://a:1,OUT://0.0.0.0:2", "OUT: 0.0.0.0 means every address of this machine"},
+		{"listener.security.protocol.map", "IN:SSL", "SSL of IN is not served"},
+		{"listener.security.protocol.map", "IN", "want NAME:PLAINTEXT"},
 		{"listeners", "a:99999", "want a port from 0 to 65535"},
 		{"advertised.listeners", "0.0.0.0:9092", "nobody can connect to that"},
 		{"advertised.listeners", "host:0", "nobody can connect to that"},
@@ -302,6 +311,40 @@ func TestDocumentationIsCurrent(t *testing.T) {
 	for line := range strings.Lines(Help()) {
 		if n := len([]rune(line)); n > 110 {
 			t.Errorf("a line of %d characters: %s", n, line)
+		}
+	}
+}
+
+func TestListenersFitEachOther(t *testing.T) {
+	for _, c := range []struct {
+		values map[string]string
+		want   string
+	}{
+		{map[string]string{"listeners": "IN://a:1,OUT://a:2", "advertised.listeners": "out://x:3,in://y:4", "inter.broker.listener.name": "out"}, ""},
+		{map[string]string{"listeners": "IN://a:1"}, ""},
+		{map[string]string{"listeners": "PLAINTEXT://a:1", "advertised.listeners": "b:1"}, ""},
+		{map[string]string{"listeners": "IN://a:1,OUT://a:2", "advertised.listeners": "IN://x:3"}, "it has no address for the listener OUT"},
+		{map[string]string{"listeners": "a:1", "advertised.listeners": "IN://x:3"}, "there is no listener IN: listeners has PLAINTEXT"},
+		{map[string]string{"listeners": "IN://a:1", "inter.broker.listener.name": "OUT"}, "there is no listener OUT: listeners has IN"},
+	} {
+		_, err := New(Source{Name: "flag", Values: c.values})
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v, want %q", c.values, err, c.want)
+		}
+	}
+}
+
+func TestEndpointsAreReadAsTheyPrint(t *testing.T) {
+	for text, want := range map[string]string{
+		"a:1": "a:1", "PLAINTEXT://a:1": "a:1", "plaintext://a:1, Out://[::1]:2": "PLAINTEXT://a:1,OUT://[::1]:2", "X_1://:9": "X_1://:9",
+	} {
+		es, err := ParseEndpoints(text)
+		if err != nil || es.String() != want {
+			t.Errorf("%s: %q, %v, want %q", text, es, err, want)
+			continue
+		}
+		if again, err := ParseEndpoints(es.String()); err != nil || again.String() != want {
+			t.Errorf("%s: read again as %q, %v", text, again, err)
 		}
 	}
 }

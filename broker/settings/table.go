@@ -48,8 +48,8 @@ const (
 
 // table is every setting, sorted by name.
 var table = []Spec{
-	common(checked(text("advertised.listeners", "", "HOST:PORT that clients are told to connect to; the listener's own when empty.",
-		"Whoever runs a broker that clients reach under another name: containers, NAT, load balancers."), reachable)),
+	common(checked(list("advertised.listeners", "", "HOST:PORT that clients are told to connect to, or NAME://HOST:PORT,… for several listeners: a client is told the address of the one it came by. The listeners' own when empty.",
+		"Whoever runs a broker that clients reach under another name: containers, NAT, load balancers."), advertised)),
 	live(truth("auto.create.topics.enable", "true", "Whether a topic that a client names is created.",
 		"Operators who manage topics turn it off, so that a misspelt name is an error.")),
 	common(alias(text("broker.rack", "", "Availability zone of this broker.",
@@ -78,9 +78,14 @@ var table = []Spec{
 	number("hot.max.bytes", "10737418240", 64<<20, maxLong, "Disk for the hot tier.", "As much as recent readers reach back, and less than the disk has."),
 	common(checked(text("http", "127.0.0.1:8080", "HOST:PORT of metrics and probes.", "0.0.0.0:8080 where Prometheus or an orchestrator asks from outside."), listener)),
 	truth("http.pprof", "false", "Whether /debug/pprof/ is served. Profiles tell much about a process and cost CPU.", "While a broker is being examined, where the HTTP port is not open to everybody."),
+	checked(text("inter.broker.listener.name", "", "The listener whose advertised address other brokers use; the first of listeners when empty.",
+		"With several listeners, when the first is not the one that brokers reach each other by."), listenerIs),
 	common(checked(list("join", "", "HOST:PORT,… of other brokers' gossip listeners. The addresses in the bucket are tried as well.",
 		"Hardly ever: when brokers cannot be reached at the addresses that they have put into the bucket."), members)),
-	common(checked(text("listeners", "127.0.0.1:9092", "HOST:PORT of the Kafka listener. Port 0 takes a free one.", "0.0.0.0:9092 on servers."), listener)),
+	checked(list("listener.security.protocol.map", "", "NAME:PLAINTEXT,… of the listeners. Every listener speaks PLAINTEXT, with or without it.",
+		"Whoever brings a Kafka configuration along."), protocols),
+	common(checked(list("listeners", "127.0.0.1:9092", "HOST:PORT of the Kafka listener, or NAME://HOST:PORT,… of several. Port 0 takes a free one.",
+		"0.0.0.0:9092 on servers; INTERNAL://0.0.0.0:29092,EXTERNAL://0.0.0.0:9092 where clients come from two networks."), listeners)),
 	live(number("log.cleaner.delete.retention.ms", "86400000", 0, maxLong, ofTopics("delete.retention.ms"), clusterwide)),
 	live(oneOf(list("log.cleanup.policy", "delete", ofTopics("cleanup.policy"), clusterwide), "delete", "compact")),
 	common(oneOf(text("log.format", "json", "How the broker logs.", "text where people read it."), "json", "text")),

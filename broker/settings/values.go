@@ -32,7 +32,7 @@ func (s Source) where(name string) string {
 }
 
 // New merges sources, the first one winning, and checks every name and value of
-// all of them.
+// all of them, and those that have to fit each other.
 func New(sources ...Source) (*Values, error) {
 	v := &Values{set: map[string]string{}}
 	for _, src := range sources {
@@ -54,6 +54,9 @@ func New(sources ...Source) (*Values, error) {
 		}
 	}
 	v.units()
+	if err := v.together(); err != nil {
+		return nil, err
+	}
 	return v, nil
 }
 

@@ -72,8 +72,12 @@ func (b banner) String() string {
 	return s.String()
 }
 
-// clientAddress is where somebody at this machine connects to.
+// clientAddress is where somebody at this machine connects to: the first of several
+// listeners.
 func clientAddress(listening string) string {
+	if es, err := settings.ParseEndpoints(listening); err == nil {
+		listening = es[0].Address()
+	}
 	host, port, err := net.SplitHostPort(listening)
 	if err != nil {
 		return listening

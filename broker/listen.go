@@ -1,0 +1,119 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/firnlog/firn/broker/settings"
+	"github.com/firnlog/firn/kafka"
+)
+
+// listeners are a broker's Kafka listeners and the addresses that others have for
+// them.
+type listeners struct {
+	open []named
+	// advertised has the listener first by which brokers reach each other.
+	advertised settings.Endpoints
+}
+
+// named is an open listener and its name.
+type named struct {
+	net.Listener
+	name string
+}
+
+// listen opens every listener, or none.
+func listen(v *settings.Values) (_ *listeners, err error) {
+	bind, err := settings.ParseEndpoints(v.Get("listeners"))
+	if err != nil {
+		return nil, fmt.Errorf("listeners: %w", err)
+	}
+	var given settings.Endpoints
+	if text := v.Get("advertised.listeners"); text != "" {
+		if given, err = settings.ParseEndpoints(text); err != nil {
+			return nil, fmt.Errorf("advertised.listeners: %w", err)
+		}
+	}
+	ls := &listeners{}
+	defer func() {
+		if err != nil {
+			ls.close()
+		}
+	}()
+	for _, e := range bind {
+		ln, err := net.Listen("tcp", e.Address())
+		if err != nil {
+			return nil, fmt.Errorf("listeners: %w (another process has the port: choose one with --listeners HOST:PORT, or 0 for a free one)", err)
+		}
+		ls.open = append(ls.open, named{ln, e.Listener})
+		a, ok := given.Of(e.Listener)
+		if !ok {
+			a = reachedAt(e.Listener, ln.Addr())
+		}
+		ls.advertised = append(ls.advertised, a)
+	}
+	if between := strings.ToUpper(v.Get("inter.broker.listener.name")); between != "" {
+		slices.SortStableFunc(ls.advertised, func(a, b settings.Endpoint) int {
+			return cmp.Compare(btoi(a.Listener != between), btoi(b.Listener != between))
+		})
+	}
+	return ls, nil
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// reachedAt is how others reach a listener that listens there: every address of
+// this machine means the machine's name.
+func reachedAt(name string, at net.Addr) settings.Endpoint {
+	tcp := at.(*net.TCPAddr)
+	e := settings.Endpoint{Listener: name, Host: tcp.IP.String(), Port: tcp.Port}
+	if tcp.IP.IsUnspecified() {
+		if host, err := os.Hostname(); err == nil {
+			e.Host = host
+		}
+	}
+	return e
+}
+
+// close closes what is open.
+func (ls *listeners) close() {
+	for _, l := range ls.open {
+		l.Close()
+	}
+}
+
+// String is where the listeners listen.
+func (ls *listeners) String() string {
+	var out settings.Endpoints
+	for _, l := range ls.open {
+		tcp := l.Addr().(*net.TCPAddr)
+		out = append(out, settings.Endpoint{Listener: l.name, Host: tcp.IP.String(), Port: tcp.Port})
+	}
+	return out.String()
+}
+
+// serve serves all listeners until ctx ends; one that fails ends the others.
+func (ls *listeners) serve(ctx context.Context, server *kafka.Server) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, l := range ls.open {
+		g.Go(func() error {
+			if err := server.Serve(ctx, l.Listener, l.name); err != nil {
+				return fmt.Errorf("listener %s: %w", l.name, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
