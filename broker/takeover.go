@@ -166,24 +166,27 @@ func (s *session) take(ctx context.Context, id uint64) error {
 func (s *session) own(ctx context.Context, id uint64) error {
 	state := s.journal.State()
 	var ps []*catalog.Partition
+	var ids []record.Partition
 	for _, p := range state.Owned(id) {
 		if _, led := s.pump.Progress(p); led {
 			continue
 		}
 		if c, ok := state.Partition(p); ok {
-			ps = append(ps, c)
+			ps, ids = append(ps, c), append(ids, p)
 		}
 	}
 	if len(ps) == 0 {
 		return nil
 	}
-	starts, err := newFooters(s.store).starts(ctx, ps)
+	producers, err := pump.LoadProducers(ctx, s.store, state, ids...)
 	if err != nil {
 		return fmt.Errorf("rebuild producer state: %w", err)
 	}
 	owned := make([]pump.Owned, len(ps))
 	for i, p := range ps {
-		owned[i] = pump.Owned{Partition: p.ID, Start: starts[i]}
+		owned[i] = pump.Owned{Partition: p.ID, Start: ingest.Start{
+			Epoch: p.Epoch, Next: p.Next, LogStart: p.LogStart, Producers: producers[p.ID],
+		}}
 	}
 	return s.pump.Own(ctx, id, owned...)
 }

@@ -170,8 +170,30 @@ func (m *Machine) seal() *Slot {
 		p := &s.Parts[i]
 		p.log.slot = nil
 		p.Producers = m.touched(p)
+		m.complete(p)
 	}
 	return s
+}
+
+// completeEvery is how many runs of a partition may follow each other without one
+// that names all producers: whoever rebuilds them reads at most so many footers
+// (DESIGN 6), or an eighth of the number of producers when there are very many.
+const completeEvery = 64
+
+// complete makes the part name all producers of its partition, when these are the
+// ones that appended, as usual, or when none has done so for long.
+func (m *Machine) complete(p *Part) {
+	l := p.log
+	switch n := l.appended.Len(); {
+	case len(p.Producers) == n:
+	case l.partial < max(completeEvery, n/8):
+		l.partial++
+		return
+	default:
+		p.Producers = l.appended.all()
+	}
+	l.partial = 0
+	p.Complete = true
 }
 
 // touched returns the producers that appended in a part, as they stand.

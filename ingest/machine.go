@@ -86,6 +86,8 @@ type plog struct {
 	appended *Producers // including what is not committed
 	settled  *Producers // as of hw
 
+	partial int // parts since one that named all producers
+
 	// The part of the open slot that takes the next batch.
 	slot *Slot
 	part int

@@ -168,6 +168,16 @@ func (s *Producers) Snapshot(now time.Time) []Producer {
 	return out
 }
 
+// all returns all producers, the one that appended last at the end: in the order
+// that Put keeps.
+func (s *Producers) all() []Producer {
+	out := make([]Producer, 0, len(s.byID))
+	for n := s.oldest; n != nil; n = n.newer {
+		out = append(out, n.Producer)
+	}
+	return out
+}
+
 // Stable is the last stable offset below the offset end: where the oldest open
 // transaction begins, or end when none is open.
 func (s *Producers) Stable(end int64) int64 {

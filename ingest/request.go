@@ -74,6 +74,8 @@ type Part struct {
 	// Producers are the producers that appended in this part, as they stand at its
 	// end. They are whole entries: those of the newest part count.
 	Producers []Producer
+	// Complete says that Producers are all that the partition knows of.
+	Complete bool
 
 	log *plog
 }

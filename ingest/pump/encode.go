@@ -35,6 +35,9 @@ func encode(s *ingest.Slot, session Session, now time.Time) (*encoded, error) {
 		if len(p.Producers) > 0 {
 			e.Producers(ProducersOut(p.Producers))
 		}
+		if p.Complete {
+			e.Complete()
+		}
 	}
 	runs, err := e.Finish()
 	if err != nil {

@@ -2,10 +2,12 @@ package pump
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -22,62 +24,94 @@ import (
 // owners' sessions are sealed, or they were released.
 //
 // A run in a WAL object says of the producers that appended in it how they stood
-// at its end; a run in a sealed object or segment says so of all (Pump.Producers).
-// So the footers from the newest sealed run on are read, in parallel, each once.
-// It asks again until ctx ends; damaged footers are an error.
+// at its end, and now and then of all; a run in a sealed object or segment says so
+// of all (Pump.Producers). So footers are read from the newest run back to one that
+// says all, in parallel, each once: rarely more than one for a partition, however
+// much of its log lies in WAL objects (DESIGN 6). It asks again until ctx ends;
+// damaged footers are an error.
 func LoadProducers(ctx context.Context, store cold.Store, state *catalog.State, partitions ...record.Partition) (map[record.Partition][]ingest.Producer, error) {
-	footers := make(map[catalog.ObjectRef]*object.Footer)
-	chains := make(map[record.Partition][]catalog.Extent, len(partitions))
+	var chains []*chain
 	for _, id := range partitions {
-		p, ok := state.Partition(id)
-		if !ok {
-			continue
+		if p, ok := state.Partition(id); ok && len(p.Extents) > 0 {
+			chains = append(chains, &chain{partition: id, left: p.Extents})
 		}
-		from := len(p.Extents)
-		for from > 0 {
-			from--
-			footers[p.Extents[from].Object] = nil
-			if p.Extents[from].Object.Kind != catalog.KindWAL {
-				break
-			}
-		}
-		chains[id] = p.Extents[from:]
 	}
-	if err := readFooters(ctx, store, footers); err != nil {
-		return nil, fmt.Errorf("load producers: %w", err)
-	}
+	footers := make(map[catalog.ObjectRef]*object.Footer)
 	out := make(map[record.Partition][]ingest.Producer, len(chains))
-	for id, chain := range chains {
-		var known map[int64]ingest.Producer
-		for _, x := range chain {
-			f := footers[x.Object]
-			i := f.Find(id, x.Base)
-			if i < 0 {
-				return nil, fmt.Errorf("load producers: %w: %s has no run of %s at offset %d", object.ErrCorrupt, x.Object, id, x.Base)
-			}
-			run, err := f.Whole(i)
-			if err != nil {
-				return nil, fmt.Errorf("load producers: %s: %w", x.Object, err)
-			}
-			for _, p := range ProducersIn(run.Producers) {
-				if known == nil {
-					known = make(map[int64]ingest.Producer)
+	for ahead := 1; len(chains) > 0; ahead = min(2*ahead, 64) {
+		want := make(map[catalog.ObjectRef]*object.Footer)
+		for _, c := range chains {
+			for _, x := range c.left[max(0, len(c.left)-ahead):] {
+				if footers[x.Object] == nil {
+					want[x.Object] = nil
 				}
-				known[p.ID] = p // whole entries: the newest is the truth
 			}
 		}
-		for _, p := range known {
-			out[id] = append(out[id], p)
+		if err := readFooters(ctx, store, want); err != nil {
+			return nil, fmt.Errorf("load producers: %w", err)
 		}
-		// In the order of last use, so that the oldest are the first to be forgotten.
-		slices.SortFunc(out[id], func(a, b ingest.Producer) int {
-			if a.LastMs != b.LastMs {
-				return int(min(max(a.LastMs-b.LastMs, -1), 1))
+		maps.Copy(footers, want)
+		open := chains[:0]
+		for _, c := range chains {
+			done, err := c.back(footers, ahead)
+			if err != nil {
+				return nil, fmt.Errorf("load producers: %w", err)
 			}
-			return int(min(max(a.ID-b.ID, -1), 1))
-		})
+			if !done {
+				open = append(open, c)
+				continue
+			}
+			if ps := c.producers(); len(ps) > 0 {
+				out[c.partition] = ps
+			}
+		}
+		chains = open
 	}
 	return out, nil
+}
+
+// chain is the way back along a partition's runs.
+type chain struct {
+	partition record.Partition
+	left      []catalog.Extent // not looked at yet
+	known     map[int64]ingest.Producer
+}
+
+// back looks at so many runs; it reports whether all producers are known.
+func (c *chain) back(footers map[catalog.ObjectRef]*object.Footer, runs int) (bool, error) {
+	for ; runs > 0 && len(c.left) > 0; runs-- {
+		x := c.left[len(c.left)-1]
+		c.left = c.left[:len(c.left)-1]
+		f := footers[x.Object]
+		i := f.Find(c.partition, x.Base)
+		if i < 0 {
+			return false, fmt.Errorf("%w: %s has no run of %s at offset %d", object.ErrCorrupt, x.Object, c.partition, x.Base)
+		}
+		run, err := f.Whole(i)
+		if err != nil {
+			return false, fmt.Errorf("%s: %w", x.Object, err)
+		}
+		for _, p := range ProducersIn(run.Producers) {
+			if c.known == nil {
+				c.known = make(map[int64]ingest.Producer)
+			}
+			if _, newer := c.known[p.ID]; !newer { // whole entries: the newest is the truth
+				c.known[p.ID] = p
+			}
+		}
+		if run.Complete || x.Object.Kind != catalog.KindWAL {
+			return true, nil
+		}
+	}
+	return len(c.left) == 0, nil
+}
+
+// producers are in the order of last use, so that the oldest are the first to be
+// forgotten.
+func (c *chain) producers() []ingest.Producer {
+	return slices.SortedFunc(maps.Values(c.known), func(a, b ingest.Producer) int {
+		return cmp.Or(cmp.Compare(a.LastMs, b.LastMs), cmp.Compare(a.ID, b.ID))
+	})
 }
 
 // readFooters fills in the values of the map.

@@ -18,6 +18,7 @@ import (
 	"github.com/firnlog/firn/tier/cold"
 	"github.com/firnlog/firn/tier/cold/fault"
 	"github.com/firnlog/firn/tier/cold/mem"
+	"github.com/firnlog/firn/tier/cold/trace"
 	"github.com/firnlog/firn/tier/hot"
 	"github.com/firnlog/firn/tier/object"
 )
@@ -77,6 +78,7 @@ type rig struct {
 	store   *fault.Store
 	catalog *agreed
 	opts    Options
+	watch   trace.Observer // of the store, from the next boot on; nil: nobody
 
 	*Pump
 	live   atomic.Pointer[Pump] // Pump, for those who run beside
@@ -102,7 +104,7 @@ func newRig(t testing.TB, partitions int, o Options) *rig {
 // boot starts a broker: a new session, which fences those before it and takes
 // their partitions (S6 to S8), as package broker will.
 func (r *rig) boot() {
-	r.opts.Store, r.opts.Catalog = r.store, r.catalog
+	r.opts.Store, r.opts.Catalog = r.seen(), r.catalog
 	r.Pump = New(r.opts)
 	r.live.Store(r.Pump)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -110,6 +112,14 @@ func (r *rig) boot() {
 	p, ran := r.Pump, r.ran
 	go func() { ran <- p.Run(ctx) }()
 	r.takeOver()
+}
+
+// seen is the store as a broker that boots now gets it.
+func (r *rig) seen() cold.Store {
+	if r.watch == nil {
+		return r.store
+	}
+	return trace.Wrap(r.store, r.watch)
 }
 
 func (r *rig) register() Session {
@@ -127,7 +137,7 @@ func (r *rig) takeOver() {
 			continue
 		}
 		f, err := Fence(ctx, FenceOptions{
-			Store: r.store, Nonce: s.Nonce,
+			Store: r.seen(), Nonce: s.Nonce,
 			Session: Session{ID: old.ID, Nonce: old.Nonce}, From: old.Covered,
 		})
 		require.NoError(r.t, err)
@@ -139,7 +149,7 @@ func (r *rig) takeOver() {
 	for _, p := range topic.Partitions {
 		all = append(all, p.ID)
 	}
-	producers, err := LoadProducers(ctx, r.store, r.catalog.State(), all...)
+	producers, err := LoadProducers(ctx, r.seen(), r.catalog.State(), all...)
 	require.NoError(r.t, err)
 	var owned []Owned
 	for _, p := range topic.Partitions {

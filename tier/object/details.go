@@ -39,8 +39,14 @@ func appendDetails(b []byte, r Run) []byte {
 		i(a.First - r.Base)
 		i(a.Last - a.First)
 	}
+	if r.Complete {
+		u(flagComplete)
+	}
 	return b
 }
+
+// flagComplete is the one flag of a run. Flags are left out when there are none.
+const flagComplete = 1
 
 // reader reads varints; the first fault sticks. Lists are bounded by the bytes
 // that are left.
@@ -131,6 +137,11 @@ func decodeDetails(b []byte, run Run) (Details, error) {
 		a := Aborted{Producer: r.i(), First: run.Base + r.i()}
 		a.Last = a.First + r.i()
 		d.Aborted[k] = a
+	}
+	if !r.bad && len(r.b) > 0 {
+		flags := r.u()
+		d.Complete = flags&flagComplete != 0
+		r.bad = r.bad || flags != flagComplete
 	}
 	if r.bad || len(r.b) > 0 {
 		return Details{}, fmt.Errorf("%w: details of a run are malformed", ErrCorrupt)

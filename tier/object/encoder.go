@@ -126,6 +126,10 @@ func (e *Encoder) Append(h record.Header, batch []byte) {
 // Producers says what is known of producers at the end of the current run.
 func (e *Encoder) Producers(p []Producer) { e.run().Producers = p }
 
+// Complete says that the producers of the current run are all that the partition
+// knows.
+func (e *Encoder) Complete() { e.run().Complete = true }
+
 // Aborted says which transactions that the run overlaps were aborted.
 func (e *Encoder) Aborted(a []Aborted) { e.run().Aborted = a }
 

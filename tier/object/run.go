@@ -31,7 +31,10 @@ type Run struct {
 type Details struct {
 	Index     []IndexEntry
 	Producers []Producer
-	Aborted   []Aborted
+	// Complete says of a run in a WAL object that Producers are all that the
+	// partition knows: who rebuilds them need not look further back.
+	Complete bool
+	Aborted  []Aborted
 }
 
 // IndexEntry says that a batch of the run begins at an offset and a position.
@@ -42,8 +45,8 @@ type IndexEntry struct {
 }
 
 // Producer is what is known of an idempotent producer at the end of the run: in
-// WAL objects of those that appended in the run, in sealed objects and segments
-// of all of the partition.
+// WAL objects of those that appended in the run (of all, if it is Complete), in
+// sealed objects and segments of all of the partition.
 type Producer struct {
 	ID          int64
 	Epoch       int16
