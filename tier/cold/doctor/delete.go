@@ -128,7 +128,7 @@ func (p *patient) cleanUp(ctx context.Context) {
 			n++
 		}
 	}
-	if n > 0 || listErr != nil {
+	if n > 0 || listErr != nil && len(names) > 0 {
 		p.fail("cleans up", Warning, fmt.Sprintf("%d objects of this probe may be left under %s", n, p.name("")), "They do no harm. Delete them by hand.")
 	}
 }

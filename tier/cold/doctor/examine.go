@@ -54,6 +54,7 @@ func (p *patient) examine(ctx context.Context) {
 	if !p.permissions(ctx) {
 		return // nothing else would tell more
 	}
+	p.rules(ctx)
 	p.refusesSecondPut(ctx)
 	p.readsAfterWrite(ctx)
 	p.listsAfterWrite(ctx)
@@ -107,6 +108,7 @@ func (p *patient) add(c Check) {
 	if c.OK {
 		c.Severity, c.Advice = Info, ""
 	}
+	c.Promise = promises[c.Name]
 	p.report.Checks = append(p.report.Checks, c)
 	if p.options.Progress != nil {
 		p.options.Progress(c)

@@ -230,7 +230,7 @@ func TestReportIsReadableByPrograms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"verdict":"refused"`, `"severity":"fatal"`, `"name":"may put","ok":true`} {
+	for _, want := range []string{`"verdict":"refused"`, `"severity":"fatal"`, `"name":"may put","promise":"Every acknowledged record is a put.","ok":true`} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("no %s in %.600s", want, b)
 		}

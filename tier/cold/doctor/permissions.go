@@ -42,7 +42,7 @@ func (p *patient) may(verb, action string, worst Severity, err error) bool {
 	case errors.Is(err, cold.ErrDenied):
 		p.fail(check, worst, err.Error(), fmt.Sprintf("%s Allow %s on the bucket and its objects to these credentials, or use others.", advice, action))
 	case errors.Is(err, cold.ErrNoBucket):
-		p.fail(check, Fatal, err.Error(), "Create the bucket, or correct its name or the endpoint.")
+		p.fail(check, Fatal, err.Error(), "Create the bucket (firn doctor storage --create does), or correct its name or the endpoint.")
 	case errors.Is(err, cold.ErrUnsupported) && verb == "put":
 		p.fail(check, Fatal, err.Error(), "This store has no conditional puts (If-None-Match: *), which is what keeps two brokers from owning one partition. Use another store, or a newer version of it.")
 	case errors.Is(err, cold.ErrFull):

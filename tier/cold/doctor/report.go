@@ -60,6 +60,7 @@ type Figure struct {
 // Check is one promise, tried.
 type Check struct {
 	Name     string   `json:"name"`
+	Promise  string   `json:"promise"` // what a log needs it for
 	OK       bool     `json:"ok"`
 	Severity Severity `json:"severity"`         // of the failure; Info when OK
 	Detail   string   `json:"detail,omitempty"` // what was seen

@@ -40,6 +40,7 @@ type Store struct {
 	core   minio.Core
 	http   *http.Client
 	bucket string
+	region string
 	prefix string // empty or with a slash at the end
 }
 
@@ -77,7 +78,7 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{core: minio.Core{Client: client}, http: s3wire.Client(t), bucket: o.Bucket}
+	s := &Store{core: minio.Core{Client: client}, http: s3wire.Client(t), bucket: o.Bucket, region: o.Region}
 	if o.Prefix != "" {
 		s.prefix = o.Prefix + "/"
 	}

@@ -1,0 +1,8 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// newDoctor groups what finds out why something does not work.
+func newDoctor(g *globals) *cobra.Command {
+	return newGroup("doctor", "Examine a bucket, or the way to the brokers", doctorStorage(g))
+}
