@@ -185,6 +185,12 @@ func (c *CommitJob) apply(s *State, _ position) (Result, error) {
 			return Result{}, err
 		}
 	}
+	// Only the owner knows what footers must say of producers (S2).
+	for _, x := range c.Extents {
+		if p, ok := s.Partition(x.Partition); ok && p.Owner != j.Session {
+			return Result{}, fmt.Errorf("%w: job of session %d, %s", ErrNotOwner, j.Session, p.ID)
+		}
+	}
 	if c.To > c.From { // it sealed the session's own slots
 		if err := s.cover(j.Session, c.From, c.To, c.Extents); err != nil {
 			return Result{}, err
@@ -204,18 +210,26 @@ func (c *CommitJob) apply(s *State, _ position) (Result, error) {
 	return Result{}, nil
 }
 
-// checkPress checks that a line describes exactly a front part of the extents,
-// each in an object of its own.
+// checkPress checks that a line describes exactly a front part of the extents, each
+// in an object that nothing else is in, and perhaps the last index lines before.
 func (s *State) checkPress(c Press) error {
 	p, ok := s.Partition(c.Partition)
 	if !ok {
 		return nil
 	}
-	if len(p.Extents) == 0 || p.Extents[0].Base != c.Line.Base || c.Line.Object.Kind != KindIndex {
+	lines := p.lines(c.Line.Base)
+	if lines < 0 || c.Line.Object.Kind != KindIndex {
 		return ErrStale
 	}
 	i := p.Find(c.Line.Next - 1)
-	if i == len(p.Extents) || p.Extents[i].Next != c.Line.Next || int(c.Line.Extents) != i+1 {
+	if i == len(p.Extents) || p.Extents[i].Next != c.Line.Next {
+		return ErrStale
+	}
+	n := int32(i + 1)
+	for _, l := range p.Index[lines:] {
+		n += l.Extents
+	}
+	if c.Line.Extents != n {
 		return ErrStale
 	}
 	own := map[ObjectRef]int{}
@@ -233,13 +247,23 @@ func (s *State) checkPress(c Press) error {
 	return nil
 }
 
+// lines is the position in Index of the line that begins at base; len(Index) when
+// the first extent does, -1 when neither.
+func (p *Partition) lines(base int64) int {
+	if len(p.Extents) > 0 && p.Extents[0].Base == base {
+		return len(p.Index)
+	}
+	return slices.IndexFunc(p.Index, func(l IndexRef) bool { return l.Base == base })
+}
+
 func (s *State) press(c Press) {
 	p := s.mutPartition(c.Partition)
 	if p == nil {
 		s.garbage.set(s.edit, c.Line.Object, s.number)
 		return
 	}
-	for _, e := range p.Extents[:c.Line.Extents] {
+	i := p.Find(c.Line.Next-1) + 1
+	for _, e := range p.Extents[:i] {
 		n, _ := s.refs.get(e.Object)
 		if n > 1 {
 			s.refs.set(s.edit, e.Object, n-1)
@@ -247,8 +271,12 @@ func (s *State) press(c Press) {
 			s.refs.del(s.edit, e.Object) // the index line refers to it now
 		}
 	}
-	p.Extents = slices.Clone(p.Extents[c.Line.Extents:])
-	p.Index = append(slices.Clip(p.Index), c.Line)
+	lines := p.lines(c.Line.Base)
+	for _, l := range p.Index[lines:] { // what they list is listed by the new one
+		s.garbage.set(s.edit, ObjectRef{KindListless, l.Object.A, l.Object.B}, s.number)
+	}
+	p.Extents = slices.Clone(p.Extents[i:])
+	p.Index = append(slices.Clone(p.Index[:lines]), c.Line)
 }
 
 func (c *CancelJob) apply(s *State, _ position) (Result, error) {

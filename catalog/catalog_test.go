@@ -150,14 +150,17 @@ func TestJobsEndWithTheirSession(t *testing.T) { // S12
 	}
 	job = j.ok(&BeginJob{Session: b}).ID
 	j.rejects(&SweepSession{Session: a}, ErrStale) // S10: an extent lies in its WAL
+	j.rejects(&CommitJob{Job: job, Extents: []Located{run(p, 0, 0, 5, Seg(job, 0))}}, ErrNotOwner) // S2: it does not know the producers
+	j.ok(&Take{Session: b, Items: []TakeItem{{p, 1, 5}}})
 	j.ok(&CommitJob{Job: job, Extents: []Located{run(p, 0, 0, 5, Seg(job, 0))}, Objects: []ObjectRef{Seg(job, 0), Seg(job, 1)}})
 	if !j.state.IsGarbage(Seg(job, 1)) || j.state.IsGarbage(Seg(job, 0)) {
 		t.Fatal("an object that nothing refers to must be garbage, and no other")
 	}
 	j.ok(&SweepSession{Session: a})
-	j.rejects(&ForgetSession{Session: a}, ErrOwned)
-	j.ok(&Take{Session: b, Items: []TakeItem{{p, 1, 5}}})
 	j.ok(&ForgetSession{Session: a})
+	j.ok(&SealSession{Session: b})
+	j.ok(&SweepSession{Session: b})
+	j.rejects(&ForgetSession{Session: b}, ErrOwned)
 	j.rejects(&SealSession{Session: a, Covered: 1, Fence: 1}, ErrNoSession)
 }
 

@@ -242,7 +242,8 @@ type CommitJob struct {
 	Objects  []ObjectRef
 }
 
-// Press replaces a partition's extents below Next by one index line.
+// Press replaces what describes the offsets [Line.Base, Line.Next) of a partition, the
+// first of its extents and perhaps the last of its index lines, by one index line.
 type Press struct {
 	Partition record.Partition
 	Line      IndexRef

@@ -14,6 +14,9 @@ const (
 	KindWAL   Kind = 1 // wal/<session>/<slot>
 	KindSeg   Kind = 2 // seg/<job>/<n>: sealed objects and segments
 	KindIndex Kind = 3 // idx/<job>/<n>: extents pressed out of the catalog
+	// KindListless is in the garbage alone: an index object that a newer one stands
+	// for. It goes without what it lists.
+	KindListless Kind = 4
 )
 
 // ObjectRef names an immutable object of the bucket in 17 bytes. It is
@@ -48,7 +51,7 @@ func (r ObjectRef) Name() string {
 		return fmt.Sprintf("%s%020d/%020d", PrefixWAL, r.A, r.B)
 	case KindSeg:
 		return fmt.Sprintf("%s%020d/%020d", PrefixSeg, r.A, r.B)
-	case KindIndex:
+	case KindIndex, KindListless:
 		return fmt.Sprintf("%s%020d/%020d", PrefixIndex, r.A, r.B)
 	}
 	return "none"

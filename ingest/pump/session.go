@@ -135,10 +135,19 @@ func (p *Pump) Trim(ctx context.Context, id record.Partition, start int64) error
 
 // Producers is what is known of a partition's producers from committed batches
 // alone, for the footer of a sealed run. It may know of more than is in the run,
-// but of nothing that could still be lost.
+// but of nothing that could still be lost. It fails with ingest.ErrNotLeader when
+// this broker does not lead the partition, or does not yet.
 func (p *Pump) Producers(ctx context.Context, id record.Partition) ([]ingest.Producer, error) {
 	var out []ingest.Producer
-	err := p.call(ctx, func(now time.Time) { out = p.machine.Producers(id, now) })
+	var led bool
+	err := p.call(ctx, func(now time.Time) {
+		if _, _, led = p.machine.Owned(id); led {
+			out = p.machine.Producers(id, now)
+		}
+	})
+	if err == nil && !led {
+		err = fmt.Errorf("%w: %s", ingest.ErrNotLeader, id)
+	}
 	return out, err
 }
 

@@ -5,14 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/tier/cold"
-	"github.com/firnlog/firn/tier/object"
 )
-
-func (p *Press) now() int64 { return time.Now().UnixMilli() }
 
 // collect deletes what has been garbage for the grace period (P3). One broker
 // does it, the one with the oldest live session; two at once do no harm.
@@ -34,33 +30,28 @@ func (p *Press) collect(ctx context.Context) error {
 }
 
 func (p *Press) collectObjects(ctx context.Context, state *catalog.State) error {
-	now := time.Now()
-	var swept []catalog.ObjectRef
-	for ref := range state.Garbage() {
-		since, known := p.seen[ref]
-		if !known {
-			p.seen[ref], since = now, now
+	due := PlanSweep(state, p.seen, p.Now(), p.Grace)
+	for len(due) > 0 {
+		some := due[:min(len(due), sweepMost)]
+		due = due[len(some):]
+		for _, ref := range some {
+			if err := p.remove(ctx, ref); err != nil {
+				return err
+			}
 		}
-		if now.Sub(since) < p.Grace {
-			continue
-		}
-		if err := p.remove(ctx, ref); err != nil {
+		if _, err := p.one(ctx, &catalog.Sweep{Objects: some}); err != nil {
 			return err
 		}
-		swept = append(swept, ref)
+		for _, ref := range some {
+			delete(p.seen, ref)
+		}
+		p.Logger.Info("deleted objects that nothing refers to", "objects", len(some))
 	}
-	if len(swept) == 0 {
-		return nil
-	}
-	if _, err := p.one(ctx, &catalog.Sweep{Objects: swept}); err != nil {
-		return err
-	}
-	for _, ref := range swept {
-		delete(p.seen, ref)
-	}
-	p.Logger.Info("deleted objects that nothing refers to", "objects", len(swept))
 	return nil
 }
+
+// sweepMost is how many deletes are told to the journal at once.
+const sweepMost = 1000
 
 // remove deletes what a reference in the garbage stands for.
 func (p *Press) remove(ctx context.Context, ref catalog.ObjectRef) error {
@@ -86,20 +77,12 @@ func (p *Press) remove(ctx context.Context, ref catalog.ObjectRef) error {
 
 // removeListed deletes the segments that an index object lists.
 func (p *Press) removeListed(ctx context.Context, ref catalog.ObjectRef) error {
-	b, err := p.Store.Get(ctx, ref.Name(), cold.Whole, nil)
+	xs, err := p.readIndex(ctx, ref)
 	if errors.Is(err, cold.ErrNotFound) {
 		return nil // an earlier turn got further than its word to the journal
 	}
 	if err != nil {
-		return fmt.Errorf("read %s: %w", ref, err)
-	}
-	payload, err := object.DecodeIndex(b)
-	if err != nil {
-		return fmt.Errorf("%s: %w", ref, err)
-	}
-	xs, err := catalog.DecodeExtents(payload)
-	if err != nil {
-		return fmt.Errorf("%s: %w", ref, err)
+		return err
 	}
 	for _, x := range xs {
 		if err := p.Store.Delete(ctx, x.Object.Name()); err != nil {
@@ -142,7 +125,7 @@ func (p *Press) collectSessions(ctx context.Context, state *catalog.State) error
 			owners[c.Owner] = true
 		}
 	}
-	now := time.Now()
+	now := p.Now()
 	for _, v := range state.Sessions() {
 		if !v.Sealed || used[v.ID] {
 			delete(p.dead, v.ID)

@@ -3,86 +3,96 @@ package press
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math"
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/record"
-	"github.com/firnlog/firn/tier/cold"
 	"github.com/firnlog/firn/tier/object"
 )
 
-const (
-	// compactBytes bounds what one pass over a partition reads into memory, and
-	// compactKeys what it remembers: 24 bytes for each key and the map around them.
-	compactBytes = 128 << 20
-	compactKeys  = 1 << 20
-	// batchBytes is about the size of the batches that compaction writes.
-	batchBytes = 256 << 10
-)
-
 // compact rewrites partitions of topics with cleanup.policy=compact key by key, by
-// Kafka's rules: of each key the newest record stays, a tombstone stays for
-// delete.retention.ms, offsets stay what they are and so does the end of the log.
-// Only sealed runs are rewritten: nothing that is not committed, nothing that
-// producers of the present still write behind.
+// Kafka's rules (semantics 52): of each key the newest record stays, tombstones
+// stay for delete.retention.ms, every record keeps its offset, and the log ends
+// where it ended.
 func (p *Press) compact(ctx context.Context) error {
 	s, ok := p.session()
 	if !ok {
 		return nil
 	}
-	for t := range p.Journal.State().AllTopics() {
+	state := p.Journal.State()
+	for _, id := range state.Owned(s.ID) {
+		t, _ := state.Topic(id.Topic)
 		if !t.Has("cleanup.policy", "compact", p.Setting) {
 			continue
 		}
-		lag := t.Int("min.compaction.lag.ms", p.Setting)
-		keepTombstones := t.Int("delete.retention.ms", p.Setting)
-		for _, c := range t.Partitions {
-			if c.Owner != s.ID {
-				continue
+		k := CleaningOf(t, p.Setting)
+		for passes := 0; ; passes++ {
+			if passes == rounds {
+				p.more = true
+				break
 			}
-			front := Dirty(c, p.now()-lag)
-			if len(front) == 0 {
-				continue
+			done, err := p.compactOnce(ctx, s, id, k)
+			if err = p.avoiding(err); err != nil {
+				return fmt.Errorf("%s-%d: %w", t.Name, id.Index, err)
 			}
-			if err := p.compactOne(ctx, s, c.ID, front, p.now()-keepTombstones); err != nil {
-				return fmt.Errorf("%s-%d: %w", t.Name, c.ID.Index, err)
+			if done {
+				break
 			}
 		}
 	}
 	return nil
 }
 
-// Dirty decides which extents of a partition are worth compacting together: a
-// front part of what lies in sealed objects and is older than a time; none when
-// less than half of it has come since the last compaction. What lies in one object
-// at the very front is what that one wrote.
-func Dirty(c *catalog.Partition, before int64) []catalog.Extent {
-	n, bytes := 0, int64(0)
-	for n < len(c.Extents) {
-		x := c.Extents[n]
-		if x.Object.Kind != catalog.KindSeg || x.MaxTimestamp > before || bytes+x.Len > compactBytes {
+// compactOnce does one pass over a partition, if one is due. It reports whether
+// another one would find nothing to do.
+func (p *Press) compactOnce(ctx context.Context, s *catalog.Session, id record.Partition, k Cleaning) (done bool, err error) {
+	c, ok := p.Journal.State().Partition(id)
+	if !ok || c.Owner != s.ID {
+		return true, nil
+	}
+	if _, front := PlanCompact(c, k, math.MaxInt64, p.nowMs()); front == 0 {
+		return true, nil // spares asking the owner
+	}
+	stable, err := p.stable(ctx, id)
+	if errors.Is(err, ErrNotLed) {
+		return true, nil // not yet
+	}
+	if err != nil {
+		return true, err
+	}
+	skip := p.skip()
+	for _, x := range c.Extents {
+		if skip(x.Object) {
+			stable = min(stable, x.Base)
 			break
 		}
-		bytes += x.Len
-		n++
 	}
-	clean, objects := int64(0), 1
-	for i := range n {
-		if c.Extents[i].Object == c.Extents[0].Object {
-			clean += c.Extents[i].Len
-		}
-		if i > 0 && c.Extents[i].Object != c.Extents[i-1].Object {
-			objects++
-		}
+	dirty, front := PlanCompact(c, k, stable, p.nowMs())
+	if front == 0 {
+		return true, nil
 	}
-	if objects < 2 || bytes-clean < clean {
-		return nil
-	}
-	return c.Extents[:n]
+	return false, p.compactOne(ctx, s, c, dirty, front, k)
 }
 
-// keyDigest stands for a key: 128 bits of SHA-256, which nobody finds two of.
+// stable is the offset from which on a transaction is open; the largest offset when
+// none is.
+func (p *Press) stable(ctx context.Context, id record.Partition) (int64, error) {
+	ps, err := p.Writer.Producers(ctx, id)
+	if err != nil {
+		return 0, fmt.Errorf("producers of %s: %w", id, err)
+	}
+	stable := int64(math.MaxInt64)
+	for _, q := range ps {
+		if q.TxnStart >= 0 {
+			stable = min(stable, q.TxnStart)
+		}
+	}
+	return stable, nil
+}
+
+// keyDigest stands for a key: 128 bits of SHA-256, of which nobody finds two alike.
 type keyDigest [16]byte
 
 func digest(key []byte) keyDigest {
@@ -90,229 +100,176 @@ func digest(key []byte) keyDigest {
 	return keyDigest(sum[:16])
 }
 
-// sealedRun is a run in memory.
-type sealedRun struct {
-	catalog.Extent
-	bytes []byte
+// newest is the offset of the newest record of each key in a stretch that was not
+// compacted before, up to the offset known: Kafka's dedupe buffer.
+type newest struct {
+	offsets map[keyDigest]int64
+	most    int
+	known   int64
+	full    bool
 }
 
-func (p *Press) compactOne(ctx context.Context, s *catalog.Session, id record.Partition, front []catalog.Extent, tombstonesSince int64) error {
-	var before, after int64
-	err := p.job(ctx, s.ID, func(j *job) (*catalog.CommitJob, error) {
-		var rs []sealedRun
-		for _, x := range front {
-			b, err := p.Store.Get(ctx, x.Object.Name(), cold.Range{Offset: x.Pos, Length: x.Len}, nil)
-			if err != nil {
-				return nil, fmt.Errorf("read %s: %w", x.Object, err)
-			}
-			run := object.Run{Partition: id, Epoch: x.Epoch, Base: x.Base, Next: x.Next, Pos: x.Pos, Len: x.Len, CRC: x.CRC, MaxTimestamp: x.MaxTimestamp, Records: x.Records}
-			if err := object.VerifyRun(run, b); err != nil {
-				return nil, fmt.Errorf("%s: %w", x.Object, err)
-			}
-			rs = append(rs, sealedRun{x, b})
-			before += x.Len
+// add notes the keys of a batch, unless there is no room for them: then known is
+// where the batch begins. One batch always has room, so that each pass gets on.
+// Records of transactions supersede nothing: they may have been aborted.
+func (n *newest) add(h record.Header, batch []byte, dec *record.Decoder) error {
+	if n.full {
+		return nil
+	}
+	if len(n.offsets)+int(min(h.NumRecords, math.MaxInt32)) > n.most && len(n.offsets) > 0 {
+		n.full = true
+		return nil
+	}
+	n.known = h.NextOffset()
+	if h.Control() || h.Transactional() {
+		return nil
+	}
+	it := record.Iterate(h, batch, dec)
+	for it.Next() {
+		if it.Record.Key != nil {
+			n.offsets[digest(it.Record.Key)] = it.Offset()
 		}
-		out := runs{e: j.begin(object.Segment, 0)}
-		err := rewrite(rs, tombstonesSince, func(epoch int32, batch []byte) error {
-			after += int64(len(batch))
-			return out.add(ctx, p, id, epoch, batch)
+	}
+	return it.Err()
+}
+
+// errEnough ends a stream early.
+var errEnough = errors.New("enough")
+
+// compactOne rewrites the extents before front of a partition, of which those before
+// dirty hold each key once. It reads them twice in bounded memory: the dirty ones
+// for their keys, then all that lie below the last key that it could remember; what
+// lies above that is left for the next pass, which finds fewer bytes before it.
+func (p *Press) compactOne(ctx context.Context, s *catalog.Session, c *catalog.Partition, dirty, front int, k Cleaning) error {
+	dec := record.BorrowDecoder()
+	defer dec.Return()
+	n := newest{offsets: map[keyDigest]int64{}, most: p.Limits.Keys, known: c.Extents[dirty].Base}
+	for _, x := range c.Extents[dirty:front] {
+		err := p.stream(ctx, x, func(h record.Header, batch []byte) error {
+			if err := n.add(h, batch, dec); err != nil {
+				return &unreadable{x.Object, err}
+			}
+			if n.full {
+				return errEnough
+			}
+			return nil
 		})
-		if err == nil {
-			err = out.end(ctx, p)
+		if errors.Is(err, errEnough) {
+			break
 		}
 		if err != nil {
+			return err
+		}
+	}
+	for front > 0 && c.Extents[front-1].Base >= n.known {
+		front--
+	}
+	rule := keeping{
+		newest: n.offsets, known: n.known, dirtyFrom: c.Extents[dirty].Base,
+		// Older values of a key may be in what was pressed out of the catalog.
+		tombstonesBefore: sub(p.nowMs(), k.DeleteRetention), tombstonesGo: len(c.Index) == 0,
+	}
+	var before, after int64
+	err := p.job(ctx, s.ID, func(j *job) (*catalog.CommitJob, error) {
+		out := segments{press: p, job: j, partition: c.ID, number: compactedFrom}
+		w := rewriter{emit: func(h record.Header, batch []byte) error { return out.add(ctx, h, batch) }}
+		comp := record.BorrowCompressor()
+		defer comp.Return()
+		for _, x := range c.Extents[:front] {
+			before += x.Len
+			err := p.stream(ctx, x, func(h record.Header, batch []byte) error {
+				if h.BaseOffset == n.known {
+					// What follows was not looked at: it stays dirty (P5).
+					if err := w.flush(); err != nil {
+						return err
+					}
+					if err := out.end(ctx, 0); err != nil {
+						return err
+					}
+				}
+				if h.BaseOffset >= n.known {
+					return out.add(ctx, h, batch)
+				}
+				return w.take(h, batch, dec, comp, rule)
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+		if err := w.flush(); err != nil {
 			return nil, err
 		}
-		extents, err := j.put(out.e, 0)
-		return &catalog.CommitJob{Extents: extents}, err
+		if err := out.end(ctx, 0); err != nil {
+			return nil, err
+		}
+		for _, x := range out.extents {
+			after += x.Len
+		}
+		return &catalog.CommitJob{Extents: out.extents}, nil
 	})
 	if err == nil {
-		p.Logger.Info("compacted", "partition", id.String(), "bytes", before, "left", after)
+		p.Logger.Info("compacted by key", "partition", c.ID.String(), "keys", len(n.offsets), "bytes", before, "left", after)
 	}
 	return err
 }
 
-// rewrite gives emit the batches that are left of runs, dense and in order. Batches
-// without a producer are gathered into larger ones; those of idempotent producers,
-// and control batches, stay batches of their own, so that sequences and markers
-// keep their meaning.
-func rewrite(rs []sealedRun, tombstonesSince int64, emit func(epoch int32, batch []byte) error) error {
-	dec := record.BorrowDecoder()
-	defer dec.Return()
-	comp := record.BorrowCompressor()
-	defer comp.Return()
-	newest, known, err := newestOf(rs, dec)
-	if err != nil {
-		return err
-	}
-	w := writer{emit: emit}
-	for _, r := range rs {
-		if err := w.epochIs(r.Epoch); err != nil {
-			return err
-		}
-		for rest := r.bytes; len(rest) > 0; {
-			h, batch, more, err := record.Next(rest)
-			if err != nil {
-				return err
-			}
-			rest = more
-			keep := func(offset, timestamp int64, x record.Record) bool {
-				if x.Key == nil || offset >= known {
-					return true
-				}
-				if newest[digest(x.Key)] != offset {
-					return false
-				}
-				return x.Value != nil || timestamp >= tombstonesSince
-			}
-			switch {
-			case h.Control():
-				err = w.whole(h, batch)
-			case h.ProducerID >= 0 || h.LogAppendTime():
-				at := func(x record.Record) (int64, int64) {
-					ts := h.BaseTimestamp + x.TimestampDelta
-					if h.LogAppendTime() {
-						ts = h.MaxTimestamp
-					}
-					return h.BaseOffset + int64(x.OffsetDelta), ts
-				}
-				batch, err = comp.Filter(h, batch, dec, func(x record.Record) bool {
-					o, ts := at(x)
-					return keep(o, ts, x)
-				})
-				if err == nil {
-					err = w.whole(h, batch)
-				}
-			default:
-				err = w.gather(h, batch, dec, keep)
-			}
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return w.flush()
+// segments writes batches of one partition into segments of bounded size, each put
+// as soon as it is full.
+type segments struct {
+	press     *Press
+	job       *job
+	partition record.Partition
+	number    uint64 // of the next object
+	out       *runs
+	extents   []catalog.Located
 }
 
-// newestOf finds the offset of the newest record of each key below known; there
-// memory for keys ended, or the runs did.
-func newestOf(rs []sealedRun, dec *record.Decoder) (newest map[keyDigest]int64, known int64, err error) {
-	newest, known = map[keyDigest]int64{}, math.MaxInt64
-	for _, r := range rs {
-		for rest := r.bytes; len(rest) > 0; {
-			h, batch, more, err := record.Next(rest)
-			if err != nil {
-				return nil, 0, err
-			}
-			rest = more
-			if h.Control() {
-				continue
-			}
-			if len(newest) >= compactKeys {
-				return newest, h.BaseOffset, nil
-			}
-			it := record.Iterate(h, batch, dec)
-			for it.Next() {
-				if it.Record.Key != nil {
-					newest[digest(it.Record.Key)] = it.Offset()
-				}
-			}
-			if it.Err() != nil {
-				return nil, 0, it.Err()
-			}
-		}
-	}
-	return newest, known, nil
-}
-
-// writer puts what is left into dense batches.
-type writer struct {
-	emit  func(epoch int32, batch []byte) error
-	epoch int32
-	// gathered are the records of batches [base, next) that were merged into b;
-	// husk is the first of these batches without its records, for the case that none
-	// is left.
-	b          record.Builder
-	base, next int64
-	open       bool
-	husks      [][]byte
-}
-
-func (w *writer) epochIs(e int32) error {
-	if e == w.epoch {
-		return nil
-	}
-	if err := w.flush(); err != nil {
-		return err
-	}
-	w.epoch = e
-	return nil
-}
-
-// whole emits a batch as it is.
-func (w *writer) whole(h record.Header, batch []byte) error {
-	if err := w.flush(); err != nil {
-		return err
-	}
-	return w.emit(w.epoch, batch)
-}
-
-// gather adds what is left of a batch to the one that is being written.
-func (w *writer) gather(h record.Header, batch []byte, dec *record.Decoder, keep func(offset, timestamp int64, x record.Record) bool) error {
-	if w.open && (w.b.Size() >= batchBytes || h.LastOffset()-w.base > math.MaxInt32) {
-		if err := w.flush(); err != nil {
+// add copies the batch.
+func (s *segments) add(ctx context.Context, h record.Header, batch []byte) error {
+	if s.out != nil && s.out.e.Size() >= s.press.Limits.Budget {
+		if err := s.end(ctx, s.number+1); err != nil {
 			return err
 		}
 	}
-	if !w.open {
-		w.open, w.base = true, h.BaseOffset
-		w.b.Codec = h.Codec()
-		w.b.Start(h.BaseOffset)
+	if s.out == nil {
+		s.out = &runs{e: s.job.begin(object.Segment, s.number)}
 	}
-	it := record.Iterate(h, batch, dec)
-	for it.Next() {
-		if !keep(it.Offset(), it.Timestamp(), it.Record) {
-			continue
-		}
-		var hs []record.KeyValue
-		it.Record.Headers(func(k string, v []byte) { hs = append(hs, record.KeyValue{Key: k, Value: v}) })
-		w.b.AddAt(int32(it.Offset()-w.base), it.Timestamp(), it.Record.Key, it.Record.Value, hs...)
-	}
-	if it.Err() != nil {
-		return it.Err()
-	}
-	if w.b.Len() == 0 { // none yet: if it stays so, empty batches hold the offsets
-		husk, err := record.Filter(h, batch, dec, func(record.Record) bool { return false })
-		if err != nil {
-			return err
-		}
-		w.husks = append(w.husks, husk)
-	}
-	w.next = h.NextOffset()
-	return nil
+	return s.out.add(ctx, s.press, s.partition, h.LeaderEpoch, append([]byte(nil), batch...))
 }
 
-// flush emits what is gathered.
-func (w *writer) flush() error {
-	if !w.open {
+// end puts the segment that is open. The next one has the given number.
+func (s *segments) end(ctx context.Context, next uint64) error {
+	number := s.number
+	s.number = next
+	if s.out == nil {
 		return nil
 	}
-	w.open = false
-	husks := w.husks
-	w.husks = w.husks[:0:0]
-	if w.b.Len() == 0 {
-		for _, b := range husks {
-			if err := w.emit(w.epoch, b); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	w.b.Until(int32(w.next - 1 - w.base))
-	batch, err := w.b.Build()
-	if err != nil {
+	if err := s.out.end(ctx, s.press); err != nil {
 		return err
 	}
-	record.Rebase(batch, w.base, w.epoch)
-	return w.emit(w.epoch, batch)
+	xs, err := s.job.put(s.out.e, number)
+	s.extents, s.out = append(s.extents, xs...), nil
+	return err
+}
+
+// keeping decides which records stay.
+type keeping struct {
+	newest           map[keyDigest]int64
+	known            int64 // records below it are known to newest, from dirtyFrom on
+	dirtyFrom        int64
+	tombstonesBefore int64 // ms
+	tombstonesGo     bool
+}
+
+// keep decides one record. A tombstone goes once it is old and was kept by a
+// compaction before: nothing older of its key is left then, and readers have had
+// the time since to see it.
+func (k keeping) keep(offset, timestamp int64, key, value []byte) bool {
+	if key == nil || offset >= k.known {
+		return true
+	}
+	if last, ok := k.newest[digest(key)]; ok && last > offset {
+		return false
+	}
+	return value != nil || !k.tombstonesGo || offset >= k.dirtyFrom || timestamp >= k.tombstonesBefore
 }

@@ -1,15 +1,23 @@
 // Package press turns snow into ice: it seals generations of the hot tier into
-// large objects, presses what WAL objects of dead sessions still hold, drops what
-// retention gives up, and deletes what nothing can refer to any more.
+// large objects, presses what WAL objects of dead sessions still hold, merges small
+// extents into segments, compacts by key, presses old extents out of the catalog,
+// drops what retention gives up, and deletes what nothing can refer to any more.
+// What to do is decided by pure functions (plan.go); the rest does it.
 //
 // # Invariants
 //
 //	P1  Every object that is put belongs to a registered job (S12); the job is
 //	    committed with all it put, or cancelled.
-//	P2  What a job replaces describes the same offsets: the catalog checks it.
+//	P2  What a job writes describes exactly the offsets of what it replaces (the
+//	    catalog checks it), and the bytes that it read were checked before.
 //	P3  The journal says first that an object is garbage, and for the grace period
 //	    nobody deletes it; the delete comes second, the journal learns of it third
 //	    (S10).
+//	P4  Footers name what is known of producers at the end of the run. Only
+//	    partitions that this broker leads are rewritten, because only it knows; the
+//	    catalog refuses the others.
+//	P5  Objects of a job numbered from compactedFrom on hold runs that were
+//	    compacted by key: in them every key is there once.
 package press
 
 import (
@@ -22,7 +30,6 @@ import (
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/record"
 	"github.com/firnlog/firn/tier/cold"
-	"github.com/firnlog/firn/tier/hot"
 	"github.com/firnlog/firn/tier/object"
 )
 
@@ -41,7 +48,8 @@ type Writer interface {
 	Index(ctx context.Context) error
 	// Covered says that the covered mark may have moved.
 	Covered(ctx context.Context) error
-	// Producers is what a footer says of a partition's producers.
+	// Producers is what a footer says of a partition's producers: what is known from
+	// committed batches alone. It fails for partitions that are not led (P4).
 	Producers(ctx context.Context, p record.Partition) ([]object.Producer, error)
 	// Trim says that a log start has moved.
 	Trim(ctx context.Context, p record.Partition, start int64) error
@@ -53,7 +61,7 @@ type Options struct {
 	Settler *cold.Settler
 	Journal Journal
 	Writer  Writer
-	Hot     *hot.Tier // nil without one
+	Hot     Generations // nil without a hot tier; see OnHot
 	Nonce   [16]byte
 	Logger  *slog.Logger
 	// SealEvery is seal.interval.ms: how old a generation gets.
@@ -63,19 +71,35 @@ type Options struct {
 	// Grace is gc.grace.ms: how long garbage stays for readers that are behind.
 	Grace time.Duration
 	// Setting looks up a broker setting that gives a topic config its default.
-	Setting func(name string) (string, bool)
+	Setting Setting
+	// Now is the clock; its monotonic part is used. Default time.Now.
+	Now func() time.Time
+	// Limits are DefaultLimits where they are zero.
+	Limits Limits
 }
 
 // Press does the work of this package for one broker.
 type Press struct {
 	Options
-	seen map[catalog.ObjectRef]time.Time // garbage, and when it was first seen
-	dead map[uint64]time.Time            // sessions without extents, likewise
+	seen   map[catalog.ObjectRef]time.Time // garbage, and when it was first seen
+	dead   map[uint64]time.Time            // sessions without extents, likewise
+	avoid  map[catalog.ObjectRef]time.Time // objects that cannot be read, and until when
+	more   bool                            // the last turn left some of its work
+	sealed uint64                          // the newest sealed session that linger has seen to
 }
 
 // New makes a Press.
 func New(o Options) *Press {
-	return &Press{Options: o, seen: map[catalog.ObjectRef]time.Time{}, dead: map[uint64]time.Time{}}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Limits == (Limits{}) {
+		o.Limits = DefaultLimits()
+	}
+	return &Press{
+		Options: o, seen: map[catalog.ObjectRef]time.Time{}, dead: map[uint64]time.Time{},
+		avoid: map[catalog.ObjectRef]time.Time{},
+	}
 }
 
 // Run works until ctx ends. What fails is tried again at the next turn.
@@ -96,21 +120,50 @@ func (p *Press) Run(ctx context.Context) error {
 		case <-retired:
 		}
 		p.try(ctx, "seal", p.seal)
-		if now := time.Now(); now.Sub(pressed) >= p.SealEvery {
+		if now := p.Now(); p.more || p.buried() || now.Sub(pressed) >= p.SealEvery {
 			pressed = now
-			p.try(ctx, "press WAL objects of dead sessions", p.merge)
-			p.try(ctx, "compact", p.compact)
-			p.try(ctx, "collect garbage", p.collect)
+			p.turn(ctx)
 		}
-		if now := time.Now(); now.Sub(retained) >= p.RetainEvery {
+		if now := p.Now(); now.Sub(retained) >= p.RetainEvery {
 			retained = now
 			p.try(ctx, "apply retention", p.retain)
+			p.try(ctx, "apply local retention", p.cool)
 		}
 	}
 }
 
+// turn does all but sealing and retention, once.
+func (p *Press) turn(ctx context.Context) {
+	p.more = false
+	p.try(ctx, "press WAL objects of dead sessions", p.linger)
+	p.try(ctx, "merge", p.merge)
+	p.try(ctx, "compact", p.compact)
+	p.try(ctx, "press extents out of the catalog", p.index)
+	p.try(ctx, "collect garbage", p.collect)
+}
+
+// buried reports whether a session was sealed since the last call: what it left in
+// WAL objects is pressed at once, so that nobody has to read it there twice.
+func (p *Press) buried() bool {
+	var newest uint64
+	for _, v := range p.Journal.State().Sessions() {
+		if v.Sealed && !v.Swept {
+			newest = max(newest, v.ID)
+		}
+	}
+	fresh := newest > p.sealed
+	p.sealed = max(p.sealed, newest)
+	return fresh
+}
+
 func (p *Press) try(ctx context.Context, what string, do func(context.Context) error) {
-	if err := do(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, catalog.ErrSealed) {
+	err := do(ctx)
+	switch {
+	case err == nil || ctx.Err() != nil || errors.Is(err, catalog.ErrSealed):
+	case errors.Is(err, catalog.ErrInvalidExtents), errors.Is(err, catalog.ErrStale), errors.Is(err, catalog.ErrNoJob),
+		errors.Is(err, catalog.ErrNotOwner), errors.Is(err, ErrNotLed):
+		p.Logger.Debug("the catalog moved on; it will be planned anew", "what", what, "err", err)
+	default:
 		p.Logger.Warn("could not "+what+"; it will be tried again", "err", err)
 	}
 }
@@ -121,6 +174,8 @@ func (p *Press) session() (*catalog.Session, bool) {
 	s, ok := p.Journal.State().Session(id)
 	return s, ok && !s.Sealed
 }
+
+func (p *Press) nowMs() int64 { return p.Now().UnixMilli() }
 
 func (p *Press) one(ctx context.Context, c catalog.Command) (catalog.Result, error) {
 	res, err := p.Journal.Commit(ctx, c)
@@ -167,12 +222,8 @@ func (j *job) put(e *object.Encoder, n uint64) ([]catalog.Located, error) {
 		return nil, err
 	}
 	ref := catalog.Seg(j.id, n)
-	err = j.press.Settler.Put(j.ctx, ref.Name(), cold.Bytes(e.Segments()...), func(existing []byte) bool {
-		_, id, err := object.Identity(existing)
-		return err == nil && id == e.Identity()
-	})
-	if err != nil {
-		return nil, fmt.Errorf("put %s: %w", ref, err)
+	if err := j.send(ref, cold.Bytes(e.Segments()...), e.Identity()); err != nil {
+		return nil, err
 	}
 	j.objects = append(j.objects, ref)
 	out := make([]catalog.Located, len(runs))
@@ -185,7 +236,19 @@ func (j *job) put(e *object.Encoder, n uint64) ([]catalog.Located, error) {
 	return out, nil
 }
 
+// send puts the bytes of an object.
+func (j *job) send(ref catalog.ObjectRef, body cold.Body, identity uint32) error {
+	err := j.press.Settler.Put(j.ctx, ref.Name(), body, func(existing []byte) bool {
+		_, id, err := object.Identity(existing)
+		return err == nil && id == identity
+	})
+	if err != nil {
+		return fmt.Errorf("put %s: %w", ref, err)
+	}
+	return nil
+}
+
 // begin starts the n-th object of the job.
 func (j *job) begin(kind object.Kind, n uint64) *object.Encoder {
-	return object.NewEncoder(object.Header{Kind: kind, Session: j.id, Slot: n, Nonce: j.press.Nonce}, time.Now().UnixMilli(), nil)
+	return object.NewEncoder(object.Header{Kind: kind, Session: j.id, Slot: n, Nonce: j.press.Nonce}, j.press.nowMs(), nil)
 }

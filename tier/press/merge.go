@@ -2,155 +2,197 @@ package press
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/firnlog/firn/catalog"
-	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/record"
 	"github.com/firnlog/firn/tier/object"
 )
 
-// mergeBytes bounds what one merge reads into memory.
-const mergeBytes = 64 << 20
+// rounds is how many jobs one turn of merging does before the other duties have
+// theirs.
+const rounds = 16
 
-// merge presses runs that still lie in WAL objects of sealed sessions into sealed
+// linger presses runs that still lie in WAL objects of sealed sessions into sealed
 // objects, so that the WAL objects can go (S10): what no hot tier holds any more.
 // It works on the partitions that this broker leads.
-func (p *Press) merge(ctx context.Context) error {
-	for {
+func (p *Press) linger(ctx context.Context) error {
+	for range rounds {
 		s, ok := p.session()
 		if !ok {
 			return nil
 		}
-		picked := pick(p.Journal.State(), s.ID, mergeBytes)
-		if len(picked) == 0 {
-			return nil
+		work, err := p.led(ctx, PlanLinger(p.Journal.State(), s.ID, p.Limits, p.skip()))
+		if err != nil || len(work) == 0 {
+			return err
 		}
-		err := p.job(ctx, s.ID, func(j *job) (*catalog.CommitJob, error) {
-			r := runs{e: j.begin(object.Sealed, 0)}
-			for _, x := range picked {
-				b, err := p.Store.Get(ctx, x.Object.Name(), cold.Range{Offset: x.Pos, Length: x.Len}, nil)
-				if err != nil {
-					return nil, fmt.Errorf("read %s: %w", x.Object, err)
-				}
-				run := object.Run{Partition: x.Partition, Epoch: x.Epoch, Base: x.Base, Next: x.Next, Pos: x.Pos, Len: x.Len, CRC: x.CRC, MaxTimestamp: x.MaxTimestamp, Records: x.Records}
-				if err := object.VerifyRun(run, b); err != nil {
-					return nil, fmt.Errorf("%s, bytes [%d, %d): %w", x.Object, x.Pos, x.Pos+x.Len, err)
-				}
-				if err := r.add(ctx, p, x.Partition, x.Epoch, b); err != nil {
-					return nil, err
-				}
-			}
-			if err := r.end(ctx, p); err != nil {
-				return nil, err
-			}
-			extents, err := j.put(r.e, 0)
-			return &catalog.CommitJob{Extents: extents}, err
-		})
-		if err != nil {
+		if err := p.avoiding(p.rewrite(ctx, s, object.Sealed, work)); err != nil {
 			return err
 		}
 	}
-}
-
-// pick chooses extents of the session's partitions that lie in WAL objects of
-// sealed sessions, in order, up to about so many bytes: of each partition a
-// stretch without a gap.
-func pick(s *catalog.State, session uint64, limit int64) []catalog.Located {
-	var out []catalog.Located
-	for _, id := range s.Owned(session) {
-		c, ok := s.Partition(id)
-		if !ok {
-			continue
-		}
-		taken := false
-		for _, x := range c.Extents {
-			dead := x.Object.Kind == catalog.KindWAL
-			if dead {
-				v, ok := s.Session(x.Object.A)
-				dead = !ok || v.Sealed
-			}
-			if !dead {
-				if taken {
-					break
-				}
-				continue
-			}
-			if limit <= 0 {
-				return out
-			}
-			taken = true
-			limit -= x.Len
-			out = append(out, catalog.Located{Partition: id, Extent: x})
-		}
-	}
-	return out
-}
-
-// retain moves log starts forward by retention.ms and retention.bytes.
-func (p *Press) retain(ctx context.Context) error {
-	s, ok := p.session()
-	if !ok {
-		return nil
-	}
-	items := Expired(p.Journal.State(), s.ID, p.now(), p.Setting)
-	if len(items) == 0 {
-		return nil
-	}
-	if _, err := p.one(ctx, &catalog.Trim{Items: items}); err != nil {
-		return err
-	}
-	for _, it := range items {
-		if err := p.Writer.Trim(ctx, it.Partition, it.LogStart); err != nil {
-			return err
-		}
-	}
-	p.Logger.Info("retention moved log starts", "partitions", len(items))
+	p.more = true
 	return nil
 }
 
-// Expired decides what retention gives up, of the partitions of one session: whole
-// extents from the front, those whose newest record is older than retention.ms
-// and those without which retention.bytes still holds. Topics that are only
-// compacted are left alone.
-func Expired(s *catalog.State, session uint64, nowMs int64, setting func(string) (string, bool)) []catalog.TrimItem {
-	var items []catalog.TrimItem
-	for t := range s.AllTopics() {
-		if !t.Has("cleanup.policy", "delete", setting) {
-			continue
+// merge presses small extents into larger ones.
+func (p *Press) merge(ctx context.Context) error {
+	for range rounds {
+		s, ok := p.session()
+		if !ok {
+			return nil
 		}
-		age, size := t.Int("retention.ms", setting), t.Int("retention.bytes", setting)
-		for _, c := range t.Partitions {
-			if c.Owner != session {
-				continue
+		own, shared := PlanMerge(p.Journal.State(), s.ID, p.Limits, p.skip(), p.Setting)
+		own, err := p.led(ctx, own)
+		if err != nil {
+			return err
+		}
+		shared, err = p.led(ctx, shared)
+		if err != nil || len(own)+len(shared) == 0 {
+			return err
+		}
+		if len(shared) > 0 {
+			if err := p.avoiding(p.rewrite(ctx, s, object.Sealed, shared)); err != nil {
+				return err
 			}
-			if start := expired(c, nowMs, age, size); start > c.LogStart {
-				items = append(items, catalog.TrimItem{Partition: c.ID, LogStart: start})
+		}
+		for _, w := range own {
+			if err := p.avoiding(p.rewrite(ctx, s, object.Segment, []Stretch{w})); err != nil {
+				return err
 			}
 		}
 	}
-	return items
+	p.more = true
+	return nil
 }
 
-func expired(c *catalog.Partition, nowMs, age, size int64) int64 {
-	start, left := c.LogStart, c.Bytes
-	drop := func(next, bytes, newest int64) bool {
-		old := age >= 0 && newest >= 0 && newest < nowMs-age
-		much := size >= 0 && left-bytes >= size
-		if !old && !much {
-			return false
-		}
-		start, left = max(start, next), left-bytes
-		return true
-	}
-	for _, l := range c.Index {
-		if !drop(l.Next, l.Bytes, l.MaxTimestamp) {
-			return start
+// led leaves out what this broker does not lead, or not yet (P4).
+func (p *Press) led(ctx context.Context, work []Stretch) ([]Stretch, error) {
+	kept := work[:0]
+	for _, w := range work {
+		switch _, err := p.Writer.Producers(ctx, w.Partition); {
+		case errors.Is(err, ErrNotLed):
+		case err != nil:
+			return nil, fmt.Errorf("producers of %s: %w", w.Partition, err)
+		default:
+			kept = append(kept, w)
 		}
 	}
-	for _, x := range c.Extents {
-		if !drop(x.Next, x.Len, x.MaxTimestamp) {
-			break
+	return kept, nil
+}
+
+// avoidFor is how long an object that could not be read is left alone.
+const avoidFor = 10 * time.Minute
+
+// skip is which objects merging leaves alone.
+func (p *Press) skip() func(catalog.ObjectRef) bool {
+	pending := func(catalog.ObjectRef) bool { return false }
+	if p.Hot != nil {
+		pending = Pending(p.Hot.Generations())
+	}
+	now := p.Now()
+	for ref, until := range p.avoid {
+		if now.After(until) {
+			delete(p.avoid, ref)
 		}
 	}
-	return start
+	return func(ref catalog.ObjectRef) bool {
+		_, bad := p.avoid[ref]
+		return bad || pending(ref)
+	}
+}
+
+// avoiding makes an object that could not be read be left alone for a while, so
+// that the others get on. That the catalog moved on meanwhile ends the turn: the
+// next one plans anew.
+func (p *Press) avoiding(err error) error {
+	if bad, ok := errors.AsType[*unreadable](err); ok {
+		p.avoid[bad.object] = p.Now().Add(avoidFor)
+		p.Logger.Error("an object could not be read; what lies in it stays there", "object", bad.object.Name(), "err", bad.err)
+		return nil
+	}
+	return err
+}
+
+// rewrite writes stretches into one object, in memory. They are no more than about
+// Budget bytes.
+func (p *Press) rewrite(ctx context.Context, s *catalog.Session, kind object.Kind, work []Stretch) error {
+	var size int64
+	count := 0
+	began := p.Now()
+	err := p.job(ctx, s.ID, func(j *job) (*catalog.CommitJob, error) {
+		got, err := p.fetch(ctx, work)
+		if err != nil {
+			return nil, err
+		}
+		r := runs{e: j.begin(kind, 0)}
+		for _, w := range work {
+			for _, x := range w.Extents {
+				b := got.of(x)
+				if err := object.VerifyRun(runOf(w.Partition, x), b); err != nil {
+					return nil, &unreadable{x.Object, fmt.Errorf("bytes [%d, %d): %w", x.Pos, x.Pos+x.Len, err)}
+				}
+				if err := r.add(ctx, p, w.Partition, x.Epoch, b); err != nil {
+					return nil, err
+				}
+				size, count = size+x.Len, count+1
+			}
+		}
+		if err := r.end(ctx, p); err != nil {
+			return nil, err
+		}
+		extents, err := j.put(r.e, 0)
+		return &catalog.CommitJob{Extents: extents}, err
+	})
+	if err == nil {
+		p.Logger.Info("merged", "partitions", len(work), "extents", count, "bytes", size, "took", p.Now().Sub(began).Round(time.Millisecond).String())
+	}
+	return err
+}
+
+// runs appends batches to an object, and begins a run where one must.
+type runs struct {
+	e     *object.Encoder
+	at    record.Partition
+	epoch int32
+	next  int64
+	n     int
+}
+
+// add appends consecutive batches of a partition. They are not copied.
+func (r *runs) add(ctx context.Context, p *Press, id record.Partition, epoch int32, batches []byte) error {
+	for len(batches) > 0 {
+		h, batch, rest, err := record.Next(batches)
+		if err != nil {
+			return err
+		}
+		batches = rest
+		if r.n == 0 || r.at != id || r.epoch != epoch || r.next != h.BaseOffset {
+			if err := r.end(ctx, p); err != nil {
+				return err
+			}
+			r.e.Begin(id, epoch, h.BaseOffset)
+			r.at, r.epoch = id, epoch
+			r.n++
+		}
+		r.e.Append(h, batch)
+		r.next = h.NextOffset()
+	}
+	return nil
+}
+
+// end ends a run: its footer has all that is known of the partition's producers (P4).
+func (r *runs) end(ctx context.Context, p *Press) error {
+	if r.n == 0 {
+		return nil
+	}
+	ps, err := p.Writer.Producers(ctx, r.at)
+	if err != nil {
+		return fmt.Errorf("producers of %s: %w", r.at, err)
+	}
+	if len(ps) > 0 {
+		r.e.Producers(ps)
+	}
+	return nil
 }

@@ -31,7 +31,7 @@ func (p *Press) seal(ctx context.Context) error {
 		case g.Sealed:
 			continue
 		case g.Filling:
-			if g.Batches > 0 && time.Since(g.Opened) >= p.SealEvery {
+			if g.Batches > 0 && p.Now().Sub(g.Opened) >= p.SealEvery {
 				p.Hot.Rotate()
 			}
 			continue
@@ -66,16 +66,16 @@ func (p *Press) sealOne(ctx context.Context, s *catalog.Session, g hot.Info) err
 	for _, sh := range shares {
 		large[sh.Partition] = sh.Bytes >= segmentFrom
 	}
-	pin, err := p.Hot.Pin(g.ID)
+	pin, err := p.Hot.Hold(g.ID)
 	if err != nil {
 		return ignoreGone(err)
 	}
 	defer pin.Release()
-	began := time.Now()
+	began := p.Now()
 	var extents []catalog.Located
 	err = p.job(ctx, s.ID, func(j *job) (*catalog.CommitJob, error) {
 		var err error
-		if extents, err = p.press(ctx, j, pin, large); err != nil {
+		if extents, err = p.press(ctx, j, s.ID, pin, large); err != nil {
 			return nil, err
 		}
 		c := &catalog.CommitJob{Extents: extents}
@@ -91,9 +91,9 @@ func (p *Press) sealOne(ctx context.Context, s *catalog.Session, g hot.Info) err
 			return err
 		}
 		return ignoreGone(p.Hot.Drop(g.ID))
-	case errors.Is(err, catalog.ErrInvalidExtents):
-		// Part of it was trimmed, or pressed already: the catalog describes the rest
-		// by WAL objects, which merge presses.
+	case errors.Is(err, catalog.ErrInvalidExtents), errors.Is(err, catalog.ErrNotOwner), errors.Is(err, ErrNotLed):
+		// Part of it was trimmed, pressed already, or has got another owner: the
+		// catalog describes the rest by WAL objects, which linger presses.
 		p.Logger.Debug("generation does not fit any more", "err", err)
 		if err := p.Writer.Index(ctx); err != nil {
 			return err
@@ -104,7 +104,7 @@ func (p *Press) sealOne(ctx context.Context, s *catalog.Session, g hot.Info) err
 	if err := p.Writer.Covered(ctx); err != nil {
 		return err
 	}
-	p.Logger.Info("sealed", "slots", g.Next-g.First, "bytes", g.Bytes, "runs", len(extents), "took", time.Since(began).Round(time.Millisecond).String())
+	p.Logger.Info("sealed", "slots", g.Next-g.First, "bytes", g.Bytes, "runs", len(extents), "took", p.Now().Sub(began).Round(time.Millisecond).String())
 	return ignoreGone(p.Hot.MarkSealed(g.ID))
 }
 
@@ -116,7 +116,7 @@ func ignoreGone(err error) error {
 }
 
 // press writes the objects of a generation.
-func (p *Press) press(ctx context.Context, j *job, pin *hot.Pin, large map[record.Partition]bool) ([]catalog.Located, error) {
+func (p *Press) press(ctx context.Context, j *job, session uint64, pin Held, large map[record.Partition]bool) ([]catalog.Located, error) {
 	sealed := runs{e: j.begin(object.Sealed, 0)}
 	var own *runs // the segment of the partition that is scanned
 	var at record.Partition
@@ -135,8 +135,9 @@ func (p *Press) press(ctx context.Context, j *job, pin *hot.Pin, large map[recor
 		return err
 	}
 	err := pin.Scan(func(e hot.Entry) error {
-		if _, ok := state.Partition(e.Partition); !ok {
-			return nil // the topic was deleted
+		c, ok := state.Partition(e.Partition)
+		if !ok || c.Owner != session && e.Last < c.Next {
+			return nil // deleted; or somebody else's, who knows its producers (P4)
 		}
 		if e.Partition != at {
 			if err := finish(); err != nil {
@@ -180,50 +181,4 @@ func sortLocated(xs []catalog.Located) {
 		}
 		return int(min(max(a.Base-b.Base, -1), 1))
 	})
-}
-
-// runs appends batches to an object, and begins a run where one must.
-type runs struct {
-	e     *object.Encoder
-	at    record.Partition
-	epoch int32
-	next  int64
-	n     int
-}
-
-// add appends consecutive batches of a partition.
-func (r *runs) add(ctx context.Context, p *Press, id record.Partition, epoch int32, batches []byte) error {
-	for len(batches) > 0 {
-		h, batch, rest, err := record.Next(batches)
-		if err != nil {
-			return err
-		}
-		batches = rest
-		if r.n == 0 || r.at != id || r.epoch != epoch || r.next != h.BaseOffset {
-			if err := r.end(ctx, p); err != nil {
-				return err
-			}
-			r.e.Begin(id, epoch, h.BaseOffset)
-			r.at, r.epoch = id, epoch
-			r.n++
-		}
-		r.e.Append(h, batch)
-		r.next = h.NextOffset()
-	}
-	return nil
-}
-
-// end ends a run: its footer has all that is known of the partition's producers.
-func (r *runs) end(ctx context.Context, p *Press) error {
-	if r.n == 0 {
-		return nil
-	}
-	ps, err := p.Writer.Producers(ctx, r.at)
-	if err != nil {
-		return err
-	}
-	if len(ps) > 0 {
-		r.e.Producers(ps)
-	}
-	return nil
 }

@@ -1,0 +1,86 @@
+package press
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/tier/object"
+)
+
+// index presses old extents of partitions that have many into index objects, so
+// that the catalog does not grow with history (DESIGN 6).
+func (p *Press) index(ctx context.Context) error {
+	s, ok := p.session()
+	if !ok {
+		return nil
+	}
+	work := PlanPress(p.Journal.State(), s.ID, p.Limits, p.Setting)
+	for len(work) > 0 {
+		some := work[:min(len(work), 256)]
+		work = work[len(some):]
+		err := p.job(ctx, s.ID, func(j *job) (*catalog.CommitJob, error) {
+			c := &catalog.CommitJob{}
+			for i, w := range some {
+				line := w.Line(catalog.Index(j.id, uint64(i)))
+				xs, err := p.listed(ctx, w.Lines)
+				if err != nil {
+					return nil, err
+				}
+				xs = append(xs, w.Extents...)
+				if len(xs) != int(line.Extents) {
+					return nil, fmt.Errorf("index lines of %s: %w: %d extents, the catalog says %d", w.Partition, object.ErrCorrupt, len(xs), line.Extents)
+				}
+				b := object.EncodeIndex(j.id, uint64(i), p.Nonce, p.nowMs(), catalog.EncodeExtents(xs))
+				_, identity, err := object.Identity(b)
+				if err != nil {
+					return nil, err
+				}
+				if err := j.send(line.Object, cold.Bytes(b), identity); err != nil {
+					return nil, err
+				}
+				c.Presses = append(c.Presses, catalog.Press{Partition: w.Partition, Line: line})
+			}
+			return c, nil
+		})
+		if err != nil {
+			return err
+		}
+		p.Logger.Info("pressed extents out of the catalog", "partitions", len(some))
+	}
+	return nil
+}
+
+// listed are the extents that index lines stand for.
+func (p *Press) listed(ctx context.Context, lines []catalog.IndexRef) (xs []catalog.Extent, err error) {
+	for _, l := range lines {
+		more, err := p.readIndex(ctx, l.Object)
+		if err != nil {
+			return nil, err
+		}
+		xs = append(xs, more...)
+	}
+	return xs, nil
+}
+
+// readIndex reads the extents that an index object lists.
+func (p *Press) readIndex(ctx context.Context, ref catalog.ObjectRef) ([]catalog.Extent, error) {
+	b, err := p.Store.Get(ctx, ref.Name(), cold.Whole, nil)
+	if errors.Is(err, cold.ErrNotFound) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", ref, err)
+	}
+	payload, err := object.DecodeIndex(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ref, err)
+	}
+	xs, err := catalog.DecodeExtents(payload)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ref, err)
+	}
+	return xs, nil
+}

@@ -1,0 +1,88 @@
+package press
+
+import (
+	"flag"
+	"testing"
+	"time"
+)
+
+var (
+	simSeed  = flag.Uint64("sim.seed", 0, "run this seed of the simulation alone, and show what it does")
+	simSeeds = flag.Uint64("sim.seeds", 25, "how many seeds of the simulation to run")
+)
+
+// simulate runs one seed; nil when all invariants held to the end.
+func simulate(seed uint64, steps int, pl plant) *world {
+	w := newWorld(seed, pl)
+	w.brokers[0].boot(true)
+	for range steps {
+		if w.rng.IntN(4) == 0 {
+			w.now = w.now.Add(time.Duration(w.rng.IntN(4000)) * time.Millisecond)
+		}
+		w.brokers[w.rng.IntN(2)].act()
+		if w.check(); w.fault != nil {
+			return w
+		}
+	}
+	w.settle()
+	return w
+}
+
+// TestNothingIsLostOrLeftWhateverDies is S10 to S12 under crashes before and after
+// each operation on bucket and journal, with a zombie that goes on pressing, merging,
+// compacting and deleting. Run one seed again with -sim.seed.
+func TestNothingIsLostOrLeftWhateverDies(t *testing.T) {
+	if *simSeed != 0 {
+		w := simulate(*simSeed, 400, sound)
+		for _, l := range w.trace {
+			t.Log(l)
+		}
+		if w.fault != nil {
+			t.Fatal(w.fault)
+		}
+		return
+	}
+	seeds := *simSeeds
+	if testing.Short() {
+		seeds = 8
+	}
+	sum := map[string]int{}
+	for seed := uint64(1); seed <= seeds; seed++ {
+		w := simulate(seed, 400, sound)
+		if w.fault != nil {
+			t.Fatalf("seed %d, after %d entries: %v\nagain: go test ./tier/press -run WhateverDies -sim.seed %d -v", seed, w.state.Number(), w.fault, seed)
+		}
+		for k, n := range w.counts {
+			sum[k] += n
+		}
+	}
+	t.Log(sum)
+	for _, k := range []string{"ops", "interleaved", "crashes", "deletes", "slots", "boots", "sealed", "merged", "compacted", "pressed lines", "more than one line", "jobs refused"} {
+		if sum[k] == 0 {
+			t.Errorf("no %s: the simulation tests nothing", k)
+		}
+	}
+}
+
+// TestTheSimulationSeesShortcuts plants what S10 to S12 forbid.
+func TestTheSimulationSeesShortcuts(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		pl   plant
+	}{
+		{"objects are deleted before the journal knows", deleteFirst},
+		{"no grace period for readers", noGrace},
+		{"a rewrite is not registered", unregistered},
+		{"fences are deleted", fencesGo},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for seed := uint64(1); seed <= 100; seed++ {
+				if w := simulate(seed, 400, c.pl); w.fault != nil {
+					t.Logf("seed %d: %v", seed, w.fault)
+					return
+				}
+			}
+			t.Fatal("100 seeds saw nothing")
+		})
+	}
+}
