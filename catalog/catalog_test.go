@@ -149,7 +149,7 @@ func TestJobsEndWithTheirSession(t *testing.T) { // S12
 		t.Fatal("nobody will delete what the job put")
 	}
 	job = j.ok(&BeginJob{Session: b}).ID
-	j.rejects(&SweepSession{Session: a}, ErrStale) // S10: an extent lies in its WAL
+	j.rejects(&SweepSession{Session: a}, ErrStale)                                                 // S10: an extent lies in its WAL
 	j.rejects(&CommitJob{Job: job, Extents: []Located{run(p, 0, 0, 5, Seg(job, 0))}}, ErrNotOwner) // S2: it does not know the producers
 	j.ok(&Take{Session: b, Items: []TakeItem{{p, 1, 5}}})
 	j.ok(&CommitJob{Job: job, Extents: []Located{run(p, 0, 0, 5, Seg(job, 0))}, Objects: []ObjectRef{Seg(job, 0), Seg(job, 1)}})

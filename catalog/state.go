@@ -167,8 +167,15 @@ func (s *State) Garbage() iter.Seq2[ObjectRef, uint64] { return s.garbage.all() 
 // GarbageCount is the number of objects that wait to be deleted.
 func (s *State) GarbageCount() int { return s.garbage.len() }
 
-// IsGarbage reports whether the object may be deleted after the grace period.
-func (s *State) IsGarbage(r ObjectRef) bool { _, ok := s.garbage.get(r); return ok }
+// IsGarbage reports whether the object may be deleted after the grace period. What
+// an index object lists goes with it, and is not reported by itself.
+func (s *State) IsGarbage(r ObjectRef) bool {
+	_, ok := s.garbage.get(r)
+	if !ok && r.Kind == KindIndex {
+		_, ok = s.garbage.get(ObjectRef{KindListless, r.A, r.B})
+	}
+	return ok
+}
 
 // PartitionCount is the number of partitions of all topics.
 func (s *State) PartitionCount() int {

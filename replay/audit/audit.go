@@ -429,10 +429,11 @@ func (a *auditor) groups(ref catalog.ObjectRef, run []byte) {
 // orphans lists what nothing refers to.
 func (a *auditor) orphans(s *catalog.State, claims map[catalog.ObjectRef][]claim, listed map[string]cold.Info) {
 	now := time.Now()
+	doomed := a.doomed(s)
 	for name, info := range listed {
 		ref, err := catalog.ParseRef(name)
 		if err == nil {
-			if _, used := claims[ref]; used || s.IsGarbage(ref) || s.IsGarbage(catalog.Cancelled(ref.A)) {
+			if _, used := claims[ref]; used || doomed[ref] || s.IsGarbage(ref) || s.IsGarbage(catalog.Cancelled(ref.A)) {
 				continue
 			}
 			if ref.Kind == catalog.KindWAL {
@@ -450,6 +451,29 @@ func (a *auditor) orphans(s *catalog.State, claims map[catalog.ObjectRef][]claim
 		a.report.Orphans = append(a.report.Orphans, Orphan{name, info.Size, now.Sub(info.Modified).Round(time.Second)})
 	}
 	slices.SortFunc(a.report.Orphans, func(x, y Orphan) int { return cmp.Compare(x.Name, y.Name) })
+}
+
+// doomed are the objects that index objects in the garbage list: they go with them.
+func (a *auditor) doomed(s *catalog.State) map[catalog.ObjectRef]bool {
+	out := map[catalog.ObjectRef]bool{}
+	for ref := range s.Garbage() {
+		if ref.Kind != catalog.KindIndex {
+			continue
+		}
+		b, err := a.store.Get(context.Background(), ref.Name(), cold.Whole, nil)
+		if err != nil {
+			continue // deleted already: they were before it
+		}
+		payload, err := object.DecodeIndex(b)
+		if err != nil {
+			continue
+		}
+		xs, _ := catalog.DecodeExtents(payload)
+		for _, x := range xs {
+			out[x.Object] = true
+		}
+	}
+	return out
 }
 
 func (a *auditor) isFence(name string) bool {

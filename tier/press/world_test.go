@@ -68,7 +68,7 @@ type seen struct {
 type model struct {
 	compact bool
 	keysAt  *catalog.Partition // when its keys were checked
-	records []rec // by offset
+	records []rec              // by offset
 }
 
 type rec struct {
