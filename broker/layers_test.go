@@ -26,6 +26,7 @@ var edges = map[string][]string{
 	"kafka":              {"record", "catalog", "coord/group"}, // docs/decisions/0002
 	"replay/audit":       {"tier", "tier/cold", "tier/object", "catalog", "catalog/journal", "coord/group", "record"},
 	"web":                {"catalog", "record", "tier/cold", "tier/cold/trace", "ingest", "kafka"},
+	"deploy":             {},
 	"broker/settings":    {"catalog"}, // the one description of a config
 	"localstack/proc":    {},
 	"localstack/ring4":   {"localstack/proc"},

@@ -348,3 +348,33 @@ func TestEndpointsAreReadAsTheyPrint(t *testing.T) {
 		}
 	}
 }
+
+// The example is read as it stands, and with every setting switched on.
+func TestTheExampleSetsTheDefaults(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "firn.yaml")
+	write(t, path, Example())
+	if src := file(t, path); len(src.Values) != 0 {
+		t.Errorf("it sets %v", src.Values)
+	}
+	var on strings.Builder
+	for line := range strings.Lines(Example()) {
+		if strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "# ") {
+			line = line[1:]
+		}
+		on.WriteString(line)
+	}
+	write(t, path, on.String())
+	src := file(t, path)
+	if len(src.Values) != len(table) {
+		t.Errorf("%d settings of %d", len(src.Values), len(table))
+	}
+	for _, s := range table {
+		if src.Values[s.Name] != s.Default {
+			t.Errorf("%s is %q, the default is %q", s.Name, src.Values[s.Name], s.Default)
+		}
+	}
+	if _, err := New(src); err != nil {
+		t.Error(err)
+	}
+}

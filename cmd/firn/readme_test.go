@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -118,16 +120,33 @@ func TestReadmeNamesWhatExists(t *testing.T) {
 			t.Errorf("the README names make %s, which is not in the Makefile", m[1])
 		}
 	}
-	for _, m := range regexp.MustCompile(`(?m)^firn (\w+)(.*)$`).FindAllStringSubmatch(string(b), -1) {
-		cmd, _, err := newRoot(&globals{}).Find([]string{m[1]})
-		if err != nil || cmd.Name() != m[1] {
-			t.Errorf("the README names firn %s: %v", m[1], err)
-			continue
-		}
-		for _, f := range regexp.MustCompile(`--([a-z.-]+)`).FindAllStringSubmatch(m[2], -1) {
-			if cmd.Flags().Lookup(f[1]) == nil {
-				t.Errorf("firn %s has no flag --%s", m[1], f[1])
+	for _, m := range regexp.MustCompile(`(?m)^firn (.*)$`).FindAllStringSubmatch(string(b), -1) {
+		line, _, _ := strings.Cut(m[1], " #")
+		words := regexp.MustCompile(`'[^']*'|\S+`).FindAllString(line, -1)
+		for i, w := range words {
+			if words[i] = strings.Trim(w, "'"); w == ">" {
+				words = words[:i]
+				break
 			}
+		}
+		cmd, rest, err := newRoot(&globals{}).Find(words)
+		if err == nil && !cmd.Runnable() {
+			err = errors.New("it is no command")
+		}
+		if err == nil {
+			err = cmd.ParseFlags(rest)
+		}
+		if err == nil {
+			err = cmd.ValidateArgs(cmd.Flags().Args())
+		}
+		if err != nil {
+			t.Errorf("the README names firn %s: %v", line, err)
+		}
+	}
+	services := load(t, filepath.Join(repository, "docker-compose.yml")).Services
+	for _, m := range regexp.MustCompile(`(?m)^docker compose \w+ ([a-z0-9-]+)`).FindAllStringSubmatch(string(b), -1) {
+		if _, ok := services[m[1]]; !ok && !strings.HasPrefix(m[1], "-") {
+			t.Errorf("the README names %s, which is no service of docker-compose.yml", m[1])
 		}
 	}
 }
