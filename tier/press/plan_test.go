@@ -1,6 +1,7 @@
 package press
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -192,7 +193,9 @@ func TestRetentionAndDeleteRecordsDropIndexLines(t *testing.T) {
 	old := q.Index[0].Object
 	s, _ = agree(t, s, &catalog.CommitJob{Job: res[0].ID, Presses: []catalog.Press{{Partition: id, Line: w.Line(catalog.Index(res[0].ID, 0))}}})
 	look(1, 1, 400)
-	if s.IsGarbage(old) || !s.IsGarbage(catalog.ObjectRef{Kind: catalog.KindListless, A: old.A, B: old.B}) {
+	garbage := map[catalog.ObjectRef]uint64{}
+	maps.Insert(garbage, s.Garbage())
+	if _, whole := garbage[old]; whole || !s.IsGarbage(old) {
 		t.Fatal("the folded line must go without its segments")
 	}
 }
