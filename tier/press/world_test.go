@@ -503,7 +503,13 @@ func (n *node) act() {
 			}
 		}
 	case 23:
-		if w.rng.IntN(4) == 0 { // it is believed dead, and is not: a zombie
+		switch {
+		case w.depth > 0: // the other one, in the middle of something, is believed dead
+			if w.rng.IntN(2) == 0 {
+				n.cancel()
+				n.boot(true)
+			}
+		case w.rng.IntN(4) == 0: // this one is believed dead, and is not: a zombie
 			if w.rng.IntN(2) == 0 && !w.calm { // and wakes up late
 				n.asleep = w.rng.IntN(150)
 			}
