@@ -31,22 +31,10 @@ func (s *session) adopt(ctx context.Context, id uint64, silent map[uint64]int) e
 		}
 		delete(silent, v.ID)
 	}
-	if !orphaned(s.journal.State()) {
+	if !s.journal.State().Orphaned() {
 		return nil
 	}
 	return s.take(ctx, id)
-}
-
-// orphaned reports whether a partition has no living owner.
-func orphaned(state *catalog.State) bool {
-	for t := range state.AllTopics() {
-		for _, p := range t.Partitions {
-			if v, ok := state.Session(p.Owner); !ok || v.Sealed {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // roster is the live brokers as of one state of the catalog, by listener. Every

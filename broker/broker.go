@@ -23,7 +23,6 @@ import (
 	"github.com/firnlog/firn/ingest"
 	"github.com/firnlog/firn/ingest/pump"
 	"github.com/firnlog/firn/kafka"
-	"github.com/firnlog/firn/record"
 	"github.com/firnlog/firn/tier"
 	"github.com/firnlog/firn/tier/cold"
 	"github.com/firnlog/firn/tier/cold/open"
@@ -66,6 +65,8 @@ type Broker struct {
 	metrics *web.Metrics
 	ready   web.Readiness
 	roster  atomic.Pointer[roster]
+
+	follower follower
 }
 
 // Addresses are where a broker is reached.
@@ -85,7 +86,7 @@ func Run(ctx context.Context, o Options, ready func(Addresses)) (err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	b := &Broker{opts: o, values: o.Settings, log: o.Logger}
+	b := &Broker{opts: o, values: o.Settings, log: o.Logger, follower: follower{turn: make(chan struct{}, 1)}}
 	b.ready.Not("starting")
 	b.metrics = web.NewMetrics(web.MetricsOptions{Version: o.Version, Source: source{b}, Process: true})
 	b.opts.Store = trace.Wrap(o.Store, b.metrics.Store)
@@ -305,45 +306,4 @@ func (b *Broker) owners(n int) []uint64 {
 		owners[i] = s.ID
 	}
 	return owners
-}
-
-// followAll keeps the pump at what the catalog gives this broker.
-func (b *Broker) followAll(ctx context.Context) error {
-	for {
-		changed := b.journal.Changed()
-		if err := b.follow(ctx); err != nil && ctx.Err() == nil {
-			b.log.Warn("cannot follow the catalog", "err", err)
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// follow makes the pump serve what the state gives its session, and forget what
-// is deleted.
-func (b *Broker) follow(ctx context.Context) error {
-	s, ok := b.pump.Session()
-	if !ok {
-		return nil
-	}
-	if err := b.session.own(ctx, s.ID); err != nil {
-		return err
-	}
-	var gone []record.Partition
-	state := b.journal.State()
-	for _, p := range b.pump.Led() {
-		if c, ok := state.Partition(p); !ok || c.Owner != s.ID {
-			gone = append(gone, p)
-		}
-	}
-	if len(gone) > 0 {
-		if err := b.pump.Disown(ctx, gone...); err != nil {
-			return err
-		}
-	}
-	b.groups.lead()
-	return nil
 }

@@ -63,7 +63,9 @@ func (s *session) takeOver(ctx context.Context) error {
 	if err := s.take(ctx, id); err != nil {
 		return err
 	}
-	if err := s.own(ctx, id); err != nil {
+	state := s.journal.State()
+	take, _ := shifts(state, nil, id, func(p record.Partition) bool { _, led := s.pump.Progress(p); return led })
+	if err := s.own(ctx, id, state, take); err != nil {
 		return err
 	}
 	if s.hot != nil {
@@ -162,21 +164,14 @@ func (s *session) take(ctx context.Context, id uint64) error {
 	return flush()
 }
 
-// own gives the pump the partitions that the catalog says are the session's.
-func (s *session) own(ctx context.Context, id uint64) error {
-	state := s.journal.State()
-	var ps []*catalog.Partition
-	var ids []record.Partition
-	for _, p := range state.Owned(id) {
-		if _, led := s.pump.Progress(p); led {
-			continue
-		}
-		if c, ok := state.Partition(p); ok {
-			ps, ids = append(ps, c), append(ids, p)
-		}
-	}
+// own gives the pump partitions that the state says are the session's.
+func (s *session) own(ctx context.Context, id uint64, state *catalog.State, ps []*catalog.Partition) error {
 	if len(ps) == 0 {
 		return nil
+	}
+	ids := make([]record.Partition, len(ps))
+	for i, p := range ps {
+		ids[i] = p.ID
 	}
 	producers, err := pump.LoadProducers(ctx, s.store, state, ids...)
 	if err != nil {

@@ -80,12 +80,8 @@ func (c *ForgetSession) apply(s *State, _ position) (Result, error) {
 	if !v.Sealed || !v.Swept {
 		return Result{}, ErrLive
 	}
-	for _, t := range s.topics.all() {
-		for _, p := range t.Partitions {
-			if p.Owner == c.Session {
-				return Result{}, ErrOwned
-			}
-		}
+	if s.OwnedCount(c.Session) > 0 {
+		return Result{}, ErrOwned
 	}
 	s.sessions.del(s.edit, c.Session)
 	return Result{}, nil
@@ -120,13 +116,13 @@ func (s *State) take(session uint64, it TakeItem) error {
 	if it.Epoch != p.Epoch+1 || it.Start != p.Next {
 		return ErrStale
 	}
-	own(s.mutPartition(it.Partition), session)
+	s.own(s.mutPartition(it.Partition), session)
 	return nil
 }
 
 // own makes the session the owner, one epoch on (I3).
-func own(p *Partition, session uint64) {
-	p.Owner = session
+func (s *State) own(p *Partition, session uint64) {
+	s.give(p, session)
 	p.Epoch++
 	p.Epochs = append(slices.Clip(p.Epochs), EpochStart{p.Epoch, p.Next})
 	// An epoch without records says nothing that the next one does not.
@@ -149,7 +145,7 @@ func (c *Release) apply(s *State, _ position) (Result, error) {
 	}
 	for _, id := range c.Partitions {
 		if p := s.mutPartition(id); p != nil {
-			p.Owner = 0
+			s.give(p, 0)
 		}
 	}
 	return Result{}, nil
@@ -171,14 +167,49 @@ func (c *Move) apply(s *State, _ position) (Result, error) {
 	}
 	s.seal(c.Old, c.Fence)
 	for _, id := range s.Owned(c.Old) {
-		own(s.mutPartition(id), c.New)
+		s.own(s.mutPartition(id), c.New)
 	}
 	return Result{}, nil
 }
 
-// Owned returns the partitions that a session owns, in order.
+// give changes the owner of a partition, and keeps I8.
+func (s *State) give(p *Partition, session uint64) {
+	s.count(p.Owner, -1)
+	p.Owner = session
+	s.count(session, 1)
+}
+
+func (s *State) count(session uint64, by int) {
+	n, _ := s.owners.get(session)
+	if n += by; n == 0 {
+		s.owners.del(s.edit, session)
+	} else {
+		s.owners.set(s.edit, session, n)
+	}
+}
+
+// OwnedCount is how many partitions a session owns; with 0, how many nobody does.
+func (s *State) OwnedCount(session uint64) int { n, _ := s.owners.get(session); return n }
+
+// Orphaned reports whether a partition has no living owner. It costs as much as there
+// are sessions.
+func (s *State) Orphaned() bool {
+	for id := range s.owners.all() {
+		if v, ok := s.sessions.get(id); !ok || v.Sealed {
+			return true
+		}
+	}
+	return false
+}
+
+// Owned returns the partitions that a session owns, in order. It looks at all
+// partitions; Since tells what has changed.
 func (s *State) Owned(session uint64) []record.Partition {
-	var out []record.Partition
+	n := s.OwnedCount(session)
+	if n == 0 {
+		return nil
+	}
+	out := make([]record.Partition, 0, n)
 	for _, t := range s.topics.all() {
 		for _, p := range t.Partitions {
 			if p.Owner == session {

@@ -75,6 +75,7 @@ func (s *State) grow(t *Topic, owners []uint64) {
 		if _, err := s.live(o); err != nil {
 			o = 0
 		}
+		s.count(o, 1)
 		t.Partitions = append(t.Partitions, &Partition{
 			edit: s.edit, ID: record.Partition{Topic: t.ID, Index: int32(len(t.Partitions))},
 			Owner: o, Epochs: []EpochStart{{0, 0}},
@@ -89,6 +90,7 @@ func (c *DeleteTopic) apply(s *State, _ position) (Result, error) {
 	}
 	for _, p := range t.Partitions {
 		s.drop(p, math.MaxInt64)
+		s.count(p.Owner, -1)
 	}
 	s.topics.del(s.edit, c.ID)
 	s.names.del(s.edit, t.Name)

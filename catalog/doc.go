@@ -36,6 +36,7 @@
 //	I6  Refs counts, for each object, the extents in the catalog that lie in it.
 //	    An object is in Refs or in Garbage or in neither, never in both.
 //	I7  Commands of a sealed or unknown session are rejected.
+//	I8  The number of partitions that each session owns is counted.
 //
 // A State is persistent: Clone is cheap, and a State that was cloned or
 // published is never changed again, so readers need no lock. Leaf values

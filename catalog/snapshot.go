@@ -107,6 +107,7 @@ func DecodeState(b []byte) (*State, error) {
 				p.Bytes += l.Bytes
 			}
 			t.Partitions[i] = p
+			s.count(p.Owner, 1)
 		}
 		s.topics.set(s.edit, t.ID, t)
 		s.names.set(s.edit, t.Name, t.ID)
@@ -152,6 +153,7 @@ func (s *State) Check() []error {
 		}
 	}
 	refs := map[ObjectRef]int32{}
+	owners := map[uint64]int{}
 	for _, t := range s.Topics() {
 		if id, ok := s.names.get(t.Name); !ok || id != t.ID {
 			report("topic %s: its name leads to %s", t.Name, id)
@@ -163,6 +165,7 @@ func (s *State) Check() []error {
 			for _, x := range p.Extents {
 				refs[x.Object]++
 			}
+			owners[p.Owner]++
 			for _, err := range p.check() {
 				report("%s-%d: %w", t.Name, i, err)
 			}
@@ -172,6 +175,14 @@ func (s *State) Check() []error {
 				}
 			}
 		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(owners)) {
+		if owners[id] != s.OwnedCount(id) {
+			report("I8 session %d owns %d partitions, %d counted", id, owners[id], s.OwnedCount(id))
+		}
+	}
+	if len(owners) != s.owners.len() {
+		report("I8 %d sessions own something, %d counted", len(owners), s.owners.len())
 	}
 	if s.names.len() != s.topics.len() {
 		report("%d names for %d topics", s.names.len(), s.topics.len())

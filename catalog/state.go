@@ -22,6 +22,7 @@ type State struct {
 	jobs     table[uint64, *Job]
 	refs     table[ObjectRef, int32]  // I6
 	garbage  table[ObjectRef, uint64] // value: the entry that made it garbage
+	owners   table[uint64, int]       // I8: session → how many partitions it owns; 0: nobody
 
 	brokerConfigs  table[string, string] // "" / "<node>" + "\x00" + name
 	nextProducerID int64
@@ -85,6 +86,7 @@ func NewState() *State {
 		jobs:          newTable[uint64, *Job](func(k uint64) uint8 { return uint8(k ^ k>>10) }),
 		refs:          newTable[ObjectRef, int32](func(k ObjectRef) uint8 { return uint8(k.B ^ k.A ^ k.A>>8) }),
 		garbage:       newTable[ObjectRef, uint64](func(k ObjectRef) uint8 { return uint8(k.B ^ k.A ^ k.A>>8) }),
+		owners:        newTable[uint64, int](func(k uint64) uint8 { return uint8(k) }),
 		brokerConfigs: newTable[string, string](hashString),
 	}
 }

@@ -1,0 +1,110 @@
+package broker
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/record"
+)
+
+// grown is a state with that many partitions in topics of per, all owned by the
+// session that it returns.
+func grown(t testing.TB, partitions, per int) (*catalog.State, uint64) {
+	s := catalog.NewState()
+	apply := func(cmds ...catalog.Command) []catalog.Result {
+		res := s.Apply(s.Number()+1, cmds)
+		for _, r := range res {
+			if r.Err != nil {
+				t.Fatal(r.Err)
+			}
+		}
+		return res
+	}
+	apply(&catalog.CreateCluster{ID: "c"})
+	id := apply(&catalog.RegisterSession{Node: 1})[0].ID
+	owners := make([]uint64, per)
+	for i := range owners {
+		owners[i] = id
+	}
+	for n := range partitions / per {
+		apply(&catalog.CreateTopic{Name: fmt.Sprint("t", n), ID: record.TopicID{0: 1, 14: byte(n >> 8), 15: byte(n)}, Replicas: 1, Owners: owners})
+	}
+	return s, id
+}
+
+// TestFollowingLooksAtWhatHasChanged: of 100,000 partitions an entry that touches one
+// costs one look.
+func TestFollowingLooksAtWhatHasChanged(t *testing.T) {
+	s, id := grown(t, 100_000, 100)
+	looked := 0
+	led := map[record.Partition]bool{}
+	look := func(p record.Partition) bool { looked++; return led[p] }
+	take, gone := shifts(s, nil, id, look)
+	if len(take) != 100_000 || len(gone) != 0 {
+		t.Fatalf("%d to take, %d gone", len(take), len(gone))
+	}
+	for _, p := range take {
+		led[p.ID] = true
+	}
+	next := func(old *catalog.State, c catalog.Command) *catalog.State {
+		s := old.Clone()
+		if r := s.Apply(s.Number()+1, []catalog.Command{c}); r[0].Err != nil {
+			t.Fatal(r[0].Err)
+		}
+		return s
+	}
+	one := take[77].ID
+	freed := next(s, &catalog.Release{Session: id, Partitions: []record.Partition{one}})
+	looked = 0
+	if take, gone = shifts(freed, s, id, look); len(take) != 0 || len(gone) != 1 || gone[0] != one || looked != 1 {
+		t.Fatalf("%v to take, %v gone, %d looks", take, gone, looked)
+	}
+	delete(led, one)
+	if !freed.Orphaned() || s.Orphaned() {
+		t.Fatal("a partition without owner is not seen, or one is seen where there is none")
+	}
+	back := next(freed, &catalog.Take{Session: id, Items: []catalog.TakeItem{{Partition: one, Epoch: 1}}})
+	if take, gone = shifts(back, freed, id, look); len(take) != 1 || take[0].ID != one || len(gone) != 0 {
+		t.Fatalf("%v to take, %v gone", take, gone)
+	}
+	dropped := next(back, &catalog.DeleteTopic{ID: one.Topic})
+	if take, gone = shifts(dropped, back, id, look); len(take) != 0 || len(gone) != 99 {
+		t.Fatalf("%v to take, %d gone", take, len(gone))
+	}
+	if bad := dropped.Check(); len(bad) > 0 {
+		t.Fatal(bad)
+	}
+}
+
+// BenchmarkFollowOneEntry is what an entry that covers one partition costs a broker
+// that leads them all: to apply, and to follow.
+func BenchmarkFollowOneEntry(b *testing.B) {
+	for _, c := range [][2]int{{10_000, 100}, {100_000, 100}, {100_000, 10_000}} {
+		b.Run(fmt.Sprintf("%d partitions, %d a topic", c[0], c[1]), func(b *testing.B) {
+			s, id := grown(b, c[0], c[1])
+			p := record.Partition{Topic: record.TopicID{0: 1, 15: 3}, Index: 7}
+			led := func(record.Partition) bool { return true }
+			var apply, follow time.Duration
+			slot := uint64(0)
+			for b.Loop() {
+				began := time.Now()
+				next := s.Clone()
+				next.Apply(next.Number()+1, []catalog.Command{&catalog.Cover{Session: id, From: slot, To: slot + 1, Extents: []catalog.Located{
+					{Partition: p, Extent: catalog.Extent{Base: int64(slot), Next: int64(slot) + 1, Object: catalog.WAL(id, slot), Len: 100}},
+				}}})
+				slot++
+				apply += time.Since(began)
+				began = time.Now()
+				if take, gone := shifts(next, s, id, led); len(take)+len(gone) > 0 {
+					b.Fatal("it follows what it leads")
+				}
+				follow += time.Since(began)
+				s = next
+			}
+			b.ReportMetric(float64(apply.Microseconds())/float64(b.N), "apply-µs")
+			b.ReportMetric(float64(follow.Microseconds())/float64(b.N), "follow-µs")
+		})
+	}
+}
