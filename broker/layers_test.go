@@ -27,6 +27,7 @@ var edges = map[string][]string{
 	"replay/audit":       {"tier", "tier/cold", "tier/object", "catalog", "catalog/journal", "coord/group", "record"},
 	"web":                {"catalog", "record", "tier/cold", "tier/cold/trace", "ingest", "kafka"},
 	"deploy":             {},
+	"web/cost":           {},
 	"broker/settings":    {"catalog"}, // the one description of a config
 	"localstack/proc":    {},
 	"localstack/ring4":   {"localstack/proc"},

@@ -65,8 +65,11 @@ func (s source) Groups() []web.Group {
 func (s source) Readings() web.Readings {
 	r := s.b.tiers.Stats()
 	out := web.Readings{
-		Caches:     []web.Cache{{Tier: "tail", Served: r.Tail, Bytes: s.b.tail.Bytes()}},
-		FromBucket: r.Bucket, ReadAhead: r.Ahead, ReadAheadSkipped: r.Skipped, ReadAheadWasted: r.Wasted, Damaged: r.Damaged,
+		Caches: []web.Cache{
+			{Tier: "tail", Hits: r.TailHits, Misses: r.TailMisses, Served: r.Tail, Bytes: s.b.tail.Bytes()},
+			{Tier: "block", Hits: r.BlockHits, Misses: r.BlockMisses, Bytes: r.BlockBytes},
+		},
+		FromBucket: r.Bucket, Gets: r.Gets, ReadAhead: r.Ahead, ReadAheadSkipped: r.Skipped, ReadAheadWasted: r.Wasted, Damaged: r.Damaged,
 	}
 	if s.b.hot != nil {
 		h := s.b.hot.Stats()

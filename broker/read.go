@@ -61,7 +61,11 @@ func (t *tail) Add(p record.Partition, batches []pump.Batch) {
 }
 
 // reads is how the wire reads committed batches.
-type reads struct{ tiers *tier.Reader }
+type reads struct {
+	tiers *tier.Reader
+	// cold is told of bytes that came from the bucket.
+	cold func(topic record.TopicID, bytes int64)
+}
 
 // Read implements reader.
 func (r reads) Read(ctx context.Context, q kafka.Read) (kafka.Batches, error) {
@@ -74,6 +78,9 @@ func (r reads) Read(ctx context.Context, q kafka.Read) (kafka.Batches, error) {
 	case b.Bytes > q.MaxBytes && !q.Whole, b.Bytes == 0:
 		b.Release()
 		return kafka.Batches{Next: q.From}, nil
+	}
+	if n := b.FromBucket(); n > 0 {
+		r.cold(q.Partition.Topic, n)
 	}
 	return kafka.Batches{Bytes: b.Views, Next: b.Next, Release: b.Release}, nil
 }

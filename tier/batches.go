@@ -37,6 +37,10 @@ type Batches struct {
 	from [sources]int64 // bytes by source
 }
 
+// FromBucket is how many of the bytes came from the bucket, or the cache of its
+// blocks.
+func (b *Batches) FromBucket() int64 { return b.from[FromBucket] }
+
 // held is what keeps views valid.
 type held interface{ Release() }
 

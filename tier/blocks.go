@@ -92,7 +92,7 @@ func newBlocks(store cold.Store, budget int64, parallel int, stats *readStats) *
 			}
 		}
 		if c.unread.Load() {
-			stats.wasted.Add(1)
+			stats.wasted.Add(int64(len(c.data)))
 		}
 		c.Release()
 	})
@@ -162,6 +162,9 @@ func (b *blocks) get(ctx context.Context, object catalog.ObjectRef, pos, n int64
 	var s stretch
 	for attempt := 0; ; attempt++ {
 		mine, theirs := b.claim(&s, object, first, last, ahead)
+		if attempt == 0 && !ahead {
+			count(len(mine)+len(theirs) == 0, &b.stats.blockHits, &b.stats.blockMisses)
+		}
 		s.fetched = s.fetched || len(mine) > 0
 		err := b.fly(ctx, mine, theirs, ahead)
 		if err != nil {
@@ -351,6 +354,13 @@ func (b *blocks) alone(ctx context.Context, object catalog.ObjectRef, first, las
 		return s, fmt.Errorf("%w: %s ends before byte %d", ErrDamaged, object, end)
 	}
 	return s, nil
+}
+
+// held is how many bytes the cache holds.
+func (b *blocks) held() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.cached.used
 }
 
 // forget drops what is cached of [pos, pos+n) of an object.

@@ -253,6 +253,27 @@ func TestOneGetForManyWaiters(t *testing.T) {
 	})
 }
 
+func TestStatsTellWhichTierAnswered(t *testing.T) {
+	const size = 1000
+	w, p := newWorld(t), part(1)
+	w.write(50, size, p)
+	tail := NewTail(0)
+	w.fill(tail, p, 400, 500)
+	r := w.reader(ReaderOptions{Tail: tail})
+	read := func(from, to int64) int64 {
+		b, err := r.Read(ctx, p, from, to, 1<<20)
+		require.NoError(t, err)
+		defer b.Release()
+		return b.FromBucket()
+	}
+	require.Positive(t, read(0, 100), "from the bucket")
+	require.Positive(t, read(100, 200), "from the blocks that the first read brought")
+	require.Zero(t, read(450, 500), "from the tail")
+	s := r.Stats()
+	require.Equal(t, []int64{1, 2, 1, 1}, []int64{s.TailHits, s.TailMisses, s.BlockHits, s.BlockMisses})
+	require.Positive(t, s.BlockBytes)
+}
+
 func TestWaiterOutlivesTheOneWhoAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, p := newWorld(t), part(1)

@@ -59,6 +59,8 @@ type readStats struct {
 	gets, fetched, shared  atomic.Int64
 	ahead, skipped         atomic.Int64
 	damaged, again, wasted atomic.Int64
+
+	tailHits, tailMisses, blockHits, blockMisses atomic.Int64
 }
 
 // ReadStats are totals since the Reader was made.
@@ -69,9 +71,16 @@ type ReadStats struct {
 	Shared            int64 // reads that waited for a GET of somebody else
 	Ahead             int64 // bytes asked for ahead of a reader
 	Skipped           int64 // bytes not read ahead, since too much was
-	Wasted            int64 // GETs ahead whose bytes were evicted before anybody came
+	Wasted            int64 // bytes read ahead and evicted before anybody came
 	Damaged           int64 // bytes from the bucket that failed a check
 	Again             int64 // reads that asked the locator again since an object was gone
+
+	// TailHits and TailMisses are reads whose first batch was in the tail cache, or
+	// not. BlockHits and BlockMisses are looks into the block cache that found all
+	// blocks there, or had to wait for a GET.
+	TailHits, TailMisses, BlockHits, BlockMisses int64
+	// BlockBytes are held by the block cache now.
+	BlockBytes int64
 }
 
 // NewReader makes a Reader.
@@ -123,6 +132,8 @@ func (r *Reader) Stats() ReadStats {
 		Tail: s.from[FromTail].Load(), Hot: s.from[FromHot].Load(), Bucket: s.from[FromBucket].Load(),
 		Gets: s.gets.Load(), Fetched: s.fetched.Load(), Shared: s.shared.Load(), Ahead: s.ahead.Load(),
 		Skipped: s.skipped.Load(), Wasted: s.wasted.Load(), Damaged: s.damaged.Load(), Again: s.again.Load(),
+		TailHits: s.tailHits.Load(), TailMisses: s.tailMisses.Load(), BlockHits: s.blockHits.Load(), BlockMisses: s.blockMisses.Load(),
+		BlockBytes: r.blocks.held(),
 	}
 }
 
@@ -140,6 +151,9 @@ func (r *Reader) Read(ctx context.Context, p record.Partition, offset, upto int6
 		at := out.Next
 		if r.tail != nil {
 			r.tail.read(&out, p, at, upto, maxBytes)
+			if at == offset {
+				count(out.Next > at, &r.stats.tailHits, &r.stats.tailMisses)
+			}
 		}
 		if r.hot != nil && out.Next == at {
 			r.readHot(&out, p, at, r.beforeTail(p, at, upto), maxBytes)
@@ -172,6 +186,14 @@ func (r *Reader) Read(ctx context.Context, p record.Partition, offset, upto int6
 		return Batches{Base: offset, Next: offset}, fmt.Errorf("read %s from offset %d: %w", p, offset, err)
 	}
 	return out, nil
+}
+
+func count(hit bool, hits, misses *atomic.Int64) {
+	if hit {
+		hits.Add(1)
+	} else {
+		misses.Add(1)
+	}
 }
 
 // beforeTail bounds what is read elsewhere: from there on the tail cache has it.

@@ -47,6 +47,9 @@ func NewMetrics(o MetricsOptions) *Metrics {
 	f := factory{m.all}
 	f.gauges("firn_build_info", "Always 1. Its labels say which program this is: brokers that differ are in the middle of an upgrade.", "version", "go").
 		WithLabelValues(o.Version, runtime.Version()).Set(1)
+	began := o.Now()
+	f.reading("firn_uptime_seconds", "Age of this broker's counters. Falling: it was started again; look at its log for why it ended.",
+		func() float64 { return o.Now().Sub(began).Seconds() })
 	m.Wire = newWire(f)
 	m.Store = newStore(f)
 	m.Uploads = newUploads(f, o.Now)

@@ -232,6 +232,7 @@ firn_upload_pending_bytes firn_upload_oldest_pending_age_seconds
 firn_cache_hits_total firn_cache_misses_total firn_tier_bytes
 firn_catalog_cas_attempts_total firn_catalog_cas_conflicts_total
 firn_gc_orphans firn_gc_deleted_objects_total
+firn_uptime_seconds firn_read_gets_total firn_kafka_fetched_bucket_bytes_total firn_topic_bytes
 `)
 
 func TestEveryPromisedMetricIsThere(t *testing.T) {

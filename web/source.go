@@ -51,6 +51,8 @@ type Readings struct {
 	Caches []Cache
 	// FromBucket is the bytes that were served from the bucket.
 	FromBucket int64
+	// Gets is the GETs that readers have caused.
+	Gets int64
 	// ReadAhead is the bytes asked for ahead of readers; ReadAheadSkipped those
 	// that were not, since too many were; ReadAheadWasted those lost before use.
 	ReadAhead, ReadAheadSkipped, ReadAheadWasted int64
@@ -62,14 +64,12 @@ type Readings struct {
 	HotDamaged int64
 	// HotGenerations is how many there are now.
 	HotGenerations int
-	// GarbageDeleted is the objects that garbage collection has deleted.
-	GarbageDeleted int64
 }
 
 // Cache is one place that is asked before the bucket.
 type Cache struct {
 	Tier         string // tail, hot or block
 	Hits, Misses int64  // reads that found something there, or nothing
-	Served       int64  // bytes
+	Served       int64  // bytes; of block they count as the bucket's
 	Bytes        int64  // held now
 }

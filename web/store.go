@@ -20,6 +20,7 @@ type Store struct {
 	conflicts prometheus.Counter
 	retries   prometheus.Counter
 	hedges    prometheus.Counter
+	collected prometheus.Counter
 }
 
 func newStore(f factory) *Store {
@@ -40,6 +41,8 @@ func newStore(f factory) *Store {
 			"Puts sent again because the bucket's answer was not definite. A few are normal; many are a bucket that throttles or a network that drops."),
 		hedges: f.counter("firn_upload_hedges_total",
 			"Puts sent a second time because the first was slow. About one put in twenty at most."),
+		collected: f.counter("firn_gc_deleted_objects_total",
+			"Objects deleted after gc.grace.ms since nothing refers to them. None for hours while firn_gc_orphans grows: deleting fails."),
 	}
 	for op := range trace.Ops {
 		s.inFlight.WithLabelValues(op.String())
@@ -52,6 +55,9 @@ func newStore(f factory) *Store {
 // journalPrefix is where the journal's entries lie in the bucket (docs/FORMAT.md).
 const journalPrefix = "catalog/journal/"
 
+// probePrefix is where the store's examination puts its objects, and deletes them.
+const probePrefix = "doctor/"
+
 // Began counts a request under way.
 func (s *Store) Began(op trace.Op) { s.inFlight.WithLabelValues(op.String()).Inc() }
 
@@ -62,6 +68,9 @@ func (s *Store) Ended(e trace.Event) {
 	s.requests.WithLabelValues(op, outcome(e.Outcome), e.Outcome.String()).Inc()
 	s.took.WithLabelValues(op).Observe(e.Took.Seconds())
 	s.bytes.WithLabelValues(op).Add(float64(max(e.Bytes, 0)))
+	if e.Op == trace.Delete && e.Outcome == trace.OK && !strings.HasPrefix(e.Name, probePrefix) {
+		s.collected.Inc()
+	}
 	if e.Op == trace.Put && strings.HasPrefix(e.Name, journalPrefix) {
 		s.attempts.Inc()
 		if e.Outcome == trace.Exists {

@@ -19,6 +19,7 @@ type Traffic struct {
 
 type traffic struct {
 	produced, fetched volume
+	cold              atomic.Int64
 }
 
 type volume struct{ records, bytes atomic.Int64 }
@@ -47,6 +48,9 @@ func (t *Traffic) Fetched(topic record.TopicID, records, bytes int64) {
 	c.fetched.bytes.Add(bytes)
 }
 
+// Cold counts bytes of batches that had to be read from the bucket.
+func (t *Traffic) Cold(topic record.TopicID, bytes int64) { t.of(topic).cold.Add(bytes) }
+
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, labels, nil)
 }
@@ -56,11 +60,12 @@ var (
 	producedBytes   = desc("firn_kafka_produced_bytes_total", "Bytes of batches that producers appended, compressed as they came. What a topic adds to the bucket.", "topic")
 	fetchedRecords  = desc("firn_kafka_fetched_records_total", "Records sent to consumers, by topic. Batches are sent whole, so it may exceed what consumers asked for.", "topic")
 	fetchedBytes    = desc("firn_kafka_fetched_bytes_total", "Bytes of batches sent to consumers. Divided by the produced bytes it is how often a topic is read.", "topic")
+	coldBytes       = desc("firn_kafka_fetched_bucket_bytes_total", "Of the bytes sent to consumers, those that came from the bucket: which topic pays for GETs. Much while nobody replays: its consumers are further behind than the tiers before the bucket reach.", "topic")
 )
 
 // Describe implements prometheus.Collector.
 func (t *Traffic) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{producedRecords, producedBytes, fetchedRecords, fetchedBytes} {
+	for _, d := range []*prometheus.Desc{producedRecords, producedBytes, fetchedRecords, fetchedBytes, coldBytes} {
 		ch <- d
 	}
 }
@@ -86,6 +91,7 @@ func (t *Traffic) Collect(ch chan<- prometheus.Metric) {
 			{producedBytes, &c.produced.bytes},
 			{fetchedRecords, &c.fetched.records},
 			{fetchedBytes, &c.fetched.bytes},
+			{coldBytes, &c.cold},
 		} {
 			ch <- prometheus.MustNewConstMetric(m.d, prometheus.CounterValue, float64(m.n.Load()), topic.Name)
 		}

@@ -92,7 +92,7 @@ func newSource(t testing.TB) *source {
 		}}},
 		readings: Readings{
 			Caches:   []Cache{{"hot", 10, 2, 1000, 5000}, {"tail", 90, 12, 9000, 100}},
-			HotState: "full", HotGenerations: 2, FromBucket: 77, GarbageDeleted: 3,
+			HotState: "full", HotGenerations: 2, FromBucket: 77, Gets: 6,
 		},
 	}
 }
@@ -112,6 +112,10 @@ func eventful(t testing.TB, s Source) *Metrics {
 	m.Store.Ended(trace.Event{Op: trace.Put, Name: "catalog/journal/00000000000000000007", Bytes: 300, Took: 20 * time.Millisecond, Outcome: trace.Exists, Err: cold.ErrExists})
 	m.Store.Began(trace.Get)
 	m.Store.Ended(trace.Event{Op: trace.Get, Name: "wal/1/0", Bytes: 12, Took: time.Millisecond, Outcome: trace.Denied, Err: cold.ErrDenied})
+	for _, name := range []string{"doctor/1/x", "wal/1/0"} {
+		m.Store.Began(trace.Delete)
+		m.Store.Ended(trace.Event{Op: trace.Delete, Name: name, Took: time.Millisecond})
+	}
 	m.Store.Attempt(cold.Attempt{Number: 1})
 	m.Store.Attempt(cold.Attempt{Number: 2})
 	m.Store.Attempt(cold.Attempt{Number: 1, Hedge: true})
@@ -124,6 +128,7 @@ func eventful(t testing.TB, s Source) *Metrics {
 	now = now.Add(time.Second)
 	m.Traffic.Produced(orders, 100, 4000)
 	m.Traffic.Fetched(orders, 300, 12000)
+	m.Traffic.Cold(orders, 700)
 	m.Traffic.Produced(record.TopicID{9}, 1, 1) // deleted meanwhile
 	return m
 }
