@@ -28,6 +28,7 @@ var edges = map[string][]string{
 	"web":                {"catalog", "record", "tier/cold", "tier/cold/trace", "ingest", "kafka"},
 	"deploy":             {},
 	"web/cost":           {},
+	"kafka/reach":        {},
 	"broker/settings":    {"catalog"}, // the one description of a config
 	"localstack/proc":    {},
 	"localstack/ring4":   {"localstack/proc"},

@@ -20,7 +20,7 @@ import (
 type client struct {
 	*kgo.Client
 	g     *globals
-	reach *reach
+	dials *dials
 	stop  context.CancelCauseFunc
 }
 
@@ -33,17 +33,12 @@ func (c *client) Close() {
 // connect returns a client of the brokers, and a context that ends when none of
 // them can be reached. Nothing is sent yet.
 func (g *globals) connect(ctx context.Context, opts ...kgo.Opt) (context.Context, *client, error) {
-	seeds := []string{}
-	for s := range strings.SplitSeq(g.brokers, ",") {
-		if s = strings.TrimSpace(s); s != "" {
-			seeds = append(seeds, s)
-		}
-	}
-	if len(seeds) == 0 {
-		return nil, nil, usage("--brokers is empty: want HOST:PORT,…")
+	seeds, err := g.seeds()
+	if err != nil {
+		return nil, nil, err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
-	r := &reach{seeds: len(seeds), stop: stop, dead: map[string]error{}}
+	r := &dials{seeds: len(seeds), stop: stop, dead: map[string]error{}}
 	cl, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(seeds...),
 		kgo.ClientID(g.clientID),
@@ -56,6 +51,20 @@ func (g *globals) connect(ctx context.Context, opts ...kgo.Opt) (context.Context
 		return nil, nil, usage("--brokers %s: %w", g.brokers, err)
 	}
 	return ctx, &client{cl, g, r, stop}, nil
+}
+
+// seeds are the addresses of --brokers.
+func (g *globals) seeds() ([]string, error) {
+	var seeds []string
+	for s := range strings.SplitSeq(g.brokers, ",") {
+		if s = strings.TrimSpace(s); s != "" {
+			seeds = append(seeds, s)
+		}
+	}
+	if len(seeds) == 0 {
+		return nil, usage("--brokers is empty: want HOST:PORT,…")
+	}
+	return seeds, nil
 }
 
 // admin runs fn with an admin client, in the time of --timeout.
@@ -72,9 +81,9 @@ func (g *globals) admin(ctx context.Context, fn func(ctx context.Context, adm *k
 	return cl.explain(fn(ctx, adm))
 }
 
-// reach watches connections being made. A client retries for as long as it may;
+// dials watches connections being made. A client retries for as long as it may;
 // somebody at a terminal wants to know at once that nobody listens.
-type reach struct {
+type dials struct {
 	seeds int
 	stop  context.CancelCauseFunc
 
@@ -87,7 +96,7 @@ type reach struct {
 }
 
 // OnBrokerConnect implements kgo.HookBrokerConnect.
-func (r *reach) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
+func (r *dials) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	seed := meta.NodeID < 0
@@ -108,7 +117,7 @@ func (r *reach) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.
 	default:
 		again := r.outside != nil
 		// The advertised-address trap, the most common fault of a first run.
-		r.outside = fmt.Errorf("the broker answers, but says that it is to be reached at %s, which fails: set its advertised.listeners to an address that works from here (%w)", addr, err)
+		r.outside = fmt.Errorf("the broker answers, but says that it is to be reached at %s, which fails: set its advertised.listeners to an address that works from here; firn doctor connect tries every address (%w)", addr, err)
 		if r.inside || !again {
 			return // one of several brokers may just have died
 		}
@@ -118,14 +127,14 @@ func (r *reach) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.
 }
 
 // fault is why nobody can be reached, or nil.
-func (r *reach) fault() error {
+func (r *dials) fault() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.why
 }
 
 // trap is the fault of an advertised address, when no such address ever worked.
-func (r *reach) trap() error {
+func (r *dials) trap() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.inside {
@@ -139,11 +148,11 @@ func (c *client) explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	if why := c.reach.fault(); why != nil {
+	if why := c.dials.fault(); why != nil {
 		return why
 	}
 	var dial *net.OpError
-	if trap := c.reach.trap(); trap != nil && errors.As(err, &dial) {
+	if trap := c.dials.trap(); trap != nil && errors.As(err, &dial) {
 		return trap
 	}
 	switch {

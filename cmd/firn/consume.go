@@ -207,7 +207,7 @@ func (c *consumer) poll(ctx context.Context, cl *client, left left, done func(*k
 			return fmt.Errorf("standard output: %w", err)
 		}
 		if ctx.Err() != nil {
-			return cl.reach.fault() // or interrupted, which is how --follow ends
+			return cl.dials.fault() // or interrupted, which is how --follow ends
 		}
 		if late && fs.NumRecords() == 0 {
 			gctx, cancel := context.WithTimeout(ctx, c.g.timeout)
