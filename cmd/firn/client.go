@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -170,47 +168,4 @@ func reason(err error, message string) error {
 		return err
 	}
 	return fmt.Errorf("%w: %s", err, message)
-}
-
-// words completes one of a few words.
-func words(ws ...string) cobra.CompletionFunc {
-	return cobra.FixedCompletions(ws, cobra.ShellCompDirectiveNoFileComp)
-}
-
-// complete completes names that the cluster knows. It says nothing when the cluster
-// does not: a shell is no place for errors.
-func (g *globals) complete(list func(ctx context.Context, adm *kadm.Client) []string) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, given []string, prefix string) ([]string, cobra.ShellCompDirective) {
-		var names []string
-		if g.resolve(cmd) == nil {
-			g.timeout = min(g.timeout, 2*time.Second)
-			_ = g.admin(cmd.Context(), func(ctx context.Context, adm *kadm.Client) error {
-				names = list(ctx, adm)
-				return nil
-			})
-		}
-		left := names[:0]
-		for _, n := range names {
-			if strings.HasPrefix(n, prefix) && !slices.Contains(given, n) {
-				left = append(left, n)
-			}
-		}
-		return left, cobra.ShellCompDirectiveNoFileComp
-	}
-}
-
-// completeTopics completes names of topics.
-func completeTopics(g *globals) cobra.CompletionFunc {
-	return g.complete(func(ctx context.Context, adm *kadm.Client) []string {
-		ts, _ := adm.ListTopics(ctx)
-		return ts.Names()
-	})
-}
-
-// completeGroups completes names of groups.
-func completeGroups(g *globals) cobra.CompletionFunc {
-	return g.complete(func(ctx context.Context, adm *kadm.Client) []string {
-		gs, _ := adm.ListGroups(ctx)
-		return gs.Groups()
-	})
 }

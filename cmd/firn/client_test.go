@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.yaml.in/yaml/v3"
 )
 
 func TestTopicsFromCreationToDeletion(t *testing.T) {
@@ -266,18 +269,31 @@ func TestOptionsComeFromFlagThenPairThenEnvironment(t *testing.T) {
 }
 
 func TestCompletionKnowsTheCluster(t *testing.T) {
-	c, _ := newKafka(t, kfake.SeedTopics(1, "orders", "others", "views"))
+	c, _ := newKafka(t, kfake.SeedTopics(3, "orders", "others", "views"))
 	for args, want := range map[string][]string{
-		"topic describe o":         {"orders", "others"},
-		"topic describe orders o":  {"others"},
-		"consume v":                {"views"},
-		"topic list --format ":     {"text", "wide", "json", "yaml"},
-		"produce orders -z ":       {"none", "zstd"},
-		"topic create x -c reten":  {"retention.ms="},
-		"broker -X seal":           {"seal.interval.ms="},
-		"broker --log-format ":     {"json", "text"},
-		"topic ":                   {"add-partitions", "trim"},
-		"group seek billing --to ": {"start", "end"},
+		"topic describe o":                         {"orders", "others"},
+		"topic describe orders o":                  {"others"},
+		"consume v":                                {"views"},
+		"topic list --format ":                     {"text", "wide", "json", "yaml"},
+		"produce orders -z ":                       {"none", "zstd"},
+		"topic create x -c reten":                  {"retention.ms="},
+		"broker -X seal":                           {"seal.interval.ms="},
+		"broker --log-format ":                     {"json", "text"},
+		"topic ":                                   {"add-partitions", "trim"},
+		"group seek billing --to ":                 {"start", "end"},
+		"consume orders -p ":                       {"0", "1", "2"},
+		"consume orders -p 0,2,":                   {"0,2,1"},
+		"topic trim orders -p 2,":                  {"2,0", "2,1"},
+		"produce orders -p ":                       {"0"},
+		"group seek billing --topics orders -p 1,": {"1,0"},
+		"broker -X log.format=":                    {"log.format=json\tthe default", "log.format=text"},
+		"broker -X num.partitions=":                {"num.partitions=1\tthe default"},
+		"broker -X http.pprof=":                    {"http.pprof=true"},
+		"topic create x -c cleanup.policy=":        {"cleanup.policy=compact"},
+		"topic list -X cl":                         {"client.id="},
+		"profile h":                                {"heap"},
+		"generate ":                                {"alerts", "compose", "config", "grafana", "prometheus"},
+		"doctor ":                                  {"connect", "storage"},
 	} {
 		out := c.ok(append([]string{"__complete"}, strings.Split(args, " ")...)...)
 		for _, w := range want {
@@ -285,6 +301,9 @@ func TestCompletionKnowsTheCluster(t *testing.T) {
 				t.Errorf("%s: no %s in\n%s", args, w, out)
 			}
 		}
+	}
+	if out := c.ok("__complete", "consume", "orders", "-p", "0,"); strings.Contains("\n"+out, "\n0,0\n") {
+		t.Errorf("a partition is offered twice:\n%s", out)
 	}
 	if out := c.ok("__complete", "topic", "describe", "orders", "o"); strings.Contains("\n"+out, "\norders\n") {
 		t.Errorf("what is there already is offered again:\n%s", out)
@@ -407,4 +426,62 @@ func decode(t *testing.T, text string, v any) {
 	if d.More() {
 		t.Fatalf("more than one value: %s", text)
 	}
+}
+
+// Every answer is the same in every format: JSON and YAML are valid, alone on standard
+// output, and say the same, also when the exit code tells of a problem.
+func TestEveryAnswerComesInEveryFormat(t *testing.T) {
+	c, _ := newKafka(t, kfake.SeedTopics(2, "orders"))
+	page := filepath.Join(t.TempDir(), "metrics")
+	if err := os.WriteFile(page, []byte("firn_build_info{version=\"v1\"} 1\nfirn_uptime_seconds 5\nfirn_topic_bytes{topic=\"orders\"} 5e9\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"topic list", "topic describe orders", "topic describe nobody", "topic add-partitions orders -n 1 --dry-run", "topic trim orders --before 0 --dry-run",
+		"group list", "group describe nobody", "cluster info", "cluster health", "doctor connect", "doctor connect --brokers 127.0.0.1:1",
+		"doctor storage mem:// --quick", "cost --metrics " + page, "version",
+	} {
+		args := strings.Split(line, " ")
+		var all [2]any
+		var codes [4]int
+		for i, format := range []string{"json", "yaml", "text", "wide"} {
+			a := c.run(append(args, "--format", format)...)
+			codes[i] = a.code
+			if a.code == exitUsage || a.out == "" && (i < 2 || a.code == exitOK) {
+				t.Errorf("firn %s --format %s: exit code %d, %q on standard output, %q on the other", line, format, a.code, a.out, a.err)
+			}
+			if i < 2 {
+				if err := yaml.Unmarshal([]byte(a.out), &all[i]); err != nil {
+					t.Errorf("firn %s --format %s: %v\n%s", line, format, err, a.out)
+				}
+			}
+			if i == 0 && !json.Valid([]byte(a.out)) {
+				t.Errorf("firn %s: no JSON: %s", line, a.out)
+			}
+		}
+		if codes != [4]int{codes[0], codes[0], codes[0], codes[0]} {
+			t.Errorf("firn %s: exit codes %v", line, codes)
+		}
+		if j, y := shape(all[0]), shape(all[1]); j != y {
+			t.Errorf("firn %s: JSON says %s, YAML %s", line, j, y)
+		}
+	}
+}
+
+// shape is the keys of a value, without what changes from one run to the next.
+func shape(v any) string {
+	switch v := v.(type) {
+	case map[string]any:
+		var out []string
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			out = append(out, k+":"+shape(v[k]))
+		}
+		return "{" + strings.Join(out, " ") + "}"
+	case []any:
+		if len(v) == 0 {
+			return "[]"
+		}
+		return "[" + shape(v[0]) + "]"
+	}
+	return "."
 }

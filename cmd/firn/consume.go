@@ -70,6 +70,7 @@ record is a line of JSON.`,
 	f.StringVarP(&c.group, "group", "g", "", "consume as a member of a group, and commit what was printed")
 	f.StringVarP(&grep, "grep", "G", "", "only records whose key or value matches this regular expression")
 	f.Int32SliceVarP(&c.partitions, "partitions", "p", nil, "only these partitions")
+	_ = cmd.RegisterFlagCompletionFunc("partitions", completePartitions(g))
 	f.Int64VarP(&c.count, "num", "n", 0, "end after so many records")
 	f.BoolVar(&c.follow, "follow", false, "go on at the end of the log")
 	f.BoolVar(&c.committed, "read-committed", false, "leave out records of transactions that are open or aborted")

@@ -80,6 +80,9 @@ func groupSeek(g *globals) *cobra.Command {
 	f.BoolVar(&dry, "dry-run", false, "show what would change")
 	_ = cmd.RegisterFlagCompletionFunc("to", words("start", "end", "@-1h"))
 	_ = cmd.RegisterFlagCompletionFunc("topics", completeTopics(g))
+	_ = cmd.RegisterFlagCompletionFunc("partitions", func(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		return completePartitions(g)(cmd, topics, prefix)
+	})
 	return cmd
 }
 

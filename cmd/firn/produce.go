@@ -41,6 +41,7 @@ with --acks all, in the bucket.`,
 	f.StringVarP(&p.key, "key", "k", "", "key of records that bring none")
 	f.StringArrayVarP(&p.headers, "header", "H", nil, "`KEY:VALUE`: a header of every record")
 	f.Int32VarP(&p.partition, "partition", "p", 0, "the partition to produce to; by key without it")
+	_ = cmd.RegisterFlagCompletionFunc("partition", completePartitions(g))
 	f.StringVarP(&p.codec, "compression", "z", "none", "none, gzip, snappy, lz4 or zstd")
 	f.StringVar(&p.acks, "acks", "all", "all: in the bucket; 1: synced by the leader; 0: unknown")
 	f.BoolVarP(&p.tombstone, "tombstone", "Z", false, "records with an empty value delete their key")

@@ -117,21 +117,6 @@ func newSettingsHelp() *cobra.Command {
 	return &cobra.Command{Use: "settings", Short: "Every setting of a broker", Long: settings.Help()}
 }
 
-// completeSettings completes the names of -X.
-func completeSettings(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	var out []string
-	if cmd.Annotations[isBroker] == "" {
-		for _, n := range clientOptions {
-			out = append(out, n+"=")
-		}
-	} else {
-		for _, s := range settings.All() {
-			out = append(out, s.Name+"=\t"+s.Doc)
-		}
-	}
-	return out, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
-}
-
 // flagSets are the names of the flags that a command takes.
 func flagSets(cmd *cobra.Command) [][]string {
 	var own, all []string

@@ -8,8 +8,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-
-	"github.com/firnlog/firn/catalog"
 )
 
 // topicCreate creates topics, each on its own: one that fails stops no other.
@@ -73,15 +71,4 @@ func parseConfigs(kvs []string) (map[string]*string, error) {
 		out[k] = &v
 	}
 	return out, nil
-}
-
-// completeTopicConfigs completes NAME= with what each is for.
-func completeTopicConfigs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	var out []string
-	for _, c := range catalog.TopicConfigs() {
-		if !c.ReadOnly {
-			out = append(out, c.Name+"=\t"+c.Doc)
-		}
-	}
-	return out, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
 }

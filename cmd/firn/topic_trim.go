@@ -98,6 +98,7 @@ func topicTrim(g *globals) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVarP(&before, "before", "o", "", "delete what comes before: OFFSET, -N (keep the last N), @TIME or end")
 	f.Int32SliceVarP(&partitions, "partitions", "p", nil, "only these partitions")
+	_ = cmd.RegisterFlagCompletionFunc("partitions", completePartitions(g))
 	f.BoolVar(&dry, "dry-run", false, "show what would become of the log starts")
 	return cmd
 }
