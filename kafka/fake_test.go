@@ -22,6 +22,7 @@ import (
 // fake is a broker of one node whose log is a slice. It copies what it is given,
 // so that a frame that is released too early shows.
 type fake struct {
+	listener string // that clients come by
 	mu       sync.Mutex
 	state    *catalog.State
 	brokers  []Broker
@@ -106,8 +107,18 @@ func (f *fake) State() *catalog.State {
 	defer f.mu.Unlock()
 	return f.state
 }
-func (f *fake) Self() int32             { return 1 }
-func (f *fake) Brokers(string) []Broker { return f.brokers }
+func (f *fake) Self() int32 { return 1 }
+func (f *fake) Brokers(listener string) []Broker {
+	if listener == "" {
+		return f.brokers
+	}
+	var out []Broker // of the listener, whose hosts have its name in front
+	for _, b := range f.brokers {
+		b.Host = listener + "." + b.Host
+		out = append(out, b)
+	}
+	return out
+}
 
 func (f *fake) Setting(name string) (string, bool) {
 	f.mu.Lock()
@@ -396,7 +407,11 @@ func serveBackend(t testing.TB, b Backend, l Limits) *pipes {
 	s := New(Options{Backend: b, Limits: l, Pool: pool, Logger: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ctx, p, "") }()
+	listener := ""
+	if f, ok := b.Cluster.(*fake); ok {
+		listener = f.listener
+	}
+	go func() { ended <- s.Serve(ctx, p, listener) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {

@@ -233,7 +233,15 @@ func TestSemantic28ErrorsOfTheLog(t *testing.T) {
 }
 
 func TestNotLeaderTellsWhoIs(t *testing.T) {
+	for listener, host := range map[string]string{"": "other", "OUT": "OUT.other"} {
+		notLeader(t, listener, host)
+	}
+}
+
+// notLeader is told to a client that came by the listener, who is sent to the host.
+func notLeader(t *testing.T, listener, host string) {
 	f := newFake()
+	f.listener = listener
 	topic := f.topic("t", 1)
 	f.brokers = append(f.brokers, Broker{Node: 2, Host: "other", Port: 9093, Rack: "b"})
 	second := f.apply(&catalog.RegisterSession{Node: 2, Advertised: "other:9093", Nonce: [16]byte{2}})[0].ID
@@ -247,13 +255,13 @@ func TestNotLeaderTellsWhoIs(t *testing.T) {
 	r := ask[*kmsg.ProduceResponse](c, 10, produceOf(10, -1, "t", 0, batch(0, 1, "a")))
 	p := r.Topics[0].Partitions[0]
 	wantCode(t, "produce", p.ErrorCode, codeNotLeaderOrFollower)
-	if p.CurrentLeader.LeaderID != 2 || p.CurrentLeader.LeaderEpoch != 1 || len(r.Brokers) != 1 || r.Brokers[0].Host != "other" {
+	if p.CurrentLeader.LeaderID != 2 || p.CurrentLeader.LeaderEpoch != 1 || len(r.Brokers) != 1 || r.Brokers[0].Host != host {
 		t.Errorf("produce: %+v %+v", p.CurrentLeader, r.Brokers)
 	}
 	fr := ask[*kmsg.FetchResponse](c, 16, fetchOf(16, f, "t", 0))
 	fp := fr.Topics[0].Partitions[0]
 	wantCode(t, "fetch", fp.ErrorCode, codeNotLeaderOrFollower)
-	if fp.CurrentLeader.LeaderID != 2 || fp.CurrentLeader.LeaderEpoch != 1 || len(fr.Brokers) != 1 || *fr.Brokers[0].Rack != "b" {
+	if fp.CurrentLeader.LeaderID != 2 || fp.CurrentLeader.LeaderEpoch != 1 || len(fr.Brokers) != 1 || fr.Brokers[0].Host != host || *fr.Brokers[0].Rack != "b" {
 		t.Errorf("fetch: %+v %+v", fp.CurrentLeader, fr.Brokers)
 	}
 }

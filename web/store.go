@@ -7,6 +7,7 @@ import (
 
 	"github.com/firnlog/firn/tier/cold"
 	"github.com/firnlog/firn/tier/cold/trace"
+	"github.com/firnlog/firn/web/cost"
 )
 
 // Store observes the bucket. It is a trace.Observer, and takes the attempts of a
@@ -21,6 +22,8 @@ type Store struct {
 	retries   prometheus.Counter
 	hedges    prometheus.Counter
 	collected prometheus.Counter
+	cost      [trace.Ops]prometheus.Counter // dollars
+	price     [trace.Ops]float64            // of one request
 }
 
 func newStore(f factory) *Store {
@@ -44,7 +47,14 @@ func newStore(f factory) *Store {
 		collected: f.counter("firn_gc_deleted_objects_total",
 			"Objects deleted after gc.grace.ms since nothing refers to them. None for hours while firn_gc_orphans grows: deleting fails."),
 	}
+	dollars := f.counters("firn_estimated_cost_dollars_total",
+		"Dollars that this broker's requests to the bucket have cost at the prices of Amazon S3 Standard, whatever the store is. firn cost has other prices, storage, and topics.", "kind")
+	prices, err := cost.ParsePrices(nil)
+	if err != nil {
+		panic(err) // the table is part of the program
+	}
 	for op := range trace.Ops {
+		s.cost[op], s.price[op] = dollars.WithLabelValues(op.String()), prices.Requests[op.String()]/1000
 		s.inFlight.WithLabelValues(op.String())
 		s.requests.WithLabelValues(op.String(), "ok", "ok")
 		s.bytes.WithLabelValues(op.String())
@@ -66,6 +76,9 @@ func (s *Store) Ended(e trace.Event) {
 	op := e.Op.String()
 	s.inFlight.WithLabelValues(op).Dec()
 	s.requests.WithLabelValues(op, outcome(e.Outcome), e.Outcome.String()).Inc()
+	if e.Op < trace.Ops && e.Outcome != trace.Unknown && e.Outcome != trace.Canceled { // a store bills what it answers
+		s.cost[e.Op].Add(s.price[e.Op])
+	}
 	s.took.WithLabelValues(op).Observe(e.Took.Seconds())
 	s.bytes.WithLabelValues(op).Add(float64(max(e.Bytes, 0)))
 	if e.Op == trace.Delete && e.Outcome == trace.OK && !strings.HasPrefix(e.Name, probePrefix) {

@@ -293,7 +293,7 @@ func TestCompletionKnowsTheCluster(t *testing.T) {
 		"topic list -X cl":                         {"client.id="},
 		"profile h":                                {"heap"},
 		"generate ":                                {"alerts", "compose", "config", "grafana", "prometheus"},
-		"doctor ":                                  {"connect", "storage"},
+		"doctor ":                                  {"config", "connect", "storage"},
 	} {
 		out := c.ok(append([]string{"__complete"}, strings.Split(args, " ")...)...)
 		for _, w := range want {
@@ -439,7 +439,7 @@ func TestEveryAnswerComesInEveryFormat(t *testing.T) {
 	for _, line := range []string{
 		"topic list", "topic describe orders", "topic describe nobody", "topic add-partitions orders -n 1 --dry-run", "topic trim orders --before 0 --dry-run",
 		"group list", "group describe nobody", "cluster info", "cluster health", "doctor connect", "doctor connect --brokers 127.0.0.1:1",
-		"doctor storage mem:// --quick", "cost --metrics " + page, "version",
+		"doctor storage mem:// --quick", "doctor config --store mem:// --num-partitions 3", "cost --metrics " + page, "version",
 	} {
 		args := strings.Split(line, " ")
 		var all [2]any

@@ -4,5 +4,5 @@ import "github.com/spf13/cobra"
 
 // newDoctor groups what finds out why something does not work.
 func newDoctor(g *globals) *cobra.Command {
-	return newGroup("doctor", "Examine a bucket, or the way to the brokers", doctorStorage(g), doctorConnect(g))
+	return newGroup("doctor", "Examine a bucket, the way to the brokers, or settings", doctorStorage(g), doctorConnect(g), doctorConfig(g))
 }
