@@ -10,7 +10,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
 
@@ -103,7 +102,7 @@ func checkQuery(t *testing.T, all map[string]metric, where, query string) {
 				return nil
 			}
 			for _, l := range n.LabelMatchers {
-				if l.Name != labels.MetricName && !slices.Contains(append(m.labels, added...), l.Name) {
+				if l.Name != model.MetricNameLabel && !slices.Contains(append(m.labels, added...), l.Name) {
 					t.Errorf("%s: %s has no label %s, only %v", where, n.Name, l.Name, m.labels)
 				}
 			}

@@ -2,11 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/firnlog/firn/broker/settings"
 )
 
 func TestDoctorConnectSaysWhichAddressesWork(t *testing.T) {
@@ -44,19 +47,33 @@ func TestDoctorConnectSaysWhichAddressesWork(t *testing.T) {
 	c.fails(exitUsage, "--brokers is empty", "doctor", "connect", "--brokers", ",")
 }
 
-// The broker itself passes, on each of its listeners.
-func TestDoctorConnectOnABrokerWithTwoListeners(t *testing.T) {
+// Two brokers with two listeners each: whoever comes by one of them is sent to the
+// addresses of that one, of both brokers, and gets through.
+func TestDoctorConnectByEachListener(t *testing.T) {
 	clearEnvironment(t)
 	c := cli{t: t}
-	r := c.start(`ready `, "broker", "--store", "mem://", "--listeners", "IN://127.0.0.1:0,OUT://127.0.0.1:0", "--http", "127.0.0.1:0", "--gossip", "127.0.0.1:0")
-	defer r.stop()
-	_, rest, _ := strings.Cut(r.shown, "kafka=")
-	addrs, _, _ := strings.Cut(rest, " ")
-	for addr := range strings.SplitSeq(addrs, ",") {
-		_, at, _ := strings.Cut(addr, "://")
-		out := c.ok("doctor", "connect", "--brokers", at)
-		if !strings.Contains(out, "ok    node 1     "+at) {
-			t.Errorf("by %s:\n%s", addr, out)
+	store := "file://" + t.TempDir() + "/bucket"
+	at := map[string][]string{} // by listener: the addresses of the brokers
+	for node := range 2 {
+		r := c.start(`ready `, "broker", "--store", store, "--listeners", "IN://127.0.0.1:0,OUT://127.0.0.1:0", "--http", "127.0.0.1:0", "--gossip", "127.0.0.1:0", "--node-id", fmt.Sprint(node+1))
+		defer r.stop()
+		_, rest, _ := strings.Cut(r.shown, "kafka=")
+		text, _, _ := strings.Cut(rest, " ")
+		es, err := settings.ParseEndpoints(text)
+		if err != nil || len(es) != 2 {
+			t.Fatalf("%s: %v", text, err)
+		}
+		for _, e := range es {
+			at[e.Listener] = append(at[e.Listener], e.Address())
+		}
+	}
+	for listener, addrs := range at {
+		// The second broker knows the first from the bucket.
+		out := c.ok("doctor", "connect", "--brokers", addrs[1])
+		for node, addr := range addrs {
+			if !strings.Contains(out, fmt.Sprintf("ok    node %d     %s\n", node+1, addr)) {
+				t.Errorf("by %s, node %d is not at %s:\n%s", listener, node+1, addr, out)
+			}
 		}
 	}
 }

@@ -209,9 +209,9 @@ func (p *probe) connect(ctx context.Context) (net.Conn, bool) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.o.Timeout)
 	defer cancel()
-	addrs := []string{host}
 	if _, err := netip.ParseAddr(host); err != nil {
-		if addrs, err = p.o.Lookup(ctx, host); err != nil || len(addrs) == 0 {
+		addrs, err := p.o.Lookup(ctx, host)
+		if err != nil || len(addrs) == 0 {
 			advice := "The name is misspelt, or known only elsewhere: in a network of containers, in a cluster. "
 			if p.of == "bootstrap" {
 				advice += "Use a name or address that is known here."

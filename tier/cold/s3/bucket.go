@@ -44,7 +44,8 @@ func (s *Store) BucketRules(ctx context.Context) (cold.Rules, error) {
 		return r, fail(ctx, "lifecycle of bucket", s.bucket, err)
 	}
 	for _, x := range l.Rules {
-		rule := cold.Rule{ID: aws.ToString(x.ID), Enabled: x.Status == types.ExpirationStatusEnabled, Prefix: aws.ToString(x.Prefix)} //nolint:staticcheck // rules of old clients have it there
+		//lint:ignore SA1019 rules that old clients have made have their prefix there
+		rule := cold.Rule{ID: aws.ToString(x.ID), Enabled: x.Status == types.ExpirationStatusEnabled, Prefix: aws.ToString(x.Prefix)}
 		if f := x.Filter; f != nil {
 			rule.Prefix += aws.ToString(f.Prefix)
 			rule.Tagged = f.Tag != nil
