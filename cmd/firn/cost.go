@@ -95,6 +95,12 @@ func (c *costs) run(g *globals, cmd *cobra.Command) error {
 		}
 	}
 	b := m.Price(prices)
+	switch {
+	case b.Live > b.Brokers:
+		g.note(cmd, "the cluster has %s and %d told what they did: name all of them, or the sums are too small", counted(int64(b.Live), "broker"), b.Brokers)
+	case b.Live == 0:
+		g.note(cmd, "none of these brokers is the one that tells of the whole cluster: without the live broker with the lowest id, storage is missing")
+	}
 	return g.print(cmd, b, func(t *table) { printBill(t, b) })
 }
 

@@ -63,6 +63,13 @@ func TestCostPricesWhatABrokerMeasured(t *testing.T) {
 	if out := c.ok("cost", "--metrics", file, "--prices", table, "--format", "wide"); !strings.Contains(out, "at the prices of ours") || !strings.Contains(out, "PUT-COST") {
 		t.Error(out)
 	}
+	two := filepath.Join(t.TempDir(), "two")
+	if err := os.WriteFile(two, []byte("firn_build_info 1\nfirn_uptime_seconds 1\nkafka_brokers 2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if a := c.run("cost", "--metrics", two); !strings.Contains(a.err, "the cluster has 2 brokers and 1 told what they did") {
+		t.Error(a.err)
+	}
 	c.fails(exitUsage, "neither --window nor --http", "cost", "--metrics", file, "--window", "1s")
 }
 

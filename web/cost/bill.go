@@ -41,6 +41,7 @@ type Bill struct {
 	AsOf     string  `json:"as_of"`
 	Currency string  `json:"currency"`
 	Brokers  int     `json:"brokers"`
+	Live     int     `json:"live_brokers"` // 0 when none of those asked knows
 	Seconds  float64 `json:"measured_seconds"`
 	// Topics are by cost, the dearest first.
 	Topics []Line `json:"topics"`
@@ -55,7 +56,7 @@ type Bill struct {
 
 // Price makes a bill of a measurement.
 func (m *Measurement) Price(p *Prices) Bill {
-	b := Bill{Prices: p.Name, AsOf: p.AsOf, Currency: p.Currency, Brokers: m.Brokers, Seconds: m.Seconds, Topics: []Line{}}
+	b := Bill{Prices: p.Name, AsOf: p.AsOf, Currency: p.Currency, Brokers: m.Brokers, Live: m.Live, Seconds: m.Seconds, Topics: []Line{}}
 	r := m.rates
 	request := func(op string) float64 { return p.Requests[op] / 1000 }
 	moved := func(op string) float64 { return p.Moved[op] / gib }

@@ -52,6 +52,7 @@ firn_kafka_fetched_bucket_bytes_total{topic="views"} 5
 firn_topic_bytes{topic="orders"} 1.073741824e+11
 firn_topic_bytes{topic="old"} 1.073741824e+10
 firn_cache_hits_total{tier="tail"} 50
+kafka_brokers 3
 `)))
 	b := m.Price(prices(t))
 	const months = 730 * 3600 / 1000.0 // what was measured fits so often into a month
@@ -74,7 +75,7 @@ firn_cache_hits_total{tier="tail"} 50
 	if !near(b.Total.Puts, 5100*months) || !near(b.Total.Gets, 3000*months) || !near(b.Total.StoredGiB, 110) {
 		t.Errorf("total: %+v", b.Total)
 	}
-	if !near(b.SavedGets, 50*months) || b.Brokers != 1 || b.Seconds != 1000 || b.Currency != "USD" {
+	if !near(b.SavedGets, 50*months) || b.Brokers != 1 || b.Live != 3 || b.Seconds != 1000 || b.Currency != "USD" {
 		t.Errorf("%+v", b)
 	}
 }

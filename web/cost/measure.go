@@ -26,6 +26,7 @@ type Sample struct {
 	journal  float64            // puts of the journal
 	readGets float64
 	hits     float64 // reads that a tier before the bucket has answered
+	live     float64 // brokers, as the one knows that tells
 }
 
 // maxPage bounds a page: that of a broker with ten thousand topics has some 10 MB.
@@ -49,6 +50,7 @@ func Read(r io.Reader) (*Sample, error) {
 		produced: by(families["firn_kafka_produced_bytes_total"], "topic", nil), cold: by(families["firn_kafka_fetched_bucket_bytes_total"], "topic", nil),
 		stored: by(families["firn_topic_bytes"], "topic", nil), journal: sum(families["firn_catalog_cas_attempts_total"]),
 		readGets: sum(families["firn_read_gets_total"]), hits: sum(families["firn_cache_hits_total"]),
+		live: sum(families["kafka_brokers"]),
 	}
 	return s, nil
 }
@@ -98,7 +100,10 @@ type Measurement struct {
 	// Seconds is how long was measured: the shortest of the brokers.
 	Seconds float64
 	Brokers int
-	rates   Sample // per second, but for stored
+	// Live is how many brokers the cluster has, as far as one of them told: more than
+	// Brokers means that some of what the cluster does is not in here.
+	Live  int
+	rates Sample // per second, but for stored
 }
 
 // Add adds what one broker did from one sample to the next; before is nil for all
@@ -118,6 +123,7 @@ func (m *Measurement) Add(before, after *Sample) {
 		m.Seconds = took
 	}
 	m.Brokers++
+	m.Live = max(m.Live, int(after.live))
 	for _, c := range []struct {
 		into     *map[string]float64
 		from, to map[string]float64
