@@ -29,9 +29,10 @@ var edges = map[string][]string{
 	"deploy":             {},
 	"web/cost":           {},
 	"kafka/reach":        {},
-	"broker/settings":    {"catalog"}, // the one description of a config
+	"broker/settings":    {"catalog"},                      // the one description of a config
+	"localstack":         {"tier/cold", "tier/cold/minio"}, // makes the bucket by the one package that has minio-go
 	"localstack/proc":    {},
-	"localstack/ring4":   {"localstack/proc"},
+	"localstack/ring4":   {"localstack", "localstack/proc"},
 	"localstack/bench":   {"localstack/proc", "tier/cold", "tier/cold/file"},
 	"tier/cold/mem":      {"tier/cold"},
 	"tier/cold/file":     {"tier/cold"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/firnlog/firn/broker"
 	"github.com/firnlog/firn/broker/settings"
+	"github.com/firnlog/firn/localstack"
 )
 
 // banner is what a development broker says when it serves.
@@ -18,6 +19,7 @@ type banner struct {
 	Values    *settings.Values
 	Took      time.Duration
 	Demo      bool
+	MinIO     bool   // the bucket is one of our own
 	Program   string // how this program is called
 }
 
@@ -56,11 +58,15 @@ func (b banner) String() string {
 
 `, ours, addr, topic, addr, topic)
 	if !memory {
+		keys := ""
+		if b.MinIO {
+			keys = strings.Join(localstack.Env(), " ") + " "
+		}
 		fmt.Fprintf(&s, `  A second broker on the same bucket:
 
-    %s broker --store '%s' --data-dir %s --listeners 127.0.0.1:0 --http 127.0.0.1:0
+    %s%s broker --store '%s' --data-dir %s --listeners 127.0.0.1:0 --http 127.0.0.1:0
 
-`, b.Program, store, shellWord(folder+"-2"))
+`, keys, b.Program, store, shellWord(folder+"-2"))
 	}
 	if b.Demo {
 		s.WriteString("  Traffic flows into orders and page-views; the group billing does not keep up.\n")

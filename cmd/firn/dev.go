@@ -20,7 +20,10 @@ import (
 
 // dev is one run of `firn dev`.
 type dev struct {
-	memory, anyPort, demo, verbose bool
+	memory, minio, anyPort, demo, verbose bool
+
+	// Of --minio: where it listens, and its folder.
+	storeAt, storeFolder string
 }
 
 // newDev runs everything in one process, with nothing to set up.
@@ -34,11 +37,13 @@ func newDev(g *globals) *cobra.Command {
 to install, nothing to set up. Any Kafka client connects to localhost:9092.
 
 --data-dir names the folder of bucket and hot tier, ./.firn by default; --store
-takes a bucket from elsewhere. All settings of a broker are accepted: see
+takes a bucket from elsewhere, --minio starts a real MinIO, which is built from
+its Go module the first time (minutes, and the go command). All settings of a broker are accepted: see
 "firn help settings". Ctrl-C stops it, a second Ctrl-C at once.`,
 		Example: `  firn dev
   firn dev --demo
   firn dev --memory --any-port
+  firn dev --minio
   firn dev --store 's3://bucket/dev?endpoint=http://localhost:9000&path_style=true'`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -53,6 +58,7 @@ takes a bucket from elsewhere. All settings of a broker are accepted: see
 	s = addSettings(g, cmd)
 	f := cmd.Flags()
 	f.BoolVar(&d.memory, "memory", false, "keep everything in memory and forget it at the end")
+	f.BoolVar(&d.minio, "minio", false, "run a real MinIO as the bucket, at localhost:9000 with --data-dir's folder")
 	f.BoolVar(&d.anyPort, "any-port", false, "take the next free ports when the usual ones are taken")
 	f.BoolVar(&d.demo, "demo", false, "two topics with live traffic and a lagging group, sealed fast enough to watch")
 	f.BoolVarP(&d.verbose, "verbose", "v", false, "log what the broker does")
@@ -88,6 +94,17 @@ func (d *dev) values(s *settingFlags) (*settings.Values, error) {
 			return nil, usage("--memory and --data-dir exclude each other: nothing is kept")
 		}
 		under["store"], over["data.dir"] = "mem://", ""
+	}
+	if d.minio {
+		if _, set := given.Lookup("store"); set || d.memory {
+			return nil, usage("--minio, --memory and --store exclude each other: each is the store")
+		}
+		addr := minioAddress
+		if d.anyPort {
+			addr = freeFrom(addr)
+		}
+		d.storeAt, d.storeFolder = addr, filepath.Join(folder, "minio")
+		under["store"] = "minio://" + addr + "/" + devBucket
 	}
 	if d.demo {
 		under["seal.interval.ms"] = "5000"
@@ -127,6 +144,18 @@ func (d *dev) run(cmd *cobra.Command, v *settings.Values) error {
 	ctx, stop := context.WithCancel(context.WithoutCancel(cmd.Context()))
 	defer stop()
 	out := cmd.OutOrStdout()
+	began := time.Now()
+	if d.minio {
+		store, err := d.startMinIO(cmd)
+		if err != nil {
+			return err
+		}
+		defer func() { // after the broker, which still puts what it flushes
+			if err := store.Close(); err != nil {
+				log.Warn("MinIO did not end cleanly", "err", err)
+			}
+		}()
+	}
 	pending := &flushed{}
 	quiet := make(chan struct{}) // closed when the demo has ended
 	if !d.demo {
@@ -150,10 +179,9 @@ func (d *dev) run(cmd *cobra.Command, v *settings.Values) error {
 		pending.begin()
 		stop()
 	}()
-	began := time.Now()
 	started := false
 	err := serve(ctx, v, log, pending.watch, func(a broker.Addresses) {
-		b := banner{Addresses: a, Values: v, Took: time.Since(began), Demo: d.demo, Program: invocation()}
+		b := banner{Addresses: a, Values: v, MinIO: d.minio, Took: time.Since(began), Demo: d.demo, Program: invocation()}
 		if started = d.demo; !started {
 			fmt.Fprint(out, b)
 			return

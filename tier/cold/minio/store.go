@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/firnlog/firn/tier/cold"
 	"github.com/firnlog/firn/tier/cold/internal/s3wire"
@@ -30,6 +31,10 @@ type Options struct {
 	Endpoint string // host:port
 	Secure   bool   // TLS
 	Region   string // default us-east-1, which is MinIO's
+
+	// AccessKey and SecretKey, when set, are used instead of those: they are for a
+	// store that the caller itself has started.
+	AccessKey, SecretKey string
 
 	// Transport, when not nil, performs the requests instead of the default one.
 	Transport http.RoundTripper
@@ -56,9 +61,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func open(ctx context.Context, o Options) (*Store, error) {
-	found, err := chain(ctx)
-	if err != nil {
-		return nil, err
+	found := credentials.NewStaticV4(o.AccessKey, o.SecretKey, "")
+	if o.AccessKey == "" {
+		var err error
+		if found, err = chain(ctx); err != nil {
+			return nil, err
+		}
 	}
 	t := o.Transport
 	if t == nil {
