@@ -11,37 +11,38 @@ import (
 // edges is who may import whom of our packages (DESIGN 3), with the reason for what
 // the design's table does not say. Tests may import what they like.
 var edges = map[string][]string{
-	"record":             {},
-	"catalog":            {"record"},
-	"catalog/journal":    {"catalog", "tier/cold"},
-	"ingest":             {"record", "catalog"},
-	"ingest/pump":        {"ingest", "catalog", "record", "tier", "tier/cold", "tier/hot", "tier/object"},
-	"tier":               {"record", "catalog", "tier/object", "tier/hot", "tier/cold"},
-	"tier/press":         {"record", "catalog", "tier/object", "tier/hot", "tier/cold"}, // the write side of tier
-	"tier/object":        {"record"},
-	"tier/hot":           {"record"}, // names of partitions only
-	"tier/cold":          {},
-	"coord/group":        {"record", "catalog"},
-	"coord":              {"coord/group", "record", "catalog"},
-	"kafka":              {"record", "catalog", "coord/group"}, // docs/decisions/0002
-	"replay/audit":       {"tier", "tier/cold", "tier/object", "catalog", "catalog/journal", "coord/group", "record"},
-	"web":                {"catalog", "record", "tier/cold", "tier/cold/trace", "ingest", "kafka", "web/cost"},
-	"deploy":             {},
-	"web/cost":           {},
-	"kafka/reach":        {},
-	"broker/settings":    {"catalog"},                      // the one description of a config
-	"localstack":         {"tier/cold", "tier/cold/minio"}, // makes the bucket by the one package that has minio-go
-	"localstack/proc":    {},
-	"localstack/ring4":   {"localstack", "localstack/proc"},
-	"localstack/bench":   {"localstack/proc", "tier/cold", "tier/cold/file"},
-	"tier/cold/mem":      {"tier/cold"},
-	"tier/cold/file":     {"tier/cold"},
-	"tier/cold/fault":    {"tier/cold", "tier/cold/trace"},
-	"tier/cold/trace":    {"tier/cold"},
-	"tier/cold/doctor":   {"tier/cold"},
-	"tier/cold/s3":       {"tier/cold", "tier/cold/internal/s3wire"},
-	"tier/cold/minio":    {"tier/cold", "tier/cold/internal/s3wire"},
-	"tier/cold/coldtest": {"tier/cold", "tier/cold/coldtest/s3server"},
+	"record":                {},
+	"catalog":               {"record"},
+	"catalog/journal":       {"catalog", "tier/cold"},
+	"ingest":                {"record", "catalog"},
+	"ingest/pump":           {"ingest", "catalog", "record", "tier", "tier/cold", "tier/hot", "tier/object"},
+	"tier":                  {"record", "catalog", "tier/object", "tier/hot", "tier/cold"},
+	"tier/press":            {"record", "catalog", "tier/object", "tier/hot", "tier/cold"}, // the write side of tier
+	"tier/object":           {"record"},
+	"tier/hot":              {"record"}, // names of partitions only
+	"tier/cold":             {},
+	"coord/group":           {"record", "catalog"},
+	"coord":                 {"coord/group", "record", "catalog"},
+	"kafka":                 {"record", "catalog", "coord/group"}, // docs/decisions/0002
+	"replay/audit":          {"tier", "tier/cold", "tier/object", "catalog", "catalog/journal", "coord/group", "record"},
+	"web":                   {"catalog", "record", "tier/cold", "tier/cold/trace", "ingest", "kafka", "web/cost"},
+	"deploy":                {},
+	"web/cost":              {},
+	"kafka/reach":           {},
+	"broker/settings":       {"catalog"},                      // the one description of a config
+	"localstack":            {"tier/cold", "tier/cold/minio"}, // makes the bucket by the one package that has minio-go
+	"localstack/proc":       {},
+	"localstack/faultproxy": {},
+	"localstack/ring4":      {"localstack", "localstack/faultproxy", "localstack/proc"},
+	"localstack/bench":      {"localstack/proc", "tier/cold", "tier/cold/file"},
+	"tier/cold/mem":         {"tier/cold"},
+	"tier/cold/file":        {"tier/cold"},
+	"tier/cold/fault":       {"tier/cold", "tier/cold/trace"},
+	"tier/cold/trace":       {"tier/cold"},
+	"tier/cold/doctor":      {"tier/cold"},
+	"tier/cold/s3":          {"tier/cold", "tier/cold/internal/s3wire"},
+	"tier/cold/minio":       {"tier/cold", "tier/cold/internal/s3wire"},
+	"tier/cold/coldtest":    {"tier/cold", "tier/cold/coldtest/s3server"},
 }
 
 // anything may be imported by these: they put the parts together.

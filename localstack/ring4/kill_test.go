@@ -5,10 +5,8 @@ package ring4
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -31,17 +29,7 @@ type acked struct {
 // empty one in turn. Afterwards every acknowledged record is there once, at the
 // offset that was acknowledged, and nothing is there twice.
 func TestNothingAcknowledgedIsLostByKills(t *testing.T) {
-	kills := 30
-	if s := os.Getenv("RING4_KILLS"); s != "" {
-		kills, _ = strconv.Atoi(s)
-	}
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("RING4_SEED"); s != "" {
-		seed, _ = strconv.ParseUint(s, 10, 64)
-	}
-	t.Logf("RING4_SEED=%d RING4_KILLS=%d", seed, kills)
-	rng := rand.New(rand.NewPCG(seed, 4))
-
+	kills, rng := killCount(t, 30), rng(t)
 	s := newStack(t)
 	s.start(t)
 	const topic, partitions, producers = "kills", 8, 4
