@@ -16,6 +16,7 @@ import (
 // banner is what a development broker says when it serves.
 type banner struct {
 	Addresses broker.Addresses
+	Others    []broker.Addresses // of --brokers
 	Values    *settings.Values
 	Took      time.Duration
 	Demo      bool
@@ -41,6 +42,9 @@ func (b banner) String() string {
 	fmt.Fprintf(&s, "\n  Firn is ready (%d ms)\n\n", b.Took.Milliseconds())
 	row("Kafka", addr)
 	row("HTTP", "http://"+clientAddress(b.Addresses.HTTP)+"  (/metrics, /readyz)")
+	for i, o := range b.Others {
+		row(fmt.Sprintf("Broker %d", i+2), clientAddress(o.Kafka)+"  http://"+clientAddress(o.HTTP))
+	}
 	if memory {
 		row("Bucket", "in memory: gone when this stops")
 	} else {
@@ -62,11 +66,11 @@ func (b banner) String() string {
 		if b.MinIO {
 			keys = strings.Join(localstack.Env(), " ") + " "
 		}
-		fmt.Fprintf(&s, `  A second broker on the same bucket:
+		fmt.Fprintf(&s, `  Another broker on the same bucket:
 
     %s%s broker --store '%s' --data-dir %s --listeners 127.0.0.1:0 --http 127.0.0.1:0
 
-`, keys, b.Program, store, shellWord(folder+"-2"))
+`, keys, b.Program, store, shellWord(fmt.Sprintf("%s-%d", folder, len(b.Others)+2)))
 	}
 	if b.Demo {
 		s.WriteString("  Traffic flows into orders and page-views; the group billing does not keep up.\n")

@@ -22,6 +22,8 @@ import (
 type dev struct {
 	memory, minio, anyPort, demo, verbose bool
 
+	brokers int // how many, on one store
+
 	// Of --minio: where it listens, and its folder.
 	storeAt, storeFolder string
 }
@@ -44,21 +46,27 @@ its Go module the first time (minutes, and the go command). All settings of a br
   firn dev --demo
   firn dev --memory --any-port
   firn dev --minio
+  firn dev --brokers 3
   firn dev --store 's3://bucket/dev?endpoint=http://localhost:9000&path_style=true'`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			v, err := d.values(s)
+			first, err := d.values(s)
 			if err != nil {
 				return err
 			}
-			return d.run(cmd, v)
+			vs, err := d.siblings(s, first)
+			if err != nil {
+				return err
+			}
+			return d.run(cmd, vs)
 		},
 	}
 	s = addSettings(g, cmd)
 	f := cmd.Flags()
 	f.BoolVar(&d.memory, "memory", false, "keep everything in memory and forget it at the end")
 	f.BoolVar(&d.minio, "minio", false, "run a real MinIO as the bucket, at localhost:9000 with --data-dir's folder")
+	f.IntVar(&d.brokers, "brokers", 1, "how many brokers to run on the one bucket; each has the next ports and a data folder of its own")
 	f.BoolVar(&d.anyPort, "any-port", false, "take the next free ports when the usual ones are taken")
 	f.BoolVar(&d.demo, "demo", false, "two topics with live traffic and a lagging group, sealed fast enough to watch")
 	f.BoolVarP(&d.verbose, "verbose", "v", false, "log what the broker does")
@@ -68,19 +76,28 @@ its Go module the first time (minutes, and the go command). All settings of a br
 // values are the settings of a development broker: what was given, and where
 // nothing was, what suits one person at one machine.
 func (d *dev) values(s *settingFlags) (*settings.Values, error) {
-	given, err := s.values(nil, nil)
+	over, under, err := d.sources(s)
 	if err != nil {
 		return nil, err
+	}
+	return s.values(over, under)
+}
+
+// sources are those values: what goes before all that was given, and what after.
+func (d *dev) sources(s *settingFlags) (over, under map[string]string, err error) {
+	given, err := s.values(nil, nil)
+	if err != nil {
+		return nil, nil, err
 	}
 	folder := "./.firn"
 	if f := given.Get("data.dir"); f != "" {
 		folder = f
 	}
 	if folder, err = filepath.Abs(folder); err != nil {
-		return nil, fmt.Errorf("data folder: %w", err)
+		return nil, nil, fmt.Errorf("data folder: %w", err)
 	}
-	over := map[string]string{"data.dir": filepath.Join(folder, "data")}
-	under := map[string]string{
+	over = map[string]string{"data.dir": filepath.Join(folder, "data")}
+	under = map[string]string{
 		"store":                            "file://" + filepath.ToSlash(filepath.Join(folder, "bucket")),
 		"gossip":                           "127.0.0.1:0",
 		"group.initial.rebalance.delay.ms": "0",
@@ -88,16 +105,16 @@ func (d *dev) values(s *settingFlags) (*settings.Values, error) {
 	}
 	if d.memory {
 		if _, set := given.Lookup("store"); set {
-			return nil, usage("--memory and --store exclude each other: memory is the store")
+			return nil, nil, usage("--memory and --store exclude each other: memory is the store")
 		}
 		if _, set := given.Lookup("data.dir"); set {
-			return nil, usage("--memory and --data-dir exclude each other: nothing is kept")
+			return nil, nil, usage("--memory and --data-dir exclude each other: nothing is kept")
 		}
 		under["store"], over["data.dir"] = "mem://", ""
 	}
 	if d.minio {
 		if _, set := given.Lookup("store"); set || d.memory {
-			return nil, usage("--minio, --memory and --store exclude each other: each is the store")
+			return nil, nil, usage("--minio, --memory and --store exclude each other: each is the store")
 		}
 		addr := minioAddress
 		if d.anyPort {
@@ -116,7 +133,7 @@ func (d *dev) values(s *settingFlags) (*settings.Values, error) {
 			}
 		}
 	}
-	return s.values(over, under)
+	return over, under, nil
 }
 
 // freeFrom is the address, or that of the next free port.
@@ -135,7 +152,7 @@ func freeFrom(addr string) string {
 
 // run runs broker and demo until the command is interrupted: first the demo
 // stops, then the broker, so that nobody is cut off.
-func (d *dev) run(cmd *cobra.Command, v *settings.Values) error {
+func (d *dev) run(cmd *cobra.Command, vs []*settings.Values) error {
 	level := slog.LevelWarn
 	if d.verbose {
 		level = slog.LevelInfo
@@ -180,15 +197,15 @@ func (d *dev) run(cmd *cobra.Command, v *settings.Values) error {
 		stop()
 	}()
 	started := false
-	err := serve(ctx, v, log, pending.watch, func(a broker.Addresses) {
-		b := banner{Addresses: a, Values: v, MinIO: d.minio, Took: time.Since(began), Demo: d.demo, Program: invocation()}
+	err := serveAll(ctx, vs, log, pending.watch, func(as []broker.Addresses) {
+		b := banner{Addresses: as[0], Others: as[1:], Values: vs[0], MinIO: d.minio, Took: time.Since(began), Demo: d.demo, Program: invocation()}
 		if started = d.demo; !started {
 			fmt.Fprint(out, b)
 			return
 		}
 		go func() { // the broker serves only when this function has returned
 			defer close(quiet)
-			runDemo(cmd.Context(), clientAddress(a.Kafka), log, func() { fmt.Fprint(out, b) })
+			runDemo(cmd.Context(), clientAddress(as[0].Kafka), log, func() { fmt.Fprint(out, b) })
 		}()
 	})
 	close(served)
