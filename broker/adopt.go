@@ -31,10 +31,7 @@ func (s *session) adopt(ctx context.Context, id uint64, silent map[uint64]int) e
 		}
 		delete(silent, v.ID)
 	}
-	if !s.journal.State().Orphaned() {
-		return nil
-	}
-	return s.take(ctx, id)
+	return s.take(ctx, id, nil)
 }
 
 // roster is the live brokers as of one state of the catalog, by listener. Every

@@ -20,6 +20,7 @@ import (
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/catalog/journal"
 	"github.com/firnlog/firn/coord"
+	"github.com/firnlog/firn/gossip"
 	"github.com/firnlog/firn/ingest"
 	"github.com/firnlog/firn/ingest/pump"
 	"github.com/firnlog/firn/kafka"
@@ -62,6 +63,7 @@ type Broker struct {
 	topics  *topics
 	groups  *groups
 	server  *kafka.Server
+	gossip  *gossip.Gossip
 	metrics *web.Metrics
 	ready   web.Readiness
 	roster  atomic.Pointer[roster]
@@ -112,10 +114,13 @@ func Run(ctx context.Context, o Options, ready func(Addresses)) (err error) {
 	if err := examine(ctx, o.Store, o.Place, o.Logger); err != nil {
 		return err
 	}
-	if b.journal, err = journal.Open(ctx, o.Store, journal.Options{Logger: o.Logger}); err != nil {
+	if b.journal, err = journal.Open(ctx, o.Store, journal.Options{Logger: o.Logger, Observe: b.committed}); err != nil {
 		return err
 	}
 	if err := b.identify(); err != nil {
+		return err
+	}
+	if err := b.openGossip(ctx); err != nil {
 		return err
 	}
 	b.assemble()
@@ -213,12 +218,12 @@ func (b *Broker) assemble() {
 		Logger: b.log, BlockBytes: b.values.Int("cache.bytes"),
 	})
 	me := catalog.RegisterSession{
-		Node: b.node, Advertised: b.addr, Gossip: "", Rack: b.values.Get("broker.rack"), StartedMs: time.Now().UnixMilli(),
+		Node: b.node, Advertised: b.addr, Gossip: b.gossip.Addr(), Rack: b.values.Get("broker.rack"), StartedMs: time.Now().UnixMilli(),
 	}
 	_, _ = rand.Read(me.Nonce[:])
 	b.session = &session{
 		store: b.opts.Store, settler: settler, journal: b.journal, pump: b.pump, hot: b.hot,
-		log: b.log, me: me, reach: dial,
+		log: b.log, me: me, reach: dial, heirs: b.heirs,
 	}
 	b.config = &config{journal: b.journal, values: b.values, node: b.node}
 	b.topics = &topics{journal: b.journal, owners: b.owners, settle: b.follow}
@@ -247,6 +252,8 @@ func (b *Broker) run(ctx context.Context, ready func(Addresses)) error {
 	g.Go(func() error { return b.journal.Run(mctx) })
 	g.Go(func() error { return b.pump.Run(mctx) })
 	g.Go(func() error { return b.tiers.Run(mctx) })
+	g.Go(func() error { return b.gossip.Run(mctx) })
+	g.Go(func() error { return b.heed(mctx) })
 	sctx, cancel := context.WithCancel(ctx) // serving
 	defer cancel()
 	unhook := context.AfterFunc(mctx, cancel) // a fault of the machinery ends it
@@ -292,18 +299,19 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 	http := web.NewServer(web.ServerOptions{Metrics: b.metrics, Ready: &b.ready, About: about, Logger: b.log, Pprof: b.values.Bool("http.pprof")})
 	g.Go(func() error { return http.Serve(mctx, b.httpLn) })
 	b.ready.Ready()
-	unready := context.AfterFunc(ctx, func() { b.ready.Not("shutting down") })
+	unready := context.AfterFunc(ctx, func() {
+		b.ready.Not("shutting down")
+		s, _ := b.pump.Session()
+		b.gossip.Set(b.member(s.ID, true))
+	})
 	defer unready()
-	ready(Addresses{Kafka: b.kafka.String(), HTTP: b.httpLn.Addr().String(), Gossip: "-", Node: b.node})
+	ready(Addresses{Kafka: b.kafka.String(), HTTP: b.httpLn.Addr().String(), Gossip: b.gossip.Addr(), Node: b.node})
 	return b.kafka.serve(ctx, b.server)
 }
 
-// owners chooses the owners of n new partitions: this broker.
+// owners chooses the owners of n new partitions, among the live brokers.
 func (b *Broker) owners(n int) []uint64 {
 	s, _ := b.pump.Session()
-	owners := make([]uint64, n)
-	for i := range owners {
-		owners[i] = s.ID
-	}
-	return owners
+	state := b.journal.State()
+	return share(state, b.heirs(state, s.ID), n)
 }

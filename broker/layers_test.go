@@ -27,6 +27,8 @@ var edges = map[string][]string{
 	"replay/audit":          {"tier", "tier/cold", "tier/object", "catalog", "catalog/journal", "coord/group", "record"},
 	"web":                   {"catalog", "record", "tier/cold", "tier/cold/trace", "ingest", "kafka", "web/cost"},
 	"deploy":                {},
+	"gossip":                {},
+	"gossip/placement":      {},
 	"web/cost":              {},
 	"kafka/reach":           {},
 	"broker/settings":       {"catalog"},                      // the one description of a config
@@ -55,6 +57,7 @@ var once = map[string]string{
 	"github.com/minio/minio-go/v7":                   "tier/cold/minio",
 	"github.com/prometheus/client_golang/prometheus": "web",
 	"github.com/spf13/cobra":                         "cmd/firn",
+	"github.com/hashicorp/memberlist":                "gossip",
 	"github.com/pierrec/lz4/v4":                      "record",
 }
 

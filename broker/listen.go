@@ -55,7 +55,7 @@ func listen(v *settings.Values) (_ *listeners, err error) {
 		ls.open = append(ls.open, named{ln, e.Listener})
 		a, ok := given.Of(e.Listener)
 		if !ok {
-			a = reachedAt(e.Listener, ln.Addr())
+			a = reachedAt(e, ln.Addr())
 		}
 		ls.advertised = append(ls.advertised, a)
 	}
@@ -74,12 +74,14 @@ func btoi(b bool) int {
 	return 0
 }
 
-// reachedAt is how others reach a listener that listens there: every address of
-// this machine means the machine's name.
-func reachedAt(name string, at net.Addr) settings.Endpoint {
+// reachedAt is how others reach a listener that was asked for as e and listens at
+// an address: by the name that was given, as in Kafka; every address of this machine
+// means the machine's name.
+func reachedAt(e settings.Endpoint, at net.Addr) settings.Endpoint {
 	tcp := at.(*net.TCPAddr)
-	e := settings.Endpoint{Listener: name, Host: tcp.IP.String(), Port: tcp.Port}
+	e.Port = tcp.Port
 	if tcp.IP.IsUnspecified() {
+		e.Host = tcp.IP.String()
 		if host, err := os.Hostname(); err == nil {
 			e.Host = host
 		}

@@ -50,6 +50,7 @@ func TestAClientIsToldTheAddressesOfItsListener(t *testing.T) {
 			t.Fatalf("ready line: kafka=%s: %v", a.Kafka, err)
 		}
 	case err := <-ended:
+		ended <- nil
 		t.Fatal(err)
 	case <-time.After(20 * time.Second):
 		t.Fatal("not ready")

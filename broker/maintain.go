@@ -27,7 +27,12 @@ func (b *Broker) maintain(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	silent := map[uint64]int{}
+	var even balance
 	for {
+		if s, ok := b.pump.Session(); ok {
+			b.gossip.Set(b.member(s.ID, ctx.Err() != nil))
+		}
+		changed := b.journal.Changed()
 		var err error
 		what := ""
 		select {
@@ -37,6 +42,19 @@ func (b *Broker) maintain(ctx context.Context) error {
 			what, err = "index WAL objects", b.pump.Index(ctx)
 		case <-b.pump.Over():
 			what, err = "take over again after a fence", b.session.takeOver(ctx)
+		case m := <-b.gossip.Gone():
+			what = "take over from a broker that is gone"
+			if err = b.bury(ctx, m); err == nil {
+				if s, ok := b.pump.Session(); ok {
+					err = b.session.take(ctx, s.ID, nil)
+				}
+			}
+		case <-changed:
+			// Somebody released, left or was fenced: the first in turn finds owners, and
+			// the others at their next look if it does not.
+			if s, ok := b.pump.Session(); ok && b.turn() == 0 {
+				what, err = "find owners", b.session.take(ctx, s.ID, nil)
+			}
 		case <-tick.C:
 			s, ok := b.pump.Session()
 			if !ok {
@@ -47,6 +65,11 @@ func (b *Broker) maintain(ctx context.Context) error {
 			}
 			if err := b.session.adopt(ctx, s.ID, silent); err != nil && ctx.Err() == nil {
 				b.log.Warn("could not take over from a broker that is gone; it will be tried again", "err", err)
+			}
+			state := b.journal.State()
+			if ps := even.surplus(state, b.heirs(state, s.ID), s.ID, time.Now()); len(ps) > 0 {
+				b.log.Info("giving partitions to brokers that have fewer", "partitions", len(ps))
+				what, err = "release partitions", b.pump.Release(ctx, ps...)
 			}
 			_, slots := b.pump.Committed()
 			if due(slots, time.Since(since), uint64(b.values.Int("session.rotate.slots")), b.values.Duration("session.rotate.ms")) {

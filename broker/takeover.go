@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/firnlog/firn/broker/settings"
@@ -28,6 +29,8 @@ type session struct {
 	hot     *hot.Tier // nil without one
 	log     *slog.Logger
 	me      catalog.RegisterSession
+	// heirs are the sessions that may be given partitions, own among them.
+	heirs func(state *catalog.State, own uint64) []uint64
 	// reach reports whether a broker answers at what it has advertised.
 	reach func(ctx context.Context, advertised string) bool
 }
@@ -60,7 +63,7 @@ func (s *session) takeOver(ctx context.Context) error {
 			former[p] = true
 		}
 	}
-	if err := s.take(ctx, id); err != nil {
+	if err := s.take(ctx, id, former); err != nil {
 		return err
 	}
 	state := s.journal.State()
@@ -128,40 +131,52 @@ func (s *session) seal(ctx context.Context, v *catalog.Session) error {
 // takeBatch is how many partitions one command takes.
 const takeBatch = 10000
 
-// take takes every partition that has no living owner (S8).
-func (s *session) take(ctx context.Context, id uint64) error {
+// take gives every partition that has no living owner a new one (S8): those that
+// were this broker's to itself, the others to the least loaded. The commands of all
+// heirs go into the journal together.
+func (s *session) take(ctx context.Context, id uint64, former map[record.Partition]bool) error {
 	state := s.journal.State()
-	var items []catalog.TakeItem
-	flush := func() error {
-		if len(items) == 0 {
-			return nil
-		}
-		res, err := s.journal.Commit(ctx, &catalog.Take{Session: id, Items: items})
-		if err == nil {
-			err = res[0].Err
-		}
-		items = items[:0:0]
-		if err != nil {
-			return fmt.Errorf("take partitions: %w", err)
-		}
+	if !state.Orphaned() {
 		return nil
 	}
+	var mine, others []catalog.TakeItem
 	for _, t := range state.Topics() {
 		for _, p := range t.Partitions {
-			if p.Owner != 0 {
-				if v, ok := state.Session(p.Owner); ok && !v.Sealed {
-					continue
-				}
+			if v, ok := state.Session(p.Owner); ok && !v.Sealed {
+				continue
 			}
-			items = append(items, catalog.TakeItem{Partition: p.ID, Epoch: p.Epoch + 1, Start: p.Next})
-			if len(items) == takeBatch {
-				if err := flush(); err != nil {
-					return err
-				}
+			item := catalog.TakeItem{Partition: p.ID, Epoch: p.Epoch + 1, Start: p.Next}
+			if former[p.ID] {
+				mine = append(mine, item)
+			} else {
+				others = append(others, item)
 			}
 		}
 	}
-	return flush()
+	items := map[uint64][]catalog.TakeItem{id: mine}
+	heirs := s.heirs(state, id)
+	for i, owner := range share(state, heirs, len(others)) {
+		items[owner] = append(items[owner], others[i])
+	}
+	var cmds []catalog.Command
+	for _, owner := range heirs {
+		for batch := range slices.Chunk(items[owner], takeBatch) {
+			cmds = append(cmds, &catalog.Take{Session: owner, Items: batch})
+		}
+	}
+	if len(cmds) == 0 {
+		return nil
+	}
+	results, err := s.journal.Commit(ctx, cmds...)
+	if err != nil {
+		return fmt.Errorf("take partitions: %w", err)
+	}
+	for i, r := range results {
+		if r.Err != nil && cmds[i].(*catalog.Take).Session == id {
+			return fmt.Errorf("take partitions: %w", r.Err)
+		}
+	}
+	return nil // what an heir could not be given, because it ended, is looked at again
 }
 
 // own gives the pump partitions that the state says are the session's.

@@ -142,7 +142,7 @@ func FuzzSubscription(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		ts, ok := topicsOf(b)
 		var m kmsg.ConsumerMemberMetadata
-		if len(b) < 1<<10 && m.ReadFrom(b) == nil && m.Version >= 0 && !ok {
+		if len(b) < 1<<10 && m.ReadFrom(b) == nil && m.Version >= 0 && len(m.Topics) > 0 && !ok { // kmsg takes a negative count for none
 			t.Fatalf("kmsg reads %v", m.Topics)
 		}
 		for _, topic := range ts {

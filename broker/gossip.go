@@ -1,0 +1,179 @@
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/gossip"
+	"github.com/firnlog/firn/gossip/placement"
+	"github.com/firnlog/firn/record"
+)
+
+// openGossip listens for other brokers. Its address goes into the session, so that
+// the bucket tells everyone where to begin.
+func (b *Broker) openGossip(ctx context.Context) (err error) {
+	host, _, err := net.SplitHostPort(b.kafka.open[0].Addr().String())
+	if err != nil {
+		return fmt.Errorf("listeners: %w", err)
+	}
+	bind := b.values.Get("gossip")
+	if bind == "" {
+		bind = net.JoinHostPort(host, "0")
+	}
+	advertise := ""
+	if h, _, err := net.SplitHostPort(bind); err == nil && (h == "" || net.ParseIP(h).IsUnspecified()) {
+		advertise = b.kafka.advertised[0].Host
+	}
+	var name [16]byte
+	_, _ = rand.Read(name[:])
+	b.gossip, err = gossip.Open(ctx, gossip.Options{
+		Bind: bind, Advertise: advertise, Name: hex.EncodeToString(name[:]), Cluster: b.journal.State().ClusterID(),
+		Self: b.member(0, false), Seeds: b.seeds, Logger: b.log,
+	})
+	return err
+}
+
+// member is what this broker says of itself.
+func (b *Broker) member(session uint64, draining bool) gossip.Member {
+	return gossip.Member{
+		Session: session, Node: b.node, Kafka: b.kafka.advertised[0].Address(),
+		Rack: b.values.Get("broker.rack"), Draining: draining,
+	}
+}
+
+// seeds are where other brokers may be: as set, and as their sessions say.
+func (b *Broker) seeds() []string {
+	out := b.values.List("join")
+	for _, v := range b.journal.State().Sessions() {
+		if !v.Sealed && v.Node != b.node {
+			out = append(out, v.Gossip)
+		}
+	}
+	return out
+}
+
+// committed tells the others that the journal grew by us.
+func (b *Broker) committed(won bool) {
+	if won && b.gossip != nil { // nil: the cluster is being founded
+		b.gossip.Grew()
+	}
+}
+
+// heed looks at the journal when others say that it grew.
+func (b *Broker) heed(ctx context.Context) error {
+	for {
+		select {
+		case <-b.gossip.Hints():
+			b.journal.Nudge()
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// heirWait is how long each broker lets the one before it seal a dead session.
+const heirWait = 250 * time.Millisecond
+
+// bury fences the session of a member that died. Every broker hears of it: they take
+// turns, by node id, so that usually one does the work (DESIGN 8).
+func (b *Broker) bury(ctx context.Context, m gossip.Member) error {
+	t := time.NewTimer(time.Duration(b.turn()) * heirWait)
+	defer t.Stop()
+	for {
+		changed := b.journal.Changed()
+		v, ok := b.journal.State().Session(m.Session)
+		if !ok || v.Sealed {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-t.C:
+			b.log.Info("fencing a broker that is gone", "node", m.Node, "session", m.Session)
+			return b.session.seal(ctx, v)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// turn is how many live brokers have a lower node id than this one.
+func (b *Broker) turn() int {
+	n := 0
+	for _, m := range b.gossip.Members() {
+		if m.Node < b.node && m.Session != 0 && !m.Draining {
+			n++
+		}
+	}
+	return n
+}
+
+// heirs are the sessions that may be given partitions, by id: those of live
+// members, the newest of each node, and this broker's own.
+func (b *Broker) heirs(state *catalog.State, own uint64) []uint64 {
+	alive := map[int32]bool{b.node: true}
+	for _, m := range b.gossip.Members() {
+		if m.Node != b.node {
+			alive[m.Node] = m.Session != 0 && !m.Draining
+		}
+	}
+	out := []uint64{own}
+	for _, v := range slices.Backward(state.Sessions()) {
+		if !v.Sealed && v.Node != b.node && alive[v.Node] {
+			alive[v.Node] = false
+			out = append(out, v.ID)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// share chooses the owners of n partitions among the heirs.
+func share(state *catalog.State, heirs []uint64, n int) []uint64 {
+	load := make([]int, len(heirs))
+	for i, id := range heirs {
+		load[i] = state.OwnedCount(id)
+	}
+	owners := make([]uint64, n)
+	for i, at := range placement.Spread(load, n) {
+		owners[i] = heirs[at]
+	}
+	return owners
+}
+
+// balance remembers since when the brokers are the same.
+type balance struct {
+	heirs []uint64
+	since time.Time
+}
+
+// steady is how long the brokers must be the same before partitions move between
+// the living: a broker that flaps moves nothing.
+const steady = 5 * time.Second
+
+// surplus decides what this broker gives up for others to take: nothing while
+// brokers come and go or partitions wait for an owner.
+func (l *balance) surplus(state *catalog.State, heirs []uint64, own uint64, now time.Time) []record.Partition {
+	if !slices.Equal(l.heirs, heirs) {
+		l.heirs, l.since = heirs, now
+	}
+	if now.Sub(l.since) < steady || state.Orphaned() {
+		return nil
+	}
+	total := 0
+	for _, id := range heirs {
+		total += state.OwnedCount(id)
+	}
+	n := placement.Surplus(state.OwnedCount(own), total, len(heirs))
+	if n == 0 {
+		return nil
+	}
+	l.since = now // one move at a time
+	mine := state.Owned(own)
+	return mine[len(mine)-n:]
+}

@@ -1,0 +1,257 @@
+package gossip
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// Options of a Gossip.
+type Options struct {
+	// Bind is HOST:PORT; port 0 takes a free one.
+	Bind string
+	// Advertise is the host at which others reach Bind's port. Empty: Bind's host,
+	// which then must not be a wildcard.
+	Advertise string
+	// Name is unique for each life of a process.
+	Name string
+	// Cluster is the cluster's id: members of others are not heard.
+	Cluster string
+	// Self is what this broker says of itself at first.
+	Self Member
+	// Seeds are addresses of others, as far as known. It is asked again and again
+	// and must not block.
+	Seeds  func() []string
+	Logger *slog.Logger
+}
+
+// interval is the time between probes. All other times follow from it; a dead
+// member is found in five to six of them, and a broker that is silent for a second
+// by mistake is forgiven at once when it speaks again.
+const interval = 200 * time.Millisecond
+
+// rejoin is how often separated members look for each other.
+const rejoin = 10 * time.Second
+
+// Gossip is this broker's end. All methods may be called from many goroutines.
+type Gossip struct {
+	opts Options
+	list *memberlist.Memberlist
+	log  *slog.Logger
+
+	mu      sync.Mutex
+	self    Member            // guarded by mu
+	others  map[string]Member // by name; guarded by mu
+	changed chan struct{}     // closed at the next change of others; guarded by mu
+
+	say   chan struct{} // cap 1: self is to be told
+	grew  chan struct{} // cap 1: the journal grew by us
+	hints chan struct{} // cap 1: the journal grew by others
+	gone  chan Member
+}
+
+// Open binds the address and listens. Others are looked for when it runs.
+func Open(ctx context.Context, o Options) (*Gossip, error) {
+	host, port, err := split(o.Bind)
+	if err != nil {
+		return nil, err
+	}
+	bind, err := resolve(ctx, host)
+	if err != nil {
+		return nil, fmt.Errorf("gossip: %w", err)
+	}
+	advertise := bind
+	if o.Advertise != "" {
+		if advertise, err = resolve(ctx, o.Advertise); err != nil {
+			return nil, fmt.Errorf("gossip: %w", err)
+		}
+	}
+	if advertise.IsUnspecified() {
+		return nil, fmt.Errorf("gossip: others cannot reach %s; name this machine's address, as in gossip=HOST:PORT or in advertised.listeners", advertise)
+	}
+	if _, err := o.Self.encode(); err != nil {
+		return nil, fmt.Errorf("gossip: %w", err)
+	}
+	g := &Gossip{
+		opts: o, log: o.Logger, self: o.Self, others: map[string]Member{}, changed: make(chan struct{}),
+		say: make(chan struct{}, 1), grew: make(chan struct{}, 1), hints: make(chan struct{}, 1), gone: make(chan Member, 64),
+	}
+	c := memberlist.DefaultLANConfig()
+	c.Name, c.Label = o.Name, o.Cluster
+	c.BindAddr, c.BindPort = bind.String(), port
+	c.AdvertiseAddr, c.AdvertisePort = advertise.String(), port
+	c.ProbeInterval, c.ProbeTimeout, c.GossipInterval = interval, interval/2, interval/4
+	c.SuspicionMult, c.RetransmitMult = 4, 4
+	c.PushPullInterval, c.TCPTimeout = 15*time.Second, 2*time.Second
+	c.DeadNodeReclaimTime = 5 * time.Second
+	c.Delegate, c.Events = wire{g}, wire{g}
+	c.Logger = slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug)
+	if g.list, err = memberlist.Create(c); err != nil {
+		return nil, fmt.Errorf("gossip: %w (is the port taken? choose one with --gossip HOST:PORT, or 0 for a free one)", err)
+	}
+	return g, nil
+}
+
+func split(address string) (host string, port int, err error) {
+	host, p, err := net.SplitHostPort(address)
+	if err == nil {
+		port, err = strconv.Atoi(p)
+	}
+	if err != nil {
+		return "", 0, fmt.Errorf("gossip: %q is not HOST:PORT", address)
+	}
+	return host, port, nil
+}
+
+// resolve finds a host's address; IPv4 first, since it is what most networks route.
+func resolve(ctx context.Context, host string) (net.IP, error) {
+	if host == "" {
+		return net.IPv4zero, nil
+	}
+	if ip := net.ParseIP(host); ip != nil {
+		return ip, nil
+	}
+	ips, err := net.DefaultResolver.LookupIP(ctx, "ip", host)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(ips, func(a, b net.IP) int { return cmp.Compare(len(b.To4()), len(a.To4())) })
+	return ips[0], nil
+}
+
+// Addr is HOST:PORT where others reach this broker's gossip.
+func (g *Gossip) Addr() string { return g.list.LocalNode().Address() }
+
+// Set changes what this broker says of itself. It does not block.
+func (g *Gossip) Set(m Member) {
+	g.mu.Lock()
+	same := g.self == m
+	g.self = m
+	g.mu.Unlock()
+	if !same {
+		poke(g.say)
+	}
+}
+
+// Grew tells the others that the journal grew. It does not block.
+func (g *Gossip) Grew() { poke(g.grew) }
+
+// Hints receives when another broker says that the journal grew.
+func (g *Gossip) Hints() <-chan struct{} { return g.hints }
+
+// Gone receives members that died without leaving.
+func (g *Gossip) Gone() <-chan Member { return g.gone }
+
+// Changed is closed at the next change of Members. Take it before Members.
+func (g *Gossip) Changed() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.changed
+}
+
+// Members are this broker and all others that are thought alive, by node id and
+// session.
+func (g *Gossip) Members() []Member {
+	g.mu.Lock()
+	out := make([]Member, 0, len(g.others)+1)
+	out = append(out, g.self)
+	for _, m := range g.others {
+		out = append(out, m)
+	}
+	g.mu.Unlock()
+	slices.SortFunc(out, func(a, b Member) int {
+		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Session, b.Session))
+	})
+	return out
+}
+
+// Run gossips until ctx ends, then says farewell, for a second at most.
+func (g *Gossip) Run(ctx context.Context) error {
+	watching := newWatch(g)
+	defer watching.end()
+	again := time.NewTicker(rejoin)
+	defer again.Stop()
+	g.join()
+	for {
+		changed := g.Changed()
+		watching.keep(ctx)
+		select {
+		case <-ctx.Done():
+			return g.leave()
+		case <-changed:
+		case <-again.C:
+			g.join()
+		case <-g.say:
+			if err := g.list.UpdateNode(time.Second); err != nil {
+				g.log.Debug("gossip: the others may not know yet what has changed here", "err", err)
+			}
+		case <-g.grew:
+			g.tell()
+		}
+	}
+}
+
+// leave says farewell: draining first, since memberlist does not tell those who hear
+// of a departure whether it was meant.
+func (g *Gossip) leave() error {
+	select {
+	case <-g.grew:
+		g.tell()
+	default:
+	}
+	g.mu.Lock()
+	g.self.Draining = true
+	g.mu.Unlock()
+	err := g.list.UpdateNode(time.Second)
+	if lerr := g.list.Leave(time.Second); err == nil {
+		err = lerr
+	}
+	if err != nil {
+		g.log.Debug("gossip: left without everybody knowing", "err", err)
+	}
+	return g.list.Shutdown()
+}
+
+// tell sends the hint to everyone. One that is lost costs the interval of a poll.
+func (g *Gossip) tell() {
+	for _, n := range g.list.Members() {
+		if n.Name != g.opts.Name {
+			_ = g.list.SendBestEffort(n, []byte{hint})
+		}
+	}
+}
+
+// join looks for those that should be members and are not.
+func (g *Gossip) join() {
+	known := map[string]bool{}
+	for _, n := range g.list.Members() {
+		known[n.Address()] = true
+	}
+	var seeds []string
+	for _, s := range g.opts.Seeds() {
+		if s != "" && !known[s] && !slices.Contains(seeds, s) {
+			seeds = append(seeds, s)
+		}
+	}
+	if len(seeds) == 0 {
+		return
+	}
+	if n, err := g.list.Join(seeds); err != nil {
+		g.log.Debug("gossip: some brokers were not reached; they are tried again", "tried", len(seeds), "reached", n, "err", err)
+	}
+}
+
+func poke(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

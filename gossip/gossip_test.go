@@ -1,0 +1,197 @@
+package gossip
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// node is a Gossip with a listener in the place of its Kafka port.
+type node struct {
+	*Gossip
+	kafka net.Listener
+	conns sync.Map
+	// accepted receives when a connection was taken.
+	accepted chan struct{}
+	stop     context.CancelFunc
+	ended    chan error
+}
+
+func start(t *testing.T, id int32, cluster string, seeds ...string) *node {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := Open(t.Context(), Options{
+		Bind: "127.0.0.1:0", Name: fmt.Sprintf("%s-%d", t.Name(), id), Cluster: cluster,
+		Self:  Member{Session: uint64(100 + id), Node: id, Kafka: ln.Addr().String(), Rack: "a"},
+		Seeds: func() []string { return seeds }, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &node{Gossip: g, kafka: ln, ended: make(chan error, 1), accepted: make(chan struct{}, 64)}
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			n.conns.Store(c, true)
+			n.accepted <- struct{}{}
+		}
+	}()
+	ctx, stop := context.WithCancel(context.Background())
+	n.stop = stop
+	go func() { n.ended <- g.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		ln.Close()
+		<-n.ended
+	})
+	return n
+}
+
+// die closes what a kernel closes when a process is killed.
+func (n *node) die() {
+	n.kafka.Close()
+	n.conns.Range(func(c, _ any) bool { c.(net.Conn).Close(); return true })
+}
+
+// see waits until a node sees exactly these members.
+func (n *node) see(t *testing.T, want ...int32) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		changed := n.Changed()
+		var got []int32
+		for _, m := range n.Members() {
+			got = append(got, m.Node)
+		}
+		if fmt.Sprint(got) == fmt.Sprint(want) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			t.Fatalf("node sees %v, want %v", got, want)
+		}
+	}
+}
+
+func TestBrokersFindEachOtherAndSayWhatChanges(t *testing.T) {
+	a := start(t, 1, "one")
+	b := start(t, 2, "one", a.Addr())
+	c := start(t, 3, "one", b.Addr())
+	for _, n := range []*node{a, b, c} {
+		n.see(t, 1, 2, 3)
+	}
+	m := b.Members()[1]
+	if m.Session != 102 || m.Kafka != b.kafka.Addr().String() || m.Rack != "a" {
+		t.Fatalf("member 2 is %+v", m)
+	}
+	m.Session, m.Draining = 777, true
+	b.Set(m)
+	for {
+		changed := a.Changed()
+		if got := a.Members()[1]; got == m {
+			break
+		}
+		<-changed
+	}
+	a.Grew()
+	for _, n := range []*node{b, c} {
+		<-n.Hints()
+	}
+}
+
+func TestClustersDoNotMerge(t *testing.T) {
+	a := start(t, 1, "one")
+	b := start(t, 2, "two", a.Addr())
+	c := start(t, 3, "one", a.Addr())
+	a.see(t, 1, 3)
+	c.see(t, 1, 3)
+	b.see(t, 2)
+}
+
+func TestDeadProcessIsGoneAtOnce(t *testing.T) {
+	a := start(t, 1, "one")
+	b := start(t, 2, "one", a.Addr())
+	a.see(t, 1, 2)
+	<-b.accepted // it is watched
+	b.die()
+	if m := <-a.Gone(); m.Node != 2 {
+		t.Fatalf("gone is %+v", m)
+	}
+	if len(a.Members()) != 2 {
+		t.Fatal("the probes were quicker: this test shows nothing of connections")
+	}
+}
+
+func TestSilentMachineIsGone(t *testing.T) {
+	b, err := Open(t.Context(), Options{
+		Bind: "127.0.0.1:0", Name: t.Name(), Cluster: "one", Self: Member{Session: 102, Node: 2, Kafka: "127.0.0.1:1"},
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := start(t, 1, "one", b.Addr())
+	a.see(t, 1, 2)
+	if err := b.list.Shutdown(); err != nil { // nothing in, nothing out, no farewell
+		t.Fatal(err)
+	}
+	if m := <-a.Gone(); m.Node != 2 {
+		t.Fatalf("gone is %+v", m)
+	}
+}
+
+func TestWhoLeavesIsNotGone(t *testing.T) {
+	a := start(t, 1, "one")
+	b := start(t, 2, "one", a.Addr())
+	a.see(t, 1, 2)
+	b.stop()
+	a.see(t, 1)
+	select {
+	case m := <-a.Gone():
+		t.Fatalf("%+v left in good order and was reported", m)
+	default:
+	}
+}
+
+func TestBadOptionsAreExplained(t *testing.T) {
+	for bind, want := range map[string]string{"7946": "HOST:PORT", "0.0.0.0:0": "cannot reach", "127.0.0.1:x": "HOST:PORT"} {
+		_, err := Open(t.Context(), Options{Bind: bind, Logger: slog.New(slog.DiscardHandler)})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", bind, err, want)
+		}
+	}
+	_, err := Open(t.Context(), Options{Bind: "127.0.0.1:0", Self: Member{Rack: strings.Repeat("r", 600)}, Logger: slog.New(slog.DiscardHandler)})
+	if err == nil || !strings.Contains(err.Error(), "rack") {
+		t.Errorf("a rack of 600 bytes: %v", err)
+	}
+}
+
+func FuzzMember(f *testing.F) {
+	b, _ := Member{Session: 9, Node: 3, Kafka: "h:1", Rack: "z", Draining: true}.encode()
+	f.Add(b)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := decode(b)
+		if err != nil {
+			return
+		}
+		again, err := m.encode()
+		if err != nil {
+			return // longer than memberlist would have brought it
+		}
+		if m2, err := decode(again); err != nil || m2 != m {
+			t.Fatalf("%+v came back as %+v: %v", m, m2, err)
+		}
+	})
+}

@@ -1,0 +1,97 @@
+package gossip
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// ErrMember says that a member's metadata cannot be read or is too long.
+var ErrMember = errors.New("not a member's metadata")
+
+// Member is what a broker says of itself.
+type Member struct {
+	// Session is its session in the catalog; 0 before it has one.
+	Session uint64
+	// Node is its node id.
+	Node int32
+	// Kafka is HOST:PORT where other brokers reach its Kafka listener.
+	Kafka string
+	// Rack is its zone, or empty.
+	Rack string
+	// Draining says that it is leaving: it takes nothing new.
+	Draining bool
+}
+
+// metadataMost is memberlist's limit for a node's metadata.
+const metadataMost = 512
+
+// version of the metadata.
+const version = 1
+
+// encode writes the metadata:
+//
+//	version  1 byte, 1
+//	flags    1 byte, bit 0: draining
+//	session  uvarint
+//	node     uvarint
+//	kafka    uvarint length, bytes
+//	rack     uvarint length, bytes
+func (m Member) encode() ([]byte, error) {
+	b := []byte{version, 0}
+	if m.Draining {
+		b[1] = 1
+	}
+	b = binary.AppendUvarint(b, m.Session)
+	b = binary.AppendUvarint(b, uint64(uint32(m.Node)))
+	for _, s := range []string{m.Kafka, m.Rack} {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	if len(b) > metadataMost {
+		return nil, fmt.Errorf("%w: address %q and rack %q make %d bytes, at most %d fit", ErrMember, m.Kafka, m.Rack, len(b), metadataMost)
+	}
+	return b, nil
+}
+
+// decode reads metadata of any version that it knows. It holds nothing of b.
+func decode(b []byte) (Member, error) {
+	var m Member
+	if len(b) < 2 || b[0] != version {
+		return m, fmt.Errorf("%w: %d bytes that do not begin with version %d", ErrMember, len(b), version)
+	}
+	m.Draining = b[1]&1 != 0
+	b = b[2:]
+	number := func() uint64 {
+		v, n := binary.Uvarint(b)
+		if n <= 0 {
+			b = nil
+			return math.MaxUint64
+		}
+		b = b[n:]
+		return v
+	}
+	text := func() (string, bool) {
+		n := number()
+		if n > uint64(len(b)) {
+			return "", false
+		}
+		s := string(b[:n])
+		b = b[n:]
+		return s, true
+	}
+	m.Session = number()
+	node := number()
+	if m.Session == math.MaxUint64 || node > math.MaxInt32 {
+		return m, fmt.Errorf("%w: session %d, node %d", ErrMember, m.Session, node)
+	}
+	m.Node = int32(node)
+	var ok, ok2 bool
+	m.Kafka, ok = text()
+	m.Rack, ok2 = text()
+	if !ok || !ok2 {
+		return m, fmt.Errorf("%w: cut off", ErrMember)
+	}
+	return m, nil
+}

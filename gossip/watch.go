@@ -1,0 +1,100 @@
+package gossip
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// watched is how many others a broker holds a connection to: enough that each has
+// several that notice, few enough that a thousand brokers do not hold a million.
+const watched = 8
+
+// watch holds the connections whose end tells that a process has died. One
+// goroutine, that of Run, keeps it.
+type watch struct {
+	g     *Gossip
+	peers map[Member]context.CancelFunc
+	ended sync.WaitGroup
+}
+
+func newWatch(g *Gossip) *watch {
+	return &watch{g: g, peers: map[Member]context.CancelFunc{}}
+}
+
+// keep watches the members that come next after this one, in the order of all.
+func (w *watch) keep(ctx context.Context) {
+	w.g.mu.Lock()
+	self := w.g.self
+	w.g.mu.Unlock()
+	all := w.g.Members()
+	at := slices.Index(all, self)
+	next := map[Member]bool{}
+	for i := 1; i < len(all) && len(next) < watched; i++ {
+		if m := all[(at+i)%len(all)]; m != self && m.Session != 0 && !m.Draining && ctx.Err() == nil {
+			next[m] = true
+		}
+	}
+	for m, stop := range w.peers {
+		if !next[m] {
+			stop()
+			delete(w.peers, m)
+		}
+	}
+	for m := range next {
+		if w.peers[m] == nil {
+			wctx, stop := context.WithCancel(ctx)
+			w.peers[m] = stop
+			w.ended.Go(func() { w.hold(wctx, m) })
+		}
+	}
+}
+
+func (w *watch) end() {
+	for _, stop := range w.peers {
+		stop()
+	}
+	w.ended.Wait()
+}
+
+// hold keeps a connection to a member. When it ends, and the member's address
+// refuses another, the process has died. Silence proves nothing here: that is what
+// probes are for.
+func (w *watch) hold(ctx context.Context, m Member) {
+	dialer := net.Dialer{Timeout: 5 * interval}
+	reached := false
+	for ctx.Err() == nil {
+		c, err := dialer.DialContext(ctx, "tcp", m.Kafka)
+		if err != nil {
+			if reached && errors.Is(err, syscall.ECONNREFUSED) && ctx.Err() == nil {
+				w.g.report(m, "its connection was closed and it refuses another")
+				return
+			}
+			pause(ctx)
+			continue
+		}
+		reached = true
+		began := time.Now()
+		stop := context.AfterFunc(ctx, func() { c.Close() })
+		_, _ = c.Read(make([]byte, 1)) // nothing ever comes: it returns when the connection ends
+		stop()
+		c.Close()
+		if time.Since(began) < 5*interval { // it lives, and does not want us
+			pause(ctx)
+		}
+	}
+}
+
+// pause waits for the time in which probes find a death.
+func pause(ctx context.Context) {
+	t := time.NewTimer(5 * interval)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,86 @@
+package gossip
+
+import (
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// hint is the one message there is: the journal grew.
+const hint = 'J'
+
+// wire is what memberlist calls. None of it blocks.
+type wire struct{ g *Gossip }
+
+var (
+	_ memberlist.Delegate      = wire{}
+	_ memberlist.EventDelegate = wire{}
+)
+
+// NodeMeta tells what this broker says of itself.
+func (w wire) NodeMeta(int) []byte {
+	w.g.mu.Lock()
+	defer w.g.mu.Unlock()
+	b, err := w.g.self.encode()
+	if err != nil {
+		return nil // Open has seen that it fits; only the session's number changes
+	}
+	return b
+}
+
+// NotifyMsg takes a hint. Anything else is from a version that we do not know.
+func (w wire) NotifyMsg(b []byte) {
+	if len(b) == 1 && b[0] == hint {
+		poke(w.g.hints)
+	}
+}
+
+// GetBroadcasts, LocalState and MergeRemoteState: nothing more is gossiped.
+func (wire) GetBroadcasts(int, int) [][]byte   { return nil }
+func (wire) LocalState(bool) []byte            { return nil }
+func (wire) MergeRemoteState([]byte, bool)     {}
+func (w wire) NotifyJoin(n *memberlist.Node)   { w.heard(n) }
+func (w wire) NotifyUpdate(n *memberlist.Node) { w.heard(n) }
+
+func (w wire) heard(n *memberlist.Node) {
+	if n.Name == w.g.opts.Name {
+		return
+	}
+	m, err := decode(n.Meta)
+	if err != nil {
+		w.g.log.Warn("gossip: a member that cannot be understood", "address", n.Address(), "err", err)
+		return
+	}
+	w.g.mu.Lock()
+	defer w.g.mu.Unlock()
+	w.g.others[n.Name] = m
+	w.g.turn()
+}
+
+// NotifyLeave forgets a member, and reports it when it did not say farewell.
+func (w wire) NotifyLeave(n *memberlist.Node) {
+	w.g.mu.Lock()
+	m, known := w.g.others[n.Name]
+	delete(w.g.others, n.Name)
+	w.g.turn()
+	w.g.mu.Unlock()
+	if known && !m.Draining {
+		w.g.report(m, "it does not answer probes")
+	}
+}
+
+// turn says that others has changed. mu is held.
+func (g *Gossip) turn() {
+	close(g.changed)
+	g.changed = make(chan struct{})
+}
+
+// report says that a member is gone. Nobody hears it when nobody listens: the
+// catalog's sessions are looked through anyway, more slowly.
+func (g *Gossip) report(m Member, why string) {
+	g.log.Info("a broker is gone", "node", m.Node, "session", m.Session, "why", why, "at", time.Now().UnixMilli())
+	select {
+	case g.gone <- m:
+	default:
+	}
+}
