@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -69,6 +70,7 @@ type Broker struct {
 	roster  atomic.Pointer[roster]
 
 	follower follower
+	left     sync.Once
 }
 
 // Addresses are where a broker is reached.
@@ -142,8 +144,8 @@ func (b *Broker) listen() (err error) {
 }
 
 // identify finds the node id: as set, else that of the former life in this data
-// folder or at this address, else the lowest that no live session has. The folder
-// also remembers the cluster, so that the wrong bucket is noticed.
+// folder or at this address, else none yet: the catalog gives the lowest that no
+// live session has. The folder also remembers the cluster, so that the wrong bucket is noticed.
 func (b *Broker) identify() error {
 	state := b.journal.State()
 	b.node = int32(b.values.Int("node.id"))
@@ -158,26 +160,25 @@ func (b *Broker) identify() error {
 	if n, err := strconv.Atoi(former["node.id"]); err == nil && b.node < 0 {
 		b.node = int32(n)
 	}
-	taken := map[int32]bool{}
 	for _, s := range state.Sessions() {
-		if s.Sealed {
-			continue
-		}
-		if b.node < 0 && s.Advertised == b.addr {
+		if b.node < 0 && !s.Sealed && s.Advertised == b.addr {
 			b.node = s.Node
 		}
-		taken[s.Node] = true
 	}
-	for n := int32(1); b.node < 0; n++ {
-		if !taken[n] {
-			b.node = n
-		}
-	}
-	if file == "" {
+	return nil
+}
+
+// settleNode takes the node id that the session was registered with, and remembers
+// it in the data folder, with the cluster.
+func (b *Broker) settleNode() error {
+	b.node = b.session.me.Node
+	b.config.node = b.node
+	dir := b.values.Get("data.dir")
+	if dir == "" {
 		return nil
 	}
-	text := fmt.Sprintf("# written by firn\ncluster.id=%s\nnode.id=%d\n", state.ClusterID(), b.node)
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+	text := fmt.Sprintf("# written by firn\ncluster.id=%s\nnode.id=%d\n", b.journal.State().ClusterID(), b.node)
+	if err := os.WriteFile(filepath.Join(dir, "meta.properties"), []byte(text), 0o644); err != nil {
 		return fmt.Errorf("remember the node id: %w", err)
 	}
 	return nil
@@ -261,23 +262,36 @@ func (b *Broker) run(ctx context.Context, ready func(Addresses)) error {
 
 	err := b.session.takeOver(sctx)
 	if err == nil {
+		err = b.settleNode()
+	}
+	if err == nil {
 		err = b.serve(sctx, g, mctx, ready)
 	}
 	if ctx.Err() != nil {
 		err = nil
 	}
-	if mctx.Err() == nil {
-		lctx, done := context.WithTimeout(mctx, b.values.Duration("drain.timeout.ms"))
-		if lerr := b.pump.Leave(lctx); lerr != nil && err == nil {
-			b.log.Warn("left without sealing the session; the next broker will", "err", lerr)
-		}
-		done()
-	}
+	b.leave(mctx)
 	stop()
 	return errors.Join(err, g.Wait())
 }
 
-// serve listens until ctx ends.
+// leave gives everything up, in one entry of the journal: once, and only while the
+// machinery runs.
+func (b *Broker) leave(mctx context.Context) {
+	b.left.Do(func() {
+		if mctx.Err() != nil {
+			return
+		}
+		lctx, done := context.WithTimeout(mctx, b.values.Duration("drain.timeout.ms"))
+		defer done()
+		if err := b.pump.Leave(lctx); err != nil {
+			b.log.Warn("left without sealing the session; the next broker will", "err", err)
+		}
+	})
+}
+
+// serve listens until ctx ends. Then it leaves before it closes: clients are told at
+// once to look for the new leaders, instead of finding nobody.
 func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Context, ready func(Addresses)) error {
 	cl := &cluster{journal: b.journal, self: b.node, brokers: b.liveBrokers}
 	b.server = kafka.New(kafka.Options{
@@ -306,7 +320,14 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 	})
 	defer unready()
 	ready(Addresses{Kafka: b.kafka.String(), HTTP: b.httpLn.Addr().String(), Gossip: b.gossip.Addr(), Node: b.node})
-	return b.kafka.serve(ctx, b.server)
+	kctx, closeListeners := context.WithCancel(mctx)
+	defer closeListeners()
+	leaving := context.AfterFunc(ctx, func() {
+		b.leave(mctx)
+		closeListeners()
+	})
+	defer leaving()
+	return b.kafka.serve(kctx, b.server)
 }
 
 // owners chooses the owners of n new partitions, among the live brokers.

@@ -51,7 +51,7 @@ func (b *Broker) member(session uint64, draining bool) gossip.Member {
 func (b *Broker) seeds() []string {
 	out := b.values.List("join")
 	for _, v := range b.journal.State().Sessions() {
-		if !v.Sealed && v.Node != b.node {
+		if !v.Sealed && v.Gossip != b.gossip.Addr() {
 			out = append(out, v.Gossip)
 		}
 	}

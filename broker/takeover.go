@@ -51,6 +51,9 @@ func (s *session) takeOver(ctx context.Context) error {
 		return fmt.Errorf("register session: %w", err)
 	}
 	id := res[0].ID
+	if v, ok := s.journal.State().Session(id); ok {
+		s.me.Node = v.Node // given by the catalog when it was not set
+	}
 	if err := s.pump.Begin(ctx, pump.Session{ID: id, Nonce: me.Nonce}); err != nil {
 		return err
 	}
@@ -85,7 +88,7 @@ func (s *session) sealDead(ctx context.Context) (mine []*catalog.Session, err er
 		var dead []*catalog.Session
 		mine = mine[:0]
 		for _, v := range s.journal.State().Sessions() {
-			own := v.Node == s.me.Node || v.Advertised == s.me.Advertised
+			own := s.me.Node >= 0 && v.Node == s.me.Node || v.Advertised == s.me.Advertised
 			if own {
 				mine = append(mine, v)
 			}

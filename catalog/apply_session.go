@@ -23,11 +23,28 @@ func (c *RegisterSession) apply(s *State, at position) (Result, error) {
 		return Result{}, ErrStale // the id, the entry's number, is taken (S1)
 	}
 	s.registered = true
+	node := c.Node
+	if node < 0 {
+		node = s.freeNode()
+	}
 	s.sessions.set(s.edit, at.number, &Session{
-		ID: at.number, Nonce: c.Nonce, Node: c.Node, Advertised: c.Advertised,
+		ID: at.number, Nonce: c.Nonce, Node: node, Advertised: c.Advertised,
 		Gossip: c.Gossip, Rack: c.Rack, StartedMs: c.StartedMs,
 	})
 	return Result{ID: at.number}, nil
+}
+
+// freeNode is the lowest node id that no live session has.
+func (s *State) freeNode() int32 {
+	taken := map[int32]bool{}
+	for _, v := range s.sessions.all() {
+		taken[v.Node] = taken[v.Node] || !v.Sealed
+	}
+	n := int32(1)
+	for taken[n] {
+		n++
+	}
+	return n
 }
 
 func (c *SealSession) apply(s *State, _ position) (Result, error) {

@@ -119,6 +119,8 @@ type CreateCluster struct {
 
 // RegisterSession registers one life of a broker process (S1). Result.ID is the
 // session's id: the number of the entry. One entry registers one session at most.
+// With Node negative it gets the lowest node id above 0 that no live session has:
+// brokers that start at the same time get different ones.
 type RegisterSession struct {
 	Nonce      [16]byte
 	Node       int32

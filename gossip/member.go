@@ -44,7 +44,7 @@ func (m Member) encode() ([]byte, error) {
 		b[1] = 1
 	}
 	b = binary.AppendUvarint(b, m.Session)
-	b = binary.AppendUvarint(b, uint64(uint32(m.Node)))
+	b = binary.AppendUvarint(b, uint64(max(m.Node, 0)))
 	for _, s := range []string{m.Kafka, m.Rack} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)

@@ -249,7 +249,9 @@ func (a *auditor) slots(ctx context.Context, s *catalog.State, claims map[catalo
 			for _, err := range bad {
 				a.find(ref.Name(), "A2: %v", err)
 			}
-			claims[ref] = append(claims[ref], claim{topic: "a live session"})
+			if len(claims[ref]) == 0 { // else it is held to what a release has described
+				claims[ref] = append(claims[ref], claim{topic: "a live session"})
+			}
 			if len(bad) > 0 || h.Kind == object.Fence {
 				break
 			}
