@@ -18,7 +18,8 @@ import (
 type Options struct {
 	// Bind is HOST:PORT; port 0 takes a free one.
 	Bind string
-	// Advertise is the host at which others reach Bind's port. Empty: Bind's host,
+	// Advertise is the host at which others reach Bind's port; one that cannot be
+	// resolved here is replaced by an address of this machine. Empty: Bind's host,
 	// which then must not be a wildcard.
 	Advertise string
 	// Name is unique for each life of a process.
@@ -71,7 +72,9 @@ func Open(ctx context.Context, o Options) (*Gossip, error) {
 	advertise := bind
 	if o.Advertise != "" {
 		if advertise, err = resolve(ctx, o.Advertise); err != nil {
-			return nil, fmt.Errorf("gossip: %w", err)
+			// Names that only clients can resolve are no reason not to start.
+			advertise = own()
+			o.Logger.Warn("gossip: others are told an address of this machine instead of its name", "address", advertise, "err", err)
 		}
 	}
 	if advertise.IsUnspecified() {
@@ -109,6 +112,17 @@ func split(address string) (host string, port int, err error) {
 		return "", 0, fmt.Errorf("gossip: %q is not HOST:PORT", address)
 	}
 	return host, port, nil
+}
+
+// own is an address by which other machines may reach this one, or the loopback.
+func own() net.IP {
+	addrs, _ := net.InterfaceAddrs()
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && n.IP.IsGlobalUnicast() {
+			return n.IP
+		}
+	}
+	return net.IPv4(127, 0, 0, 1)
 }
 
 // resolve finds a host's address; IPv4 first, since it is what most networks route.
