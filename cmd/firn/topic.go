@@ -5,7 +5,7 @@ import "github.com/spf13/cobra"
 // newTopic groups what is done to topics.
 func newTopic(g *globals) *cobra.Command {
 	return newGroup("topic", "List, create, describe, change and delete topics",
-		topicList(g), topicCreate(g), topicDescribe(g), topicAlter(g), topicAddPartitions(g), topicTrim(g), topicDelete(g))
+		topicList(g), topicCreate(g), topicDescribe(g), topicAlter(g), topicAddPartitions(g), topicTrim(g), topicDelete(g), topicStorage(g))
 }
 
 // topicLine is one topic in a list.

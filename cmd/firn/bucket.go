@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/firnlog/firn/broker"
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/catalog/journal"
+	"github.com/firnlog/firn/record"
+	"github.com/firnlog/firn/tier/cold"
+)
+
+// storeFlag adds --store to a command that reads a bucket.
+func storeFlag(cmd *cobra.Command, into *string) {
+	cmd.Flags().StringVar(into, "store", envOr("FIRN_STORE", ""), "the bucket's `URL`")
+}
+
+// withStore opens the bucket for as long as f runs.
+func withStore(ctx context.Context, url string, f func(cold.Store) error) error {
+	if url == "" {
+		return usage("--store is not set: want the bucket's URL")
+	}
+	s, _, err := broker.OpenStore(ctx, url, nil)
+	if err != nil {
+		return &exit{exitUsage, err}
+	}
+	defer func() { _ = cold.Close(s) }() // nothing was written
+	return f(s)
+}
+
+// readCatalog reads the newest catalog of a bucket.
+func readCatalog(ctx context.Context, s cold.Store) (*catalog.State, error) {
+	r := journal.NewReader(s)
+	if err := r.Catchup(ctx, nil); err != nil {
+		return nil, fmt.Errorf("read the catalog: %w", err)
+	}
+	if r.State().Number() == 0 {
+		return nil, errors.New("no cluster in this bucket: it has no journal; is it the right bucket and prefix?")
+	}
+	return r.State(), nil
+}
+
+// topicName is a topic's name, or its id when it is gone.
+func topicName(s *catalog.State, id record.TopicID) string {
+	if t, ok := s.Topic(id); ok {
+		return t.Name
+	}
+	return id.String()
+}
+
+// objectReader reads an object front to back, a few megabytes at a time.
+type objectReader struct {
+	ctx   context.Context
+	store cold.Store
+	name  string
+	size  int64
+
+	at  int64 // of buf
+	buf []byte
+}
+
+const objectReadAhead = 4 << 20
+
+// ReadAt implements io.ReaderAt. It is not safe for concurrent use.
+func (r *objectReader) ReadAt(b []byte, off int64) (int, error) {
+	n := 0
+	for n < len(b) {
+		at := off + int64(n)
+		if at >= r.size {
+			return n, io.EOF
+		}
+		if at < r.at || at >= r.at+int64(len(r.buf)) {
+			want := min(max(int64(len(b)-n), objectReadAhead), r.size-at)
+			got, err := r.store.Get(r.ctx, r.name, cold.Range{Offset: at, Length: want}, r.buf[:0])
+			if err != nil {
+				r.buf = r.buf[:0]
+				return n, fmt.Errorf("read %s: %w", r.name, err)
+			}
+			if len(got) == 0 {
+				return n, io.ErrUnexpectedEOF
+			}
+			r.at, r.buf = at, got
+		}
+		n += copy(b[n:], r.buf[at-r.at:])
+	}
+	return n, nil
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/firnlog/firn/replay"
+)
+
+func decoded[T any](t *testing.T, text string) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return v
+}
+
+// TestFromOffsetToObjectAndBack goes the way on a live bucket, whose newest slots the
+// catalog does not know, and on one that its broker has left.
+func TestFromOffsetToObjectAndBack(t *testing.T) {
+	c, store, _, stop := written(t)
+	for _, gone := range []bool{false, true} {
+		if gone {
+			stop()
+		}
+		for _, at := range []string{"29", "@88000"} { // record 88 is offset 29 of partition 1
+			l := decoded[located](t, c.ok("object", "locate", "t", "1", at, "--store", store, "--json"))
+			if l.Offset != 29 || l.Base > 29 || l.Next <= 29 || l.Unrecorded == gone || len(l.Entries) > 0 != gone {
+				t.Fatalf("gone %v: %+v", gone, l)
+			}
+			x := decoded[inspected](t, c.ok("object", "inspect", l.Object, "--store", store, "--json"))
+			i := slices.IndexFunc(x.Runs, func(r runLine) bool { return r.Topic == "t" && r.Partition == 1 && r.Base == l.Base })
+			if i < 0 {
+				t.Fatalf("%+v", x)
+			}
+			if r := x.Runs[i]; r.Next != l.Next || r.FirstByte != l.FirstByte || r.Bytes != l.Bytes || r.CRC != l.CRC || r.Current != gone {
+				t.Fatalf("%+v is not %+v", r, l)
+			}
+			if gone {
+				entry := decoded[entryLine](t, c.ok("object", "inspect", entryName(l.Entries[0]), "--store", store, "--json"))
+				if !strings.Contains(strings.Join(entry.Commands, "\n"), "extents=") {
+					t.Fatalf("%+v", entry)
+				}
+			}
+		}
+	}
+	if out := c.ok("object", "locate", "t", "1", "29", "--store", store); !strings.Contains(out, "JOURNAL  entry ") {
+		t.Fatal(out)
+	}
+	c.fails(exitError, "partition 1 holds [0, 30), not 30", "object", "locate", "t", "1", "30", "--store", store)
+	c.fails(exitError, "no record at or after", "object", "locate", "t", "1", "@90000", "--store", store)
+	c.fails(exitUsage, "want a number", "object", "locate", "t", "x", "30", "--store", store)
+	c.fails(exitUsage, "want OFFSET or @TIME", "object", "locate", "t", "1", "end", "--store", store)
+	c.fails(exitUsage, "object name", "object", "inspect", "nonsense", "--store", store)
+	c.fails(exitError, "not found", "object", "inspect", "wal/00000000000000000099/00000000000000000000", "--store", store)
+}
+
+func entryName(n uint64) string { return fmt.Sprintf("catalog/journal/%020d", n) }
+
+func TestObjectsAreListedByKindTopicAndSession(t *testing.T) {
+	c, store, _, stop := written(t)
+	stop()
+	list := func(args ...string) []objectLine {
+		t.Helper()
+		return decoded[[]objectLine](t, c.ok(append([]string{"object", "ls", "--store", store, "--json"}, args...)...))
+	}
+	all := list()
+	kinds := map[string]int{}
+	for _, l := range all {
+		kinds[l.Kind]++
+		if l.Size == 0 || l.Modified.IsZero() || l.Status == "-" && l.Kind != "other" {
+			t.Errorf("%+v", l)
+		}
+	}
+	if kinds["wal"] == 0 || kinds["fence"] != 1 || kinds["journal"] < 3 {
+		t.Fatalf("%v", kinds)
+	}
+	if got := list("--kind", "fence"); len(got) != 1 || got[0].Status != "fence" {
+		t.Fatalf("%+v", got)
+	}
+	of := list("--topic", "t")
+	if len(of) == 0 || len(of) >= len(all) {
+		t.Fatalf("%d of %d", len(of), len(all))
+	}
+	for _, l := range of {
+		if l.Status != "used" || l.Extents == 0 {
+			t.Errorf("%+v", l)
+		}
+	}
+	if got := list("--session", "99"); len(got) != 0 {
+		t.Fatalf("%+v", got)
+	}
+	c.fails(exitUsage, `--kind "nonsense"`, "object", "ls", "--store", store, "--kind", "nonsense")
+	c.fails(exitError, "no such topic", "object", "ls", "--store", store, "--topic", "nope")
+}
+
+func TestInspectFindsDamage(t *testing.T) {
+	c, store, _, stop := written(t)
+	stop()
+	l := decoded[located](t, c.ok("object", "locate", "t", "0", "0", "--store", store, "--json"))
+	u, err := url.Parse(store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(u.Path, l.Object)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[l.FirstByte+70] ^= 1
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := c.run("object", "inspect", l.Object, "--store", store)
+	if a.code != exitProblem || !strings.Contains(a.out, "CRC-32C") || !strings.Contains(a.out, "finding") {
+		t.Fatalf("%+v", a)
+	}
+}
+
+func TestTopicStorage(t *testing.T) {
+	c, store, _, stop := written(t)
+	for _, gone := range []bool{false, true} {
+		if gone {
+			stop()
+		}
+		out := decoded[[]replay.Storage](t, c.ok("topic", "storage", "t", "--store", store, "--json"))
+		if len(out) != 3 {
+			t.Fatalf("%+v", out)
+		}
+		for _, s := range out {
+			recorded := s.WAL.Bytes + s.Shared.Bytes + s.Own.Bytes
+			if s.End != 30 || s.LastUpload.IsZero() || (s.Session == 0) != gone || (s.Unrecorded.Bytes == 0) != gone || (recorded > 0) != gone {
+				t.Errorf("gone %v: %+v", gone, s)
+			}
+		}
+	}
+	if out := c.ok("topic", "storage", "t", "--store", store, "-p", "2"); !strings.Contains(out, "UNRECORDED") || strings.Count(out, "\n") != 2 {
+		t.Fatal(out)
+	}
+}
