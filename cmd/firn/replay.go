@@ -219,7 +219,7 @@ func (r *replayer) copy(ctx context.Context, h *replay.History, sink sink, mark 
 	}
 	for {
 		spans := mark.copySpans()
-		bar, err := r.progress(ctx, h, spans)
+		step, done, err := r.progress(ctx, h, spans)
 		if err != nil {
 			return err
 		}
@@ -227,9 +227,10 @@ func (r *replayer) copy(ctx context.Context, h *replay.History, sink sink, mark 
 			if err := sink.put(r.topic, x); err != nil {
 				return err
 			}
-			bar()
+			step()
 			return keeper.wrote(x)
 		})
+		done()
 		for _, l := range res.Lost {
 			r.g.note(r.cmd, "firn: retention took away offsets [%d, %d) of partition %d before they were read", l.From, l.To, l.Partition)
 		}
@@ -283,15 +284,15 @@ func (r *replayer) await(ctx context.Context, h *replay.History, mark *checkpoin
 	}
 }
 
-// progress returns what is to be called for each record.
-func (r *replayer) progress(ctx context.Context, h *replay.History, spans []replay.Span) (func(), error) {
+// progress returns what is to be called for each record, and at the end.
+func (r *replayer) progress(ctx context.Context, h *replay.History, spans []replay.Span) (step, done func(), err error) {
 	w := r.cmd.ErrOrStderr()
 	if !isTerminal(w) || r.g.quiet || r.follow || r.out == "-" && r.toTopic == "" && isTerminal(r.cmd.OutOrStdout()) {
-		return func() {}, nil
+		return func() {}, func() {}, nil
 	}
 	plan, err := h.Plan(ctx, spans)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	bar := progressbar.NewOptions64(max(plan.Records, 1), progressbar.OptionSetWriter(w), progressbar.OptionClearOnFinish(),
 		progressbar.OptionSetDescription(r.topic), progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("records"))
@@ -303,7 +304,7 @@ func (r *replayer) progress(ctx context.Context, h *replay.History, spans []repl
 			_ = bar.Add64(n - shown)
 			shown = n
 		}
-	}, nil
+	}, func() { _ = bar.Clear() }, nil
 }
 
 func (r *replayer) priceTable() (*cost.Prices, error) {

@@ -233,3 +233,39 @@ func TestReplayRefusesWhatMakesNoSense(t *testing.T) {
 		t.Fatalf("%q", b)
 	}
 }
+
+// TestReadmeReplay runs the README's section on a bucket whose broker is gone.
+func TestReadmeReplay(t *testing.T) {
+	b, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(b), "\n## Replay\n")
+	_, rest, ok := strings.Cut(section, "```console\n")
+	transcript, _, ok2 := strings.Cut(rest, "```")
+	if !ok || !ok2 {
+		t.Fatal("the section has no transcript")
+	}
+	clearEnvironment(t)
+	url := "file://" + t.TempDir()
+	addr, stop := brokerOn(t, url)
+	firn(t, addr, "firn topic create orders -p 1")
+	for _, kv := range []string{"table-1 tea", "table-1 coffee", "table-2 cake"} {
+		k, v, _ := strings.Cut(kv, " ")
+		if out, code := firn(t, addr, "echo "+v+" | firn produce orders -k "+k); code != exitOK {
+			t.Fatal(out)
+		}
+	}
+	stop()
+	t.Setenv("FIRN_STORE", url)
+	var got strings.Builder
+	for line := range strings.Lines(transcript) {
+		if cmd, is := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "$ "); is {
+			out, _ := firn(t, addr, cmd)
+			got.WriteString("$ " + cmd + "\n" + out)
+		}
+	}
+	if got.String() != transcript {
+		t.Fatalf("the README says\n%s\nthe program says\n%s", transcript, got.String())
+	}
+}

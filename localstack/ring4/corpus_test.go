@@ -76,6 +76,7 @@ func TestGoSourceTreeComesBackByteForByte(t *testing.T) {
 	time.Sleep(4 * time.Second) // long enough for a generation to be sealed: some is, some is not
 	s.kill()
 	s.wipe(t)
+	rebuildFromBucket(t, s, topic, lines, want)
 	s.start(t)
 	rebuild(t, s.addr, topic, lines, want)
 	s.stop(t)
