@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/firnlog/firn/catalog"
-	"github.com/firnlog/firn/record"
 )
 
 // Position is a place in a log. The zero value is its start.
@@ -136,9 +135,4 @@ func (h *History) stable(ctx context.Context, v *view, p *catalog.Partition) (in
 		}
 		at = e.Base
 	}
-}
-
-// partitionID is a partition of the topic.
-func (h *History) partitionID(i int32) record.Partition {
-	return record.Partition{Topic: h.topic, Index: i}
 }
