@@ -173,8 +173,7 @@ func (c *Move) apply(s *State, _ position) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	fresh, err := s.live(c.New)
-	if err != nil {
+	if _, err := s.live(c.New); err != nil {
 		return Result{}, err
 	}
 	if c.Old == c.New || old.Covered != c.Covered || c.Fence < old.Covered {
@@ -185,11 +184,7 @@ func (c *Move) apply(s *State, _ position) (Result, error) {
 	}
 	s.seal(c.Old, c.Fence)
 	for _, id := range s.Owned(c.Old) {
-		if p := s.mutPartition(id); old.Node == fresh.Node {
-			s.give(p, c.New) // the leader stays the leader, and so does its epoch
-		} else {
-			s.own(p, c.New)
-		}
+		s.own(s.mutPartition(id), c.New)
 	}
 	return Result{}, nil
 }

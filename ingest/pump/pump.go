@@ -51,8 +51,6 @@ type Pump struct {
 	session  Session
 	covered  uint64 // as last seen in the catalog
 	behindAt uint64 // the slot at which behind is poked again
-	loose    []int  // runs in each committed slot from covered on
-	runs     int    // the sum of loose
 	flights  map[*ingest.Slot]*flight
 	orphans  map[record.Partition][]catalog.Extent // see shut
 	hot      *hotter                               // nil without hot tier
@@ -338,10 +336,8 @@ func (p *Pump) commit(now time.Time, c *ingest.Commit) {
 	}
 	p.opts.Observer.Committed(c.Records, c.Bytes, c.Batches, now.Sub(c.Opened))
 	p.free(f)
-	p.loose = append(p.loose, len(c.Parts))
-	p.runs += len(c.Parts)
-	if (c.Seq+1-p.covered >= p.opts.Behind || p.runs >= p.opts.BehindRuns) && c.Seq+1 >= p.behindAt {
-		p.behindAt = c.Seq + 1 + max(1, min(p.opts.Behind/8, (c.Seq+1-p.covered)/8)) // if nobody listens, say it again
+	if c.Seq+1-p.covered >= p.opts.Behind && c.Seq+1 >= p.behindAt {
+		p.behindAt = c.Seq + 1 + max(1, p.opts.Behind/8) // if nobody listens, say it again
 		poke(p.behind)
 	}
 }

@@ -37,7 +37,6 @@ func (p *Pump) Begin(ctx context.Context, s Session) error {
 // serve makes the loop serve a session.
 func (p *Pump) serve(s Session, grants map[record.Partition]int32) {
 	p.session, p.covered, p.behindAt = s, 0, 0
-	p.loose, p.runs = nil, 0
 	p.committed.Store(0)
 	p.machine.Begin(s.ID, grants)
 	clear(p.orphans)
@@ -198,11 +197,6 @@ func (p *Pump) Covered(ctx context.Context) error {
 		if !ok || s.Covered <= p.covered {
 			return
 		}
-		n := min(int(s.Covered-p.covered), len(p.loose))
-		for _, runs := range p.loose[:n] {
-			p.runs -= runs
-		}
-		p.loose = append(p.loose[:0], p.loose[n:]...)
 		p.covered, p.behindAt = s.Covered, 0
 		p.uncover(s.ID, s.Covered)
 	})
