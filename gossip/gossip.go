@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -46,11 +47,13 @@ const rejoin = 10 * time.Second
 type Gossip struct {
 	opts Options
 	list *memberlist.Memberlist
+	addr string
 	log  *slog.Logger
 
 	mu      sync.Mutex
 	self    Member            // guarded by mu
 	others  map[string]Member // by name; guarded by mu
+	reached map[string]string // HOST:PORT of the others' gossip, by name; guarded by mu
 	changed chan struct{}     // closed at the next change of others; guarded by mu
 
 	say   chan struct{} // cap 1: self is to be told
@@ -84,7 +87,7 @@ func Open(ctx context.Context, o Options) (*Gossip, error) {
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
 	g := &Gossip{
-		opts: o, log: o.Logger, self: o.Self, others: map[string]Member{}, changed: make(chan struct{}),
+		opts: o, log: o.Logger, self: o.Self, others: map[string]Member{}, reached: map[string]string{}, changed: make(chan struct{}),
 		say: make(chan struct{}, 1), grew: make(chan struct{}, 1), hints: make(chan struct{}, 1), gone: make(chan Member, 64),
 	}
 	c := memberlist.DefaultLANConfig()
@@ -100,6 +103,7 @@ func Open(ctx context.Context, o Options) (*Gossip, error) {
 	if g.list, err = memberlist.Create(c); err != nil {
 		return nil, fmt.Errorf("gossip: %w (is the port taken? choose one with --gossip HOST:PORT, or 0 for a free one)", err)
 	}
+	g.addr = g.list.LocalNode().Address()
 	return g, nil
 }
 
@@ -142,7 +146,7 @@ func resolve(ctx context.Context, host string) (net.IP, error) {
 }
 
 // Addr is HOST:PORT where others reach this broker's gossip.
-func (g *Gossip) Addr() string { return g.list.LocalNode().Address() }
+func (g *Gossip) Addr() string { return g.addr }
 
 // Set changes what this broker says of itself. It does not block.
 func (g *Gossip) Set(m Member) {
@@ -234,20 +238,26 @@ func (g *Gossip) leave() error {
 	return g.list.Shutdown()
 }
 
+// addresses are those of the others, by name. memberlist's own list is changed while
+// one reads it.
+func (g *Gossip) addresses() map[string]string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return maps.Clone(g.reached)
+}
+
 // tell sends the hint to everyone. One that is lost costs the interval of a poll.
 func (g *Gossip) tell() {
-	for _, n := range g.list.Members() {
-		if n.Name != g.opts.Name {
-			_ = g.list.SendBestEffort(n, []byte{hint})
-		}
+	for name, addr := range g.addresses() {
+		_ = g.list.SendToAddress(memberlist.Address{Addr: addr, Name: name}, []byte{hint})
 	}
 }
 
 // join looks for those that should be members and are not.
 func (g *Gossip) join() {
-	known := map[string]bool{}
-	for _, n := range g.list.Members() {
-		known[n.Address()] = true
+	known := map[string]bool{g.addr: true}
+	for _, addr := range g.addresses() {
+		known[addr] = true
 	}
 	var seeds []string
 	for _, s := range g.opts.Seeds() {

@@ -53,7 +53,7 @@ func (w wire) heard(n *memberlist.Node) {
 	}
 	w.g.mu.Lock()
 	defer w.g.mu.Unlock()
-	w.g.others[n.Name] = m
+	w.g.others[n.Name], w.g.reached[n.Name] = m, n.Address()
 	w.g.turn()
 }
 
@@ -62,6 +62,7 @@ func (w wire) NotifyLeave(n *memberlist.Node) {
 	w.g.mu.Lock()
 	m, known := w.g.others[n.Name]
 	delete(w.g.others, n.Name)
+	delete(w.g.reached, n.Name)
 	w.g.turn()
 	w.g.mu.Unlock()
 	if known && !m.Draining {

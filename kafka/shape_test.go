@@ -99,7 +99,7 @@ func TestShapesAgreeWithKmsg(t *testing.T) {
 		if q.IsFlexible() != a.flexible(version) {
 			t.Errorf("%s v%d: flexible is %v", a.name, version, a.flexible(version))
 		}
-		if name := kmsg.NameForKey(a.key); !strings.EqualFold(name, a.name) {
+		if name := kmsg.NameForKey(a.key); !strings.EqualFold(name, a.name) && a.key != 45 { // kmsg says Assignments where Kafka says Reassignments
 			t.Errorf("key %d is %s, the table says %s", a.key, name, a.name)
 		}
 		for range 60 {

@@ -42,6 +42,60 @@ func TestToolsAreAnsweredTruthfully(t *testing.T) {
 		t.Errorf("reassignments: %+v", r)
 	}
 	for v := int16(0); v <= 1; v++ {
+		q := kmsg.NewPtrAlterPartitionAssignmentsRequest()
+		qt := kmsg.NewAlterPartitionAssignmentsRequestTopic()
+		qt.Topic = "t"
+		self := ask[*kmsg.DescribeClusterResponse](c, 0, kmsg.NewPtrDescribeClusterRequest()).ControllerID
+		for i, replicas := range [][]int32{{self}, nil, {}, {self, self}, {12345}, {self}} {
+			qp := kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
+			qp.Partition, qp.Replicas = int32(i/5*99), replicas
+			qt.Partitions = append(qt.Partitions, qp)
+		}
+		q.Topics = append(q.Topics, qt)
+		r := ask[*kmsg.AlterPartitionAssignmentsResponse](c, v, q)
+		for i, want := range []code{codeNone, codeNoReassignmentInProgress, codeInvalidReplicaAssignment, codeInvalidReplicaAssignment, codeInvalidReplicaAssignment, codeUnknownTopicOrPartition} {
+			wantCode(t, "reassignment", r.Topics[0].Partitions[i].ErrorCode, want)
+		}
+	}
+	for v := int16(1); v <= 2; v++ {
+		dir := ask[*kmsg.DescribeLogDirsResponse](c, 4, kmsg.NewPtrDescribeLogDirsRequest()).Dirs[0].Dir
+		q := kmsg.NewPtrAlterReplicaLogDirsRequest()
+		for _, d := range []string{dir, "/elsewhere"} {
+			qd, qt := kmsg.NewAlterReplicaLogDirsRequestDir(), kmsg.NewAlterReplicaLogDirsRequestDirTopic()
+			qt.Topic, qt.Partitions = "t", []int32{0, 99}
+			qd.Dir, qd.Topics = d, append(qd.Topics, qt)
+			q.Dirs = append(q.Dirs, qd)
+		}
+		r := ask[*kmsg.AlterReplicaLogDirsResponse](c, v, q)
+		wantCode(t, "where it lies", r.Topics[0].Partitions[0].ErrorCode, codeNone)
+		wantCode(t, "unknown", r.Topics[0].Partitions[1].ErrorCode, codeUnknownTopicOrPartition)
+		wantCode(t, "elsewhere", r.Topics[1].Partitions[0].ErrorCode, codeLogDirNotFound)
+	}
+	quorum := kmsg.NewPtrDescribeQuorumRequest()
+	for _, name := range []string{clusterMetadata, "t"} {
+		qt := kmsg.NewDescribeQuorumRequestTopic()
+		qt.Topic, qt.Partitions = name, make([]kmsg.DescribeQuorumRequestTopicPartition, 1)
+		quorum.Topics = append(quorum.Topics, qt)
+	}
+	for v := int16(0); v <= 2; v++ {
+		qr := ask[*kmsg.DescribeQuorumResponse](c, v, quorum)
+		if p := qr.Topics[0].Partitions[0]; p.ErrorCode != 0 || p.LeaderID < 0 || len(p.CurrentVoters) == 0 || (v == 2) != (len(qr.Nodes) > 0) {
+			t.Errorf("DescribeQuorum v%d: %+v, %+v", v, p, qr.Nodes)
+		}
+		wantCode(t, "no quorum", qr.Topics[1].Partitions[0].ErrorCode, codeUnknownTopicOrPartition)
+	}
+	for v, types := range [][]int8{{}, {}, {int8(kmsg.ConfigResourceTypeBroker)}} {
+		q := kmsg.NewPtrListConfigResourcesRequest()
+		q.ResourceTypes = types
+		kinds := map[int8]bool{}
+		for _, r := range ask[*kmsg.ListConfigResourcesResponse](c, int16(min(v, 1)), q).ConfigResources {
+			kinds[r.Type] = true
+		}
+		if topics, brokers := kinds[int8(kmsg.ConfigResourceTypeTopic)], kinds[int8(kmsg.ConfigResourceTypeBroker)]; topics != (v == 1) || brokers != (v >= 1) {
+			t.Errorf("ListConfigResources %d: topics %v, brokers %v", v, topics, brokers)
+		}
+	}
+	for v := int16(0); v <= 1; v++ {
 		if r := ask[*kmsg.DescribeClientQuotasResponse](c, v, kmsg.NewPtrDescribeClientQuotasRequest()); r.ErrorCode != 0 || r.Entries == nil || len(r.Entries) != 0 {
 			t.Errorf("quotas v%d: %+v", v, r)
 		}
