@@ -23,4 +23,6 @@
 //
 //	open .tmp/x ── writev ── fdatasync ── linkat(.tmp/x, dir, base) ── fsync(dir) ── unlink .tmp/x ── nil
 //	                                            └─ EEXIST ── fsync(dir) ── ErrExists
+//
+// What is 256 KiB and larger is written past the page cache (O_DIRECT) on Linux.
 package file

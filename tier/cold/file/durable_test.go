@@ -3,7 +3,10 @@
 package file
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"strings"
@@ -152,6 +155,36 @@ func TestAFullDiskIsNamed(t *testing.T) {
 		err := explain(write(t.Context(), full, body))
 		if !errors.Is(err, cold.ErrFull) || !errors.Is(err, syscall.ENOSPC) || errors.Is(err, cold.ErrBody) {
 			t.Errorf("%v", err)
+		}
+	}
+}
+
+// Whatever the size and the shape of a body, past the page cache or not, its
+// object is its bytes.
+func TestLargeObjectsAreTheirBytes(t *testing.T) {
+	s, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	random := rand.NewChaCha8([32]byte{})
+	for i, size := range []int{256<<10 - 1, 256 << 10, 256<<10 + 1, 1<<20 - 1, 1 << 20, 1<<20 + 4096, 3<<20 + 4095} {
+		want := make([]byte, size)
+		random.Read(want)
+		var segments [][]byte
+		for rest := want; len(rest) > 0; {
+			n := min(len(rest), 1+int(random.Uint64()%100_000))
+			segments, rest = append(segments, rest[:n]), rest[n:]
+		}
+		for j, body := range []cold.Body{cold.Bytes(segments...), hide{cold.Bytes(want)}} {
+			name := fmt.Sprintf("a/%d-%d", i, j)
+			if err := s.PutIfAbsent(t.Context(), name, body); err != nil {
+				t.Fatal(err)
+			}
+			got, err := s.Get(t.Context(), name, cold.Range{}, nil)
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%d bytes, body %d: %d bytes come back, %v", size, j, len(got), err)
+			}
 		}
 	}
 }

@@ -109,11 +109,21 @@ func (s *Store) taken(name string) error {
 	return cold.ErrExists
 }
 
-// write copies the body into the file.
+// write copies the body into the new, empty file.
 func write(ctx context.Context, f *os.File, body cold.Body) error {
+	if body.Size() >= directFrom {
+		if done, err := writeDirect(ctx, f, body); done || err != nil {
+			return err
+		}
+	}
 	if m, ok := body.(cold.Segmented); ok {
 		return writeSegments(ctx, f, m.Segments())
 	}
+	return pour(ctx, f, body)
+}
+
+// pour copies a body that does not lie in memory.
+func pour(ctx context.Context, w io.Writer, body cold.Body) error {
 	r, err := body.Open()
 	if err != nil {
 		return fmt.Errorf("%w: %w", cold.ErrBody, err)
@@ -128,7 +138,7 @@ func write(ctx context.Context, f *os.File, body cold.Body) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, err := io.CopyN(f, from, min(left, stride))
+		n, err := io.CopyN(w, from, min(left, stride))
 		left -= n
 		switch {
 		case errors.Is(err, io.EOF):
