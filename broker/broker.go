@@ -67,6 +67,7 @@ type Broker struct {
 	gossip  *gossip.Gossip
 	metrics *web.Metrics
 	ready   web.Readiness
+	lease   lease
 	roster  atomic.Pointer[roster]
 
 	follower follower
@@ -116,9 +117,11 @@ func Run(ctx context.Context, o Options, ready func(Addresses)) (err error) {
 	if err := examine(ctx, o.Store, o.Place, o.Logger); err != nil {
 		return err
 	}
-	if b.journal, err = journal.Open(ctx, o.Store, journal.Options{Logger: o.Logger, Observe: b.committed}); err != nil {
+	b.lease.limit = b.values.Duration("broker.session.timeout.ms")
+	if b.journal, err = journal.Open(ctx, o.Store, journal.Options{Logger: o.Logger, Observe: b.committed, Poll: b.lease.renewal()}); err != nil {
 		return err
 	}
+	b.lease.contact = b.journal.Contact
 	if err := b.identify(); err != nil {
 		return err
 	}
@@ -302,16 +305,19 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 		},
 		Backend: kafka.Backend{
 			Cluster: cl, Settings: b.config, Topics: b.topics, Producers: newProducerIDs(b.journal), Groups: b.groups, Members: b.groups, Offsets: b.groups, GroupAdmin: b.groups,
-			Log: &log{b.pump, reads{b.tiers, b.metrics.Traffic.Cold}, b.metrics.Traffic.Produced, b.metrics.Traffic.Fetched}, History: &history{b.journal, b.pump, b.hot, b.tiers},
+			Log:     &log{b.pump, reads{b.tiers, b.metrics.Traffic.Cold}, b.lease, b.metrics.Traffic.Produced, b.metrics.Traffic.Fetched},
+			History: &history{b.journal, b.pump, b.hot, b.tiers, b.lease},
 		},
 	})
 	g.Go(func() error { return b.groups.Run(mctx) })
 	g.Go(func() error { return b.followAll(mctx) })
 	g.Go(func() error { return b.maintain(ctx) })
+	g.Go(func() error { b.lease.watch(mctx, b.leased); return nil })
 	g.Go(func() error { return b.press().Run(ctx) })
 	about := [][2]string{{"cluster", b.journal.State().ClusterID()}, {"node", strconv.Itoa(int(b.node))}, {"kafka", b.addr}, {"store", b.opts.Place.String()}}
 	http := web.NewServer(web.ServerOptions{Metrics: b.metrics, Ready: &b.ready, About: about, Logger: b.log, Pprof: b.values.Bool("http.pprof")})
 	g.Go(func() error { return http.Serve(mctx, b.httpLn) })
+	b.ready.Unless(b.lease.why)
 	b.ready.Ready()
 	unready := context.AfterFunc(ctx, func() {
 		b.ready.Not("shutting down")

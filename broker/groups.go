@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/firnlog/firn/catalog"
@@ -26,6 +27,8 @@ type groups struct {
 	*coordinator
 	b      *Broker
 	topics *topics
+
+	leading sync.Mutex // one lead at a time: the later one sees what is later
 }
 
 // Coordinator is the node that leads a group's partition of __consumer_offsets,
@@ -63,15 +66,18 @@ func (g *groups) topic(ctx context.Context) (*catalog.Topic, error) {
 	return t, nil
 }
 
-// lead tells the coordinator which partitions this broker leads.
+// lead tells the coordinator which partitions this broker leads: none while it has no
+// lease (S13).
 func (g *groups) lead() {
+	g.leading.Lock()
+	defer g.leading.Unlock()
 	t, ok := g.b.journal.State().TopicNamed(offsetsTopic)
 	if !ok {
 		return
 	}
 	var led []int32
 	for i, p := range t.Partitions {
-		if _, ok := g.b.pump.Progress(p.ID); ok {
+		if _, ok := g.b.pump.Progress(p.ID); ok && g.b.lease.held() {
 			led = append(led, int32(i))
 		}
 	}

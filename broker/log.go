@@ -15,8 +15,9 @@ import (
 
 // log is kafka.Log on the pump and the tiers.
 type log struct {
-	pump *pump.Pump
-	read reader
+	pump  *pump.Pump
+	read  reader
+	lease lease
 	// appended and fetched count what clients write and read, by topic.
 	appended, fetched func(topic record.TopicID, records, bytes int64)
 }
@@ -30,6 +31,12 @@ type reader interface {
 
 // Append implements kafka.Log.
 func (l *log) Append(ctx context.Context, a kafka.Append) (kafka.Appending, error) {
+	if !l.lease.held() {
+		if a.Frame != nil {
+			a.Frame.Release()
+		}
+		return nil, fmt.Errorf("%w: %s", kafka.ErrNotLeader, l.lease.why())
+	}
 	r := &pump.Request{Request: ingest.Request{Acks: ingest.Acks(a.Acks), Timeout: a.Timeout, Items: make([]ingest.Item, len(a.Items))}}
 	if a.Frame != nil {
 		r.Frame = a.Frame
@@ -65,7 +72,7 @@ func (a *appending) Wait(ctx context.Context) ([]kafka.Appended, error) {
 // Progress implements kafka.Log.
 func (l *log) Progress(p record.Partition) (kafka.Progress, bool) {
 	x, ok := l.pump.Progress(p)
-	return kafka.Progress(x), ok
+	return kafka.Progress(x), ok && l.lease.held()
 }
 
 // Watch implements kafka.Log.
@@ -73,6 +80,9 @@ func (l *log) Watch(ps []record.Partition) kafka.Watch { return l.pump.Watch(ps.
 
 // Read implements kafka.Log.
 func (l *log) Read(ctx context.Context, r kafka.Read) (kafka.Batches, error) {
+	if !l.lease.held() {
+		return kafka.Batches{}, fmt.Errorf("%w: %s", kafka.ErrNotLeader, l.lease.why())
+	}
 	b, err := l.read.Read(ctx, r)
 	if n := b.Next - r.From; n > 0 {
 		size := 0

@@ -91,6 +91,7 @@ type history struct {
 	pump    *pump.Pump
 	hot     *hot.Tier // may be nil
 	tiers   *tier.Reader
+	lease   lease
 }
 
 var _ kafka.History = (*history)(nil)
@@ -99,7 +100,7 @@ var _ kafka.History = (*history)(nil)
 func (h *history) look(p record.Partition) (kafka.Progress, *catalog.Partition, error) {
 	pr, led := h.pump.Progress(p)
 	c, ok := h.journal.State().Partition(p)
-	if !led || !ok {
+	if !led || !ok || !h.lease.held() {
 		return kafka.Progress{}, nil, kafka.ErrNotLeader
 	}
 	pr.LogStart = max(pr.LogStart, c.LogStart)

@@ -281,6 +281,7 @@ func (j *Journal) commit(ctx context.Context, batch []*proposal) error {
 		}
 		if won {
 			results := j.reader.apply(Entry{Number: n, Writer: j.nonce, Commands: cmds})
+			j.contact.Store(int64(time.Since(j.born)))
 			j.publish()
 			for _, p := range batch {
 				p.results, results = results[:len(p.cmds):len(p.cmds)], results[len(p.cmds):]
@@ -366,7 +367,6 @@ func (j *Journal) catchup(ctx context.Context) error {
 
 func (j *Journal) publish() {
 	j.state.Store(j.reader.state)
-	j.contact.Store(int64(time.Since(j.born)))
 	j.mu.Lock()
 	close(j.changed)
 	j.changed = make(chan struct{})
