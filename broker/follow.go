@@ -63,6 +63,11 @@ func (b *Broker) follow(ctx context.Context) error {
 			}
 		}
 	}
+	if len(take) > 0 {
+		// Groups of a partition that was given up and comes back before anybody looked
+		// would go on with what they knew: another broker may have written since.
+		b.groups.lead()
+	}
 	if err := b.session.own(ctx, s.ID, state, take); err != nil {
 		return err
 	}
