@@ -1,6 +1,6 @@
 // Package faultproxy stands between a broker and its store and does to single
 // requests what networks and overloaded stores do: answers 503 in the store's
-// stead, lets a put land and loses the answer, holds it back, or cuts the
+// stead or 403, lets a put land and loses the answer, holds it back, or cuts the
 // connection before the request gets there. It speaks HTTP; faults of bare
 // connections are toxiproxy's trade.
 package faultproxy
@@ -25,6 +25,9 @@ const (
 	Pass Fault = iota
 	// Unavailable answers 503 SlowDown; the store hears nothing of the request.
 	Unavailable
+	// Denied answers 403 AccessDenied, as a store does to keys that were revoked; it
+	// hears nothing of the request.
+	Denied
 	// LoseRequest cuts the connection; the store hears nothing of the request.
 	LoseRequest
 	// LoseAnswer lets the store carry the request out, whole, and cuts the
@@ -40,7 +43,7 @@ const (
 
 // String names it.
 func (f Fault) String() string {
-	names := [faults]string{"pass", "503", "request lost", "answer lost", "answer delayed", "request late"}
+	names := [faults]string{"pass", "503", "403", "request lost", "answer lost", "answer delayed", "request late"}
 	if f < 0 || f >= faults {
 		return fmt.Sprintf("fault %d", int(f))
 	}
@@ -119,7 +122,10 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	p.counts[f].Add(1)
 	switch f {
 	case Unavailable:
-		unavailable(w)
+		refuse(w, http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate.")
+		return
+	case Denied:
+		refuse(w, http.StatusForbidden, "AccessDenied", "Access Denied.")
 		return
 	case LoseRequest:
 		panic(http.ErrAbortHandler) // the server's way to cut a connection
@@ -201,9 +207,12 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func unavailable(w http.ResponseWriter) {
+// refuse answers in the store's stead. Only 503 says when to come back.
+func refuse(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/xml")
-	w.Header().Set("Retry-After", "1")
-	w.WriteHeader(http.StatusServiceUnavailable)
-	_, _ = io.WriteString(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>`)
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	w.WriteHeader(status)
+	fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>%s</Message></Error>`, code, message)
 }
