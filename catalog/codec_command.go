@@ -1,6 +1,9 @@
 package catalog
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 const entryVersion = 1
 
@@ -66,7 +69,7 @@ func Describe(c Command) string {
 	case *Trim:
 		return fmt.Sprintf("Trim partitions=%d", len(c.Items))
 	}
-	return fmt.Sprintf("%T %+v", c, c)[len("*catalog."):]
+	return strings.Replace(fmt.Sprintf("%T %+v", c, c)[len("*catalog."):], "&", "", 1)
 }
 
 func (c *CreateCluster) encode(e *encoder) { e.string(c.ID) }

@@ -33,6 +33,8 @@ func withStore(ctx context.Context, url string, f func(cold.Store) error) error 
 	return f(s)
 }
 
+var errNoCluster = errors.New("no cluster in this bucket: it has no journal; is it the right bucket and prefix?")
+
 // readCatalog reads the newest catalog of a bucket.
 func readCatalog(ctx context.Context, s cold.Store) (*catalog.State, error) {
 	r := journal.NewReader(s)
@@ -40,7 +42,7 @@ func readCatalog(ctx context.Context, s cold.Store) (*catalog.State, error) {
 		return nil, fmt.Errorf("read the catalog: %w", err)
 	}
 	if r.State().Number() == 0 {
-		return nil, errors.New("no cluster in this bucket: it has no journal; is it the right bucket and prefix?")
+		return nil, errNoCluster
 	}
 	return r.State(), nil
 }

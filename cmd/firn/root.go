@@ -79,7 +79,7 @@ func newRoot(g *globals) *cobra.Command {
 	f.StringArrayVarP(&g.pairs, "set", "X", nil, "`NAME=VALUE`: a setting of a broker; brokers, client.id, format or timeout of a client command")
 	_ = root.RegisterFlagCompletionFunc("format", words("text", "wide", "json", "yaml"))
 	_ = root.RegisterFlagCompletionFunc("set", completeSettings)
-	root.AddCommand(newDev(g), newBroker(g), newTopic(g), newProduce(g), newConsume(g), newGroups(g), newCluster(g), newReplay(g), newObject(g), newDoctor(g), newGenerate(), newCost(g), newProfile(g), newVersion(g), newSettingsHelp())
+	root.AddCommand(newDev(g), newBroker(g), newTopic(g), newProduce(g), newConsume(g), newGroups(g), newCluster(g), newReplay(g), newObject(g), newCatalog(g), newDoctor(g), newGenerate(), newCost(g), newProfile(g), newVersion(g), newSettingsHelp())
 	return root
 }
 
