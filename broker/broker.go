@@ -148,7 +148,9 @@ func (b *Broker) listen() (err error) {
 
 // identify finds the node id: as set, else that of the former life in this data
 // folder or at this address, else none yet: the catalog gives the lowest that no
-// live session has. The folder also remembers the cluster, so that the wrong bucket is noticed.
+// live session has. The folder also remembers the cluster and how far its journal was,
+// so that a bucket is noticed that is the wrong one or was rolled back: slots and
+// offsets that this broker has filled would be given away a second time (P3).
 func (b *Broker) identify() error {
 	state := b.journal.State()
 	b.node = int32(b.values.Int("node.id"))
@@ -159,6 +161,9 @@ func (b *Broker) identify() error {
 	former := readProperties(file)
 	if c := former["cluster.id"]; c != "" && c != state.ClusterID() {
 		return fmt.Errorf("data.dir %s belongs to cluster %s, but the bucket holds cluster %s: it was wiped, rolled back, or is the wrong one; use another folder or empty this one", b.values.Get("data.dir"), c, state.ClusterID())
+	}
+	if n, err := strconv.ParseUint(former["journal.entry"], 10, 64); err == nil && n > state.Number() {
+		return fmt.Errorf("data.dir %s has seen journal entry %d, but the journal in the bucket ends at entry %d: the bucket was rolled back; put its newer objects back, or accept that what came later is lost by using another folder or emptying this one", b.values.Get("data.dir"), n, state.Number())
 	}
 	if n, err := strconv.Atoi(former["node.id"]); err == nil && b.node < 0 {
 		b.node = int32(n)
@@ -171,17 +176,28 @@ func (b *Broker) identify() error {
 	return nil
 }
 
-// settleNode takes the node id that the session was registered with, and remembers
-// it in the data folder, with the cluster.
+// settleNode takes the node id that the session was registered with.
 func (b *Broker) settleNode() error {
 	b.node = b.session.me.Node
 	b.config.node = b.node
+	return b.remember()
+}
+
+// remember writes to the data folder what identify asks it for.
+func (b *Broker) remember() error {
 	dir := b.values.Get("data.dir")
 	if dir == "" {
 		return nil
 	}
-	text := fmt.Sprintf("# written by firn\ncluster.id=%s\nnode.id=%d\n", b.journal.State().ClusterID(), b.node)
-	if err := os.WriteFile(filepath.Join(dir, "meta.properties"), []byte(text), 0o644); err != nil {
+	state := b.journal.State()
+	text := fmt.Sprintf("# written by firn\ncluster.id=%s\nnode.id=%d\njournal.entry=%d\n", state.ClusterID(), b.node, state.Number())
+	// By rename: after a crash the file is the old one or the new one.
+	file := filepath.Join(dir, "meta.properties")
+	err := os.WriteFile(file+".new", []byte(text), 0o644)
+	if err == nil {
+		err = os.Rename(file+".new", file)
+	}
+	if err != nil {
 		return fmt.Errorf("remember the node id: %w", err)
 	}
 	return nil
@@ -289,6 +305,9 @@ func (b *Broker) leave(mctx context.Context) {
 		defer done()
 		if err := b.pump.Leave(lctx); err != nil {
 			b.log.Warn("left without sealing the session; the next broker will", "err", err)
+		}
+		if err := b.remember(); err != nil {
+			b.log.Warn("how far the journal is was not remembered", "err", err)
 		}
 	})
 }
