@@ -91,7 +91,8 @@ func (c *Coordinator) Own(n int32, led []Led) {
 	}
 }
 
-// Lead is Own for a broker that is the only one: leadership has no epochs.
+// Lead is Own for a caller that keeps no epochs: before it names a partition that
+// another broker may have had since, it leaves it out once.
 func (c *Coordinator) Lead(n int32, led []int32) {
 	ls := make([]Led, len(led))
 	for i, p := range led {
