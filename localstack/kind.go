@@ -47,7 +47,10 @@ var MinIO = Kind{
 }
 
 // Versitygw is an S3 gateway before a folder. Its conditional puts are atomic from
-// this version on.
+// this version on, and survive a kill where the folder's file system has extended
+// attributes: there an object appears together with its ETag. Elsewhere ETags are
+// files beside it, written first, and a kill in between leaves a name that answers
+// 412 to every conditional put and 404 to every read.
 var Versitygw = Kind{
 	name:        "versitygw",
 	module:      "github.com/versity/versitygw",
@@ -58,11 +61,15 @@ var Versitygw = Kind{
 	folders:     []string{"objects", "attributes", "accounts"},
 	args: func(dir, addr string) []string {
 		_, port, _ := net.SplitHostPort(addr)
-		return []string{
+		objects := filepath.Join(dir, "objects")
+		args := []string{
 			"--port", net.JoinHostPort("127.0.0.1", port), "--health", "/health", "--quiet", "--iam-dir", filepath.Join(dir, "accounts"),
-			// Attributes of objects in files: not every file system of a temporary folder has extended ones.
-			"posix", "--sidecar", filepath.Join(dir, "attributes"), filepath.Join(dir, "objects"),
+			"posix",
 		}
+		if !hasAttributes(objects) {
+			args = append(args, "--sidecar", filepath.Join(dir, "attributes"))
+		}
+		return append(args, objects)
 	},
 }
 

@@ -4,13 +4,19 @@ package ring4
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/tier/cold/open"
 )
 
 // killCount is RING4_KILLS, or how many kills a test makes by itself.
@@ -126,4 +132,55 @@ func TestStoreThatGoesAwayAndComesBack(t *testing.T) {
 	check(t, s.addr, topic, got)
 	s.stop(t)
 	s.verify(t)
+}
+
+// TestStoreThatIsKilledKnowsWhatItTook shows what Firn asks of a store under kills:
+// a conditional put says "exists" of nothing that cannot be read (S3). A store that
+// does would leave a slot undecided for ever.
+func TestStoreThatIsKilledKnowsWhatItTook(t *testing.T) {
+	needStore(t)
+	s, _, err := open.Open(t.Context(), realStore.URL(), open.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rng(t)
+	var unsure int
+	for k := range killCount(t, 20) {
+		ctx, end := context.WithCancel(t.Context())
+		var (
+			wg    sync.WaitGroup
+			mu    sync.Mutex
+			asked []string // names whose put had no answer
+		)
+		for w := range 16 {
+			wg.Go(func() {
+				for i := 0; ctx.Err() == nil; i++ {
+					name := fmt.Sprintf("took/%d/%d-%d", k, w, i)
+					if err := s.PutIfAbsent(ctx, name, cold.Bytes([]byte(name))); err != nil {
+						mu.Lock()
+						asked = append(asked, name)
+						mu.Unlock()
+						return
+					}
+				}
+			})
+		}
+		time.Sleep(time.Duration(20+rng.IntN(100)) * time.Millisecond)
+		realStore.Kill()
+		end()
+		wg.Wait()
+		restartStore(t)
+		for _, name := range asked {
+			unsure++
+			err := s.PutIfAbsent(t.Context(), name, cold.Bytes([]byte(name)))
+			if err != nil && !errors.Is(err, cold.ErrExists) {
+				t.Fatalf("put %s after the restart: %v", name, err)
+			}
+			got, gerr := s.Get(t.Context(), name, cold.Range{}, nil)
+			if gerr != nil || string(got) != name {
+				t.Errorf("kill %d: the put of %s was answered with %v, reading it with %q, %v", k, name, err, got, gerr)
+			}
+		}
+	}
+	t.Logf("%d puts had no answer", unsure)
 }
