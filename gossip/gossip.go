@@ -31,8 +31,12 @@ type Options struct {
 	Self Member
 	// Seeds are addresses of others, as far as known. It is asked again and again
 	// and must not block.
-	Seeds  func() []string
-	Logger *slog.Logger
+	Seeds func() []string
+	// KeyFile holds the keys that gossip is sealed with, one in base64 on each line:
+	// the first seals, all open. It is read again every ten seconds. Empty: gossip is
+	// neither secret nor protected from forgery.
+	KeyFile string
+	Logger  *slog.Logger
 }
 
 // interval is the time between probes. All other times follow from it; a dead
@@ -49,6 +53,7 @@ type Gossip struct {
 	list *memberlist.Memberlist
 	addr string
 	log  *slog.Logger
+	keys *keys // nil: not sealed
 
 	mu      sync.Mutex
 	self    Member            // guarded by mu
@@ -86,8 +91,12 @@ func Open(ctx context.Context, o Options) (*Gossip, error) {
 	if _, err := o.Self.encode(); err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
+	sealed, err := openKeys(o.KeyFile)
+	if err != nil {
+		return nil, err
+	}
 	g := &Gossip{
-		opts: o, log: o.Logger, self: o.Self, others: map[string]Member{}, reached: map[string]string{}, changed: make(chan struct{}),
+		opts: o, log: o.Logger, keys: sealed, self: o.Self, others: map[string]Member{}, reached: map[string]string{}, changed: make(chan struct{}),
 		say: make(chan struct{}, 1), grew: make(chan struct{}, 1), hints: make(chan struct{}, 1), gone: make(chan Member, 64),
 	}
 	c := memberlist.DefaultLANConfig()
@@ -99,6 +108,9 @@ func Open(ctx context.Context, o Options) (*Gossip, error) {
 	c.PushPullInterval, c.TCPTimeout = 15*time.Second, 2*time.Second
 	c.DeadNodeReclaimTime = 5 * time.Second
 	c.Delegate, c.Events = wire{g}, wire{g}
+	if sealed != nil {
+		c.Keyring = sealed.ring
+	}
 	c.Logger = slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug)
 	if g.list, err = memberlist.Create(c); err != nil {
 		return nil, fmt.Errorf("gossip: %w (is the port taken? choose one with --gossip HOST:PORT, or 0 for a free one)", err)
@@ -206,6 +218,7 @@ func (g *Gossip) Run(ctx context.Context) error {
 			return g.leave()
 		case <-changed:
 		case <-again.C:
+			g.rekey()
 			g.join()
 		case <-g.say:
 			if err := g.list.UpdateNode(time.Second); err != nil {
@@ -250,6 +263,19 @@ func (g *Gossip) addresses() map[string]string {
 func (g *Gossip) tell() {
 	for name, addr := range g.addresses() {
 		_ = g.list.SendToAddress(memberlist.Address{Addr: addr, Name: name}, []byte{hint})
+	}
+}
+
+// rekey takes over what has changed in the file of keys.
+func (g *Gossip) rekey() {
+	if g.keys == nil {
+		return
+	}
+	switch changed, err := g.keys.reload(); {
+	case err != nil:
+		g.log.Error("gossip: the keys stay as they are", "err", err)
+	case changed:
+		g.log.Info("gossip: keys were changed", "file", g.opts.KeyFile)
 	}
 }
 

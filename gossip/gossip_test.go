@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +25,12 @@ type node struct {
 
 func start(t *testing.T, id int32, cluster string, seeds ...string) *node {
 	t.Helper()
+	return startWith(t, id, cluster, "", seeds...)
+}
+
+// startWith starts a node whose gossip is sealed with the keys of a file.
+func startWith(t *testing.T, id int32, cluster, keys string, seeds ...string) *node {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +38,7 @@ func start(t *testing.T, id int32, cluster string, seeds ...string) *node {
 	g, err := Open(t.Context(), Options{
 		Bind: "127.0.0.1:0", Name: fmt.Sprintf("%s-%d", t.Name(), id), Cluster: cluster,
 		Self:  Member{Session: uint64(100 + id), Node: id, Kafka: ln.Addr().String(), Rack: "a"},
-		Seeds: func() []string { return seeds }, Logger: slog.New(slog.DiscardHandler),
+		Seeds: func() []string { return seeds }, KeyFile: keys, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -81,6 +88,23 @@ func (n *node) see(t *testing.T, want ...int32) {
 		case <-changed:
 		case <-deadline:
 			t.Fatalf("node sees %v, want %v", got, want)
+		}
+	}
+}
+
+// hears waits until a node has this of another.
+func (n *node) hears(t *testing.T, m Member) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		changed := n.Changed()
+		if slices.Contains(n.Members(), m) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			t.Fatalf("%+v was not heard of: %+v", m, n.Members())
 		}
 	}
 }

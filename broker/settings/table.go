@@ -72,6 +72,8 @@ var table = []Spec{
 	number("gc.grace.ms", "600000", 0, maxLong, "How long an object that nothing refers to stays in the bucket, for readers that are behind.", tests),
 	common(checked(text("gossip", "", "HOST:PORT of the gossip listener; a free port of the Kafka listener's host when empty.",
 		"Whoever must open firewalls, and wherever --join names this broker."), listener)),
+	text("gossip.key.file", "", "File of the keys that gossip between brokers is sealed with (AES-GCM), one on each line: 16, 24 or 32 bytes in base64. The first seals, all open; the file is read again every 10 s. Gossip is open to everybody when empty.",
+		"Wherever others can reach the gossip port; on all brokers at once. To change a key, add the new one last in every file, then move it to the first line, then remove the old one."),
 	number("group.initial.rebalance.delay.ms", "3000", 0, maxInt, "How long the first rebalance of an empty group waits for more members.",
 		"0 in development, where one member is all there will be; more where hundreds start at once."),
 	number("group.max.session.timeout.ms", "1800000", 1, maxInt, "The longest session timeout that a group member may ask for.", "Batch jobs whose members are silent for longer."),
