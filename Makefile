@@ -1,7 +1,7 @@
 # One verb for each ring of tests; .ci/run runs them all.
 GO ?= go
 
-.PHONY: build test race lint fuzz e2e e2e-minio e2e-versitygw corpus bench
+.PHONY: build test race lint fuzz e2e e2e-minio e2e-versitygw nemesis corpus bench
 
 build: ## the program
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/firn ./cmd/firn
@@ -26,6 +26,10 @@ e2e-minio: ## the same and the corpus on a real MinIO, built from its Go module
 
 e2e-versitygw: ## the same on a versitygw
 	RING4_STORE=versitygw $(GO) test -tags ring4 -count=1 -timeout 40m -v ./localstack/ring4/
+
+NEMESIS ?= 1h
+nemesis: ## three brokers on MinIO under rotating faults for NEMESIS, and a judge of what clients saw
+	RING4_STORE=minio RING4_NEMESIS=$(NEMESIS) $(GO) test -tags ring4 -count=1 -timeout 24h -v -run HistoryUnderFaults ./localstack/ring4/
 
 corpus: ## Go's source tree through the log and back, SHA-256 equal
 	$(GO) test -tags ring4 -count=1 -timeout 20m -v -run GoSourceTree ./localstack/ring4/

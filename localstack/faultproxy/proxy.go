@@ -74,7 +74,12 @@ type Proxy struct {
 // Start listens at a free port of the loopback and hands on to upstream, HOST:PORT.
 // delay is that of DelayAnswer and LateRequest.
 func Start(upstream string, delay time.Duration) (*Proxy, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	return StartAt("127.0.0.1", upstream, delay)
+}
+
+// StartAt is Start at another address of this machine.
+func StartAt(host, upstream string, delay time.Duration) (*Proxy, error) {
+	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		return nil, fmt.Errorf("fault proxy before %s: %w", upstream, err)
 	}

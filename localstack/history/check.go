@@ -28,8 +28,8 @@ type Report struct {
 	Sent    int       // values whose send was acknowledged
 	Unsure  int       // values whose send had no definite answer
 	Polled  int       // distinct values that were polled
-	// Gap is the longest time between two acknowledged sends.
-	Gap time.Duration
+	// Gap is the longest time between two acknowledged sends, and GapEnd when it ended.
+	Gap, GapEnd time.Duration
 }
 
 // Check judges a history. It does not change it. It fails with ErrHistory.
@@ -110,8 +110,8 @@ func (j *judge) gather() {
 			}
 		}
 		if sent {
-			if acked > 0 {
-				j.report.Gap = max(j.report.Gap, e.Time-acked)
+			if gap := e.Time - acked; acked > 0 && gap > j.report.Gap {
+				j.report.Gap, j.report.GapEnd = gap, e.Time
 			}
 			acked = e.Time
 		}

@@ -146,6 +146,8 @@ func check(t *testing.T, addr, topic string, want map[string]acked) {
 type stack struct {
 	bin, store, data, addr string
 	args                   []string
+	host                   string // of its listeners
+	space, link            string // its network namespace and its link there, or empty
 	broker                 *proc.Broker
 	log                    *os.File
 }
@@ -179,7 +181,7 @@ func newStack(t *testing.T, args ...string) *stack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stack{bin: binary(t), store: "file://" + filepath.Join(dir, "bucket"), data: filepath.Join(dir, "data"), addr: "127.0.0.1:0", args: args, log: log}
+	s := &stack{bin: binary(t), store: "file://" + filepath.Join(dir, "bucket"), data: filepath.Join(dir, "data"), addr: "127.0.0.1:0", host: "127.0.0.1", args: args, log: log}
 	if base := os.Getenv("RING4_STORE"); base != "" { // a real bucket: minio://host:port/bucket/prefix
 		s.store = fmt.Sprintf("%s/%d", base, time.Now().UnixNano())
 	}
@@ -203,8 +205,12 @@ func (s *stack) start(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	args := append([]string{"--store", s.store, "--data-dir", s.data, "--listeners", s.addr, "--http", "127.0.0.1:0", "--gossip", "127.0.0.1:0"}, s.args...)
-	b, err := proc.Start(ctx, s.log, s.bin, args...)
+	args := append([]string{"--store", s.store, "--data-dir", s.data, "--listeners", s.addr, "--http", "127.0.0.1:0", "--gossip", s.host + ":0"}, s.args...)
+	bin, args := s.bin, append([]string{"broker"}, args...)
+	if s.space != "" { // ip becomes the broker
+		bin, args = "ip", append([]string{"netns", "exec", s.space, s.bin}, args...)
+	}
+	b, err := proc.StartEnv(ctx, s.log, nil, bin, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,206 @@
+//go:build ring4
+
+package ring4
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/firnlog/firn/localstack/faultproxy"
+)
+
+// nemesis breaks things around three brokers, one after another.
+type nemesis struct {
+	t       *testing.T
+	rng     *rand.Rand
+	brokers []*stack
+	proxy   *faultproxy.Proxy // nil without a store of our own
+	network *network          // nil where links cannot be cut
+	did     map[string]int
+	strikes []strike
+}
+
+type strike struct {
+	at   time.Time
+	name string
+}
+
+// TestHistoryUnderFaults lets clients work on three brokers while brokers and store
+// are killed, paused, asked to leave and cut off, and judges what the clients saw.
+// Each broker has a network namespace of its own where that can be had. RING4_NEMESIS
+// says for how long.
+func TestHistoryUnderFaults(t *testing.T) {
+	rng := rng(t)
+	n := &nemesis{t: t, rng: rng, did: map[string]int{}}
+	for range 3 {
+		n.brokers = append(n.brokers, newStack(t, "--seal-interval-ms", "5000", "--session-rotate-ms", "20000", "--gc-grace-ms", "1000"))
+	}
+	host := "127.0.0.1"
+	if n.network = newNetwork(t); n.network != nil {
+		host = n.network.addr(0)
+		for _, b := range n.brokers {
+			n.network.join(t, b)
+		}
+	}
+	direct := n.brokers[0].store
+	store := direct
+	if realStore != nil {
+		p, err := faultproxy.StartAt(host, realStore.Addr(), 1500*time.Millisecond)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := p.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		n.proxy = p
+		store = strings.Replace(direct, realStore.Addr(), p.Addr(), 1)
+	}
+	var addrs []string
+	for _, b := range n.brokers {
+		b.store = store
+		b.start(t)
+		addrs = append(addrs, b.addr)
+	}
+	h := newHistorian()
+	admin := client(t, addrs[0], kgo.SeedBrokers(addrs...))
+	for range 4 {
+		if err := h.grow(t.Context(), admin); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop := h.startClients(t, rng, 4, addrs...)
+	began, grown := time.Now(), time.Now()
+	for length := nemesisTime(t); time.Since(began) < length && !t.Failed(); {
+		n.strike()
+		if time.Since(grown) > 15*time.Second && h.keys < 64 {
+			grown = time.Now()
+			if err := h.grow(t.Context(), admin); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	stop()
+	h.finish(t, addrs...)
+	t.Logf("%v of faults: %v", time.Since(began).Round(time.Second), n.did)
+	for _, b := range n.brokers {
+		b.stop(t)
+	}
+	r := h.judge(t)
+	n.explain(h.began.Add(r.GapEnd-r.Gap), h.began.Add(r.GapEnd))
+	n.brokers[0].store = direct
+	n.brokers[0].verify(t)
+}
+
+// explain tells what was broken shortly before and in a stretch of time.
+func (n *nemesis) explain(from, to time.Time) {
+	for i, s := range n.strikes {
+		if s.at.Before(to) && (i+1 == len(n.strikes) || n.strikes[i+1].at.After(from)) {
+			n.t.Logf("in or before the longest time without an acknowledgement: %q, %v from its beginning", s.name, s.at.Sub(from).Round(time.Millisecond))
+		}
+	}
+}
+
+// strike breaks something, waits, and mends it.
+func (n *nemesis) strike() {
+	at := n.rng.IntN(len(n.brokers))
+	b := n.brokers[at]
+	pause := func(most time.Duration) { time.Sleep(time.Duration(n.rng.Int64N(int64(most)))) }
+	type fault struct {
+		name string
+		do   func()
+	}
+	faults := []fault{
+		{"kill", func() {
+			b.kill()
+			pause(3 * time.Second)
+			b.start(n.t)
+		}},
+		{"kill and wipe", func() {
+			b.kill()
+			b.wipe(n.t)
+			pause(3 * time.Second)
+			b.start(n.t)
+		}},
+		{"kill two", func() {
+			for _, b := range n.brokers[:2] {
+				b.kill()
+			}
+			pause(3 * time.Second)
+			for _, b := range n.brokers[:2] {
+				b.start(n.t)
+			}
+		}},
+		{"leave", func() {
+			b.stop(n.t)
+			pause(2 * time.Second)
+			b.start(n.t)
+		}},
+		{"pause", func() {
+			n.signal(b, syscall.SIGSTOP)
+			pause(12 * time.Second)
+			n.signal(b, syscall.SIGCONT)
+		}},
+		{"nothing", func() { pause(5 * time.Second) }},
+		{"cut off", func() {
+			b.cut(n.t, true)
+			pause(12 * time.Second)
+			b.cut(n.t, false)
+		}},
+		{"kill the store", func() {
+			realStore.Kill()
+			pause(3 * time.Second)
+			restartStore(n.t)
+		}},
+		{"store answers badly", func() {
+			kind := faultproxy.Fault(1 + n.rng.IntN(6))
+			if kind == faultproxy.Denied {
+				kind = faultproxy.Unavailable
+			}
+			share := 0.1 + 0.3*n.rng.Float64()
+			n.proxy.Decide(func(r *http.Request) faultproxy.Fault {
+				if (kind == faultproxy.LateRequest || kind == faultproxy.LoseAnswer || kind == faultproxy.DelayAnswer) && r.Method != http.MethodPut || rand.Float64() >= share {
+					return faultproxy.Pass
+				}
+				return kind
+			})
+			pause(5 * time.Second)
+			n.proxy.Decide(nil)
+		}},
+		{"store cuts off a moment", func() {
+			n.proxy.Decide(func(*http.Request) faultproxy.Fault { return faultproxy.LoseRequest })
+			pause(3 * time.Second)
+			n.proxy.Decide(nil)
+		}},
+	}
+	faults = slices.DeleteFunc(faults, func(f fault) bool {
+		return n.proxy == nil && strings.Contains(f.name, "store") || n.network == nil && f.name == "cut off"
+	})
+	f := faults[n.rng.IntN(len(faults))]
+	n.did[f.name]++
+	n.strikes = append(n.strikes, strike{time.Now(), fmt.Sprintf("%s (broker %d)", f.name, at)})
+	f.do()
+	for i, b := range n.brokers {
+		select {
+		case <-b.broker.Exited():
+			n.t.Errorf("broker %d ended by itself (after %q)", i, f.name)
+		default:
+		}
+	}
+	pause(2 * time.Second)
+}
+
+func (n *nemesis) signal(b *stack, s syscall.Signal) {
+	if err := b.broker.Signal(s); err != nil {
+		n.t.Error(fmt.Errorf("signal %v: %w", s, err))
+	}
+}
