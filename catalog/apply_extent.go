@@ -7,11 +7,25 @@ import (
 	"github.com/firnlog/firn/record"
 )
 
-// describe records runs that lie in WAL slots of a session, at or above its
-// covered mark. A partition may have been deleted or released since: its runs
-// are then known already or of no interest. Runs of partitions that the session
-// owns continue what is described (I1); anything else is rejected whole.
+// describe records runs that lie in WAL slots of a session, at or above its covered
+// mark. Those of partitions that it owns under the run's epoch continue what is
+// described (I1); anything else is rejected whole. But a partition may have been
+// deleted since, or released, and the session may even have got it back: what it
+// wrote before was described with the release (S9), other owners have written
+// behind it or merged it with theirs, and it is left as it is.
 func (s *State) describe(session uint64, extents []Located) error {
+	var p *Partition
+	known := func(r Located) bool {
+		if p == nil || p.ID != r.Partition {
+			if p, _ = s.Partition(r.Partition); p == nil {
+				return true // deleted
+			}
+		}
+		return r.Next <= p.Next && (p.Owner != session || r.Epoch < p.Epoch)
+	}
+	if slices.ContainsFunc(extents, known) {
+		extents = slices.DeleteFunc(slices.Clone(extents), known)
+	}
 	return s.splice(extents, func(p *Partition) bool { return p.Owner == session })
 }
 

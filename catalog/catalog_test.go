@@ -121,9 +121,69 @@ func TestOwnerChangesOnlyAfterSealOrRelease(t *testing.T) { // S8
 	if q, _ := j.state.Partition(p); q.Owner != 0 || q.Next != 12 {
 		t.Fatalf("%+v", q)
 	}
-	// The slot that the release described is covered later, without it.
+	// The slot that the release described is covered later; nothing comes with it.
 	j.rejects(&Cover{Session: b, From: 0, To: 1, Extents: []Located{run(p, 1, 9, 13, WAL(b, 0))}}, ErrInvalidExtents)
 	j.ok(&Cover{Session: b, From: 0, To: 1, Extents: []Located{run(p, 1, 9, 12, WAL(b, 0))}})
+}
+
+// A session that gives a partition up and gets it back has runs of two epochs above
+// its covered mark, and another owner's lie between them, or have been merged with
+// the first. The mark moves, and the session is sealed, all the same.
+func TestPartitionThatComesBack(t *testing.T) { // S9, S7
+	for _, c := range []struct {
+		name          string
+		others, merge bool
+	}{{"nobody wrote meanwhile", false, false}, {"another owner wrote", true, false}, {"another owner wrote and merged", true, true}} {
+		for _, end := range []string{"cover", "seal", "job", "move", "seal without it"} {
+			t.Run(c.name+"/"+end, func(t *testing.T) {
+				j := newJournal(t)
+				a, b := j.session(), j.session()
+				p := record.Partition{Topic: j.topic("t", a)}
+				first := run(p, 0, 0, 5, WAL(a, 0))
+				j.ok(&Release{Session: a, Partitions: []record.Partition{p}, Extents: []Located{first}})
+				next, epoch := int64(5), int32(0)
+				if c.others {
+					j.ok(&Take{Session: b, Items: []TakeItem{{p, 1, 5}}})
+					epoch, next = 1, 9
+					j.ok(&Cover{Session: b, From: 0, To: 1, Extents: []Located{run(p, 1, 5, 9, WAL(b, 0))}})
+					if c.merge {
+						job := j.ok(&BeginJob{Session: b}).ID
+						j.ok(&CommitJob{Job: job, Extents: []Located{run(p, 1, 0, 9, Seg(job, 0))}, Objects: []ObjectRef{Seg(job, 0)}})
+					}
+					j.ok(&Release{Session: b, Partitions: []record.Partition{p}})
+				}
+				extents := []Located{first}
+				if end != "seal without it" {
+					if r := j.ok(&Take{Session: a, Items: []TakeItem{{p, epoch + 1, next}}}); r.Item(0) != nil {
+						t.Fatal(r.Item(0))
+					}
+					extents = append(extents, run(p, epoch+1, next, next+3, WAL(a, 1)))
+					next += 3
+				}
+				switch end {
+				case "cover":
+					j.ok(&Cover{Session: a, From: 0, To: 2, Extents: extents})
+				case "move":
+					j.ok(&Move{Old: a, New: b, Fence: 2, Extents: extents})
+				case "job":
+					job := j.ok(&BeginJob{Session: a}).ID
+					for i := range extents {
+						extents[i].Object = Seg(job, 0)
+					}
+					j.ok(&CommitJob{Job: job, From: 0, To: 2, Extents: extents, Objects: []ObjectRef{Seg(job, 0)}})
+				default:
+					j.ok(&SealSession{Session: a, Fence: 2, Extents: extents})
+				}
+				q, _ := j.state.Partition(p)
+				if q.Next != next {
+					t.Errorf("the log ends at %d, want %d", q.Next, next)
+				}
+				if c.merge && q.Extents[0].Object.Kind == KindWAL {
+					t.Error("what was merged is described by its WAL object again")
+				}
+			})
+		}
+	}
 }
 
 func TestSealIsRejectedWhenTheWalkWasTooOld(t *testing.T) { // S7
