@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/ingest/pump"
 	"github.com/firnlog/firn/record"
 )
 
@@ -49,18 +50,18 @@ func (b *Broker) follow(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	state, since, now := b.journal.State(), f.state, time.Now()
+	since, now := f.state, time.Now()
 	all := f.session != s.ID || now.Sub(f.at) >= lookAround
+	var before []record.Partition
 	if all {
 		since = nil
+		before = b.pump.Led() // before the state, which then knows them unless they are deleted
 	}
-	led := func(p record.Partition) bool { _, ok := b.pump.Progress(p); return ok }
-	take, gone := shifts(state, since, s.ID, led)
-	if all {
-		for _, p := range b.pump.Led() { // of topics that are deleted
-			if _, ok := state.Partition(p); !ok {
-				gone = append(gone, p)
-			}
+	state := b.journal.State()
+	take, gone := shifts(state, since, s.ID, b.led)
+	for _, p := range before {
+		if _, ok := state.Partition(p); !ok {
+			gone = append(gone, pump.Ended{Partition: p, Epoch: pump.Deleted})
 		}
 	}
 	if len(take) > 0 {
@@ -72,7 +73,7 @@ func (b *Broker) follow(ctx context.Context) error {
 		return err
 	}
 	if len(gone) > 0 {
-		if err := b.pump.Disown(ctx, gone...); err != nil {
+		if err := b.pump.Disown(ctx, s.ID, gone...); err != nil {
 			return err
 		}
 	}
@@ -84,20 +85,29 @@ func (b *Broker) follow(ctx context.Context) error {
 	return nil
 }
 
+// led is the epoch under which this broker leads a partition.
+func (b *Broker) led(p record.Partition) (epoch int32, ok bool) {
+	pr, ok := b.pump.Progress(p)
+	return pr.Epoch, ok
+}
+
 // shifts decides what a session is to take and to give up, of what has changed since
-// an older state (nil: of everything), given what it leads.
-func shifts(state, since *catalog.State, session uint64, led func(record.Partition) bool) (take []*catalog.Partition, gone []record.Partition) {
+// an older state (nil: of everything), given under which epochs it leads what. The
+// state may be older than what it leads: a later epoch is none of its business.
+func shifts(state, since *catalog.State, session uint64, led func(record.Partition) (int32, bool)) (take []*catalog.Partition, gone []pump.Ended) {
 	for c := range state.Since(since) {
-		mine := c.New != nil && c.New.Owner == session
-		switch {
-		case c.New != nil && mine != led(c.New.ID):
-			if mine {
-				take = append(take, c.New)
-			} else {
-				gone = append(gone, c.New.ID)
+		if c.New == nil {
+			if _, ok := led(c.Old.ID); ok {
+				gone = append(gone, pump.Ended{Partition: c.Old.ID, Epoch: pump.Deleted})
 			}
-		case c.New == nil && led(c.Old.ID):
-			gone = append(gone, c.Old.ID)
+			continue
+		}
+		epoch, ok := led(c.New.ID)
+		switch mine := c.New.Owner == session; {
+		case mine && (!ok || epoch < c.New.Epoch):
+			take = append(take, c.New)
+		case !mine && ok && epoch <= c.New.Epoch:
+			gone = append(gone, pump.Ended{Partition: c.New.ID, Epoch: c.New.Epoch})
 		}
 	}
 	return take, gone

@@ -57,8 +57,9 @@ type Machine struct {
 	session uint64
 	next    uint64 // the slot number that is bound next
 	logs    map[record.Partition]*plog
-	flight  []*Slot // bound and not committed; Seq ascends by one
-	full    []*Slot // too large to take more
+	ended   map[record.Partition]int32 // the last epochs that this session gave up
+	flight  []*Slot                    // bound and not committed; Seq ascends by one
+	full    []*Slot                    // too large to take more
 	open    *Slot
 	bytes   int64 // in flight, full and open
 	credit  credit
@@ -95,7 +96,7 @@ type plog struct {
 
 // New returns a machine without session.
 func New(cfg Config) *Machine {
-	return &Machine{cfg: cfg.defaults(), logs: make(map[record.Partition]*plog), judge: prefix}
+	return &Machine{cfg: cfg.defaults(), logs: make(map[record.Partition]*plog), ended: make(map[record.Partition]int32), judge: prefix}
 }
 
 // Begin gives the machine a session, registered in the catalog (S1), whose slots
@@ -110,22 +111,28 @@ func (m *Machine) Begin(session uint64, grants map[record.Partition]int32) {
 	for p, l := range m.logs {
 		epoch, ok := grants[p]
 		if !ok {
-			m.Disown(p)
+			m.Disown(p, l.epoch)
 			continue
 		}
 		l.epoch = epoch // W8
 	}
+	clear(m.ended)
 }
 
 // Own makes the machine take appends for a partition, which the catalog says is
 // owned by its session (S8). A partition that is owned already with the same
-// epoch stays as it is.
+// epoch stays as it is. One whose ownership of that epoch has ended stays ended,
+// since Start says nothing of what was appended in it: whoever says otherwise has an
+// old view of the catalog, which gives it a new epoch when it comes back.
 func (m *Machine) Own(p record.Partition, s Start) {
+	if e, ok := m.ended[p]; ok && s.Epoch <= e {
+		return
+	}
 	if l := m.logs[p]; l != nil {
 		if l.epoch >= s.Epoch {
 			return
 		}
-		m.Disown(p)
+		m.Disown(p, l.epoch)
 	}
 	l := &plog{
 		id: p, epoch: s.Epoch, start: s.LogStart, next: s.Next, hw: s.Next,
@@ -139,11 +146,16 @@ func (m *Machine) Own(p record.Partition, s Start) {
 }
 
 // Disown makes the machine refuse appends for a partition with ErrNotLeader and
-// forget it. What is bound to a slot already stays so.
-func (m *Machine) Disown(p record.Partition) {
+// forget it, if it owns it under that epoch or one before. What is bound to a slot
+// already stays so. It reports whether it did: an ownership of a later epoch is
+// none that has ended.
+func (m *Machine) Disown(p record.Partition, epoch int32) bool {
+	if e, ok := m.ended[p]; !ok || e < epoch {
+		m.ended[p] = epoch
+	}
 	l := m.logs[p]
-	if l == nil {
-		return
+	if l == nil || l.epoch > epoch {
+		return false
 	}
 	delete(m.logs, p)
 	l.gone = true
@@ -153,6 +165,16 @@ func (m *Machine) Disown(p record.Partition) {
 	for _, s := range slices.Clone(m.full) {
 		m.strip(s, l)
 	}
+	return true
+}
+
+// Epoch is the epoch under which a partition is owned; false when it is not.
+func (m *Machine) Epoch(p record.Partition) (int32, bool) {
+	l := m.logs[p]
+	if l == nil {
+		return 0, false
+	}
+	return l.epoch, true
 }
 
 // Release stops a partition (S9): it takes nothing any more, and is among

@@ -192,6 +192,23 @@ func TestAFenceEndsTheSession(t *testing.T) { // S3, W4, W5
 	assert.Zero(t, pending)
 }
 
+func TestAnOwnershipThatEndedStaysEnded(t *testing.T) { // S8
+	b := newBench(t, Config{}, part(0))
+	assert.False(t, b.Disown(part(0), 2), "an epoch before this one has ended")
+	_, _, owned := b.Owned(part(0))
+	assert.True(t, owned)
+	assert.True(t, b.Disown(part(0), 3))
+	b.Own(part(0), Start{Epoch: 3})
+	_, _, owned = b.Owned(part(0))
+	assert.False(t, owned, "owned again from where it began")
+	b.Own(part(0), Start{Epoch: 4, Next: 7})
+	end, _, owned := b.Owned(part(0))
+	assert.True(t, owned)
+	assert.EqualValues(t, 7, end)
+	epoch, _ := b.Epoch(part(0))
+	assert.EqualValues(t, 4, epoch)
+}
+
 func TestAForeignObjectStopsTheProcess(t *testing.T) { // S3
 	b := newBench(t, Config{}, part(0))
 	r := b.send(AcksAll, plain(part(0), 1))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/firnlog/firn/catalog"
@@ -153,9 +154,13 @@ func (p *Pump) Release(ctx context.Context, partitions ...record.Partition) erro
 	}
 	defer p.unlock()
 	var session uint64
+	var ended []Ended
 	if err := p.call(ctx, func(time.Time) {
 		session = p.session.ID
 		for _, id := range partitions {
+			if epoch, ok := p.machine.Epoch(id); ok {
+				ended = append(ended, Ended{id, epoch})
+			}
 			p.machine.Release(id)
 		}
 	}); err != nil {
@@ -180,10 +185,13 @@ func (p *Pump) Release(ctx context.Context, partitions ...record.Partition) erro
 	if err := p.giveUp(ctx, session, partitions, nil); err != nil {
 		return fmt.Errorf("release %d partitions: %w", len(partitions), err)
 	}
-	return p.call(ctx, func(time.Time) {
-		p.disown(partitions)
-		for _, id := range partitions { // described by now, and perhaps somebody else's
-			delete(p.orphans, id)
+	return p.call(ctx, func(time.Time) { // when they may be somebody else's, or ours again
+		p.disown(ended)
+		for _, e := range ended {
+			left := slices.DeleteFunc(p.orphans[e.Partition], func(x catalog.Extent) bool { return x.Epoch <= e.Epoch })
+			if p.orphans[e.Partition] = left; len(left) == 0 { // all is described
+				delete(p.orphans, e.Partition)
+			}
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -71,6 +72,9 @@ func (p *Pump) Own(ctx context.Context, session uint64, partitions ...Owned) err
 		for _, o := range partitions {
 			end, hw, known := p.machine.Owned(o.Partition)
 			p.machine.Own(o.Partition, o.Start)
+			if e, ok := p.machine.Epoch(o.Partition); !ok || e != o.Epoch {
+				continue // an old view of the catalog
+			}
 			if end2, hw2, _ := p.machine.Owned(o.Partition); known && (end2 != end || hw2 != hw) {
 				p.shut(o.Partition) // it was another log
 			}
@@ -93,26 +97,38 @@ func stable(s ingest.Start) int64 {
 	return at
 }
 
-// Disown makes the pump forget partitions that are deleted; Release gives up
-// others. Requests for them that are not bound to a slot yet are answered with
-// ErrNotLeader.
+// Ended is the end of the ownership of a partition under an epoch and all before it.
+type Ended struct {
+	Partition record.Partition
+	Epoch     int32
+}
+
+// Deleted is the epoch of a partition that is deleted: it ends them all.
+const Deleted int32 = math.MaxInt32
+
+// Disown makes the pump forget partitions that the catalog says the session does not
+// own any more; one that it has got back under a later epoch meanwhile stays.
+// Requests for them that are not bound to a slot yet are answered with ErrNotLeader.
+// It does nothing when another session is served by now: what that one owns is
+// another question.
 //
 // While a rotation is under way it does nothing: the catalog may say already that
 // the partitions belong to the next session, which is ours, too. The rotation's
 // end forgets those that do not.
-func (p *Pump) Disown(ctx context.Context, partitions ...record.Partition) error {
+func (p *Pump) Disown(ctx context.Context, session uint64, ended ...Ended) error {
 	return p.call(ctx, func(time.Time) {
-		if p.machine.Phase() != ingest.Draining {
-			p.disown(partitions)
+		if p.machine.Phase() != ingest.Draining && p.session.ID == session {
+			p.disown(ended)
 		}
 	})
 }
 
-func (p *Pump) disown(partitions []record.Partition) {
-	for _, id := range partitions {
-		p.machine.Disown(id)
-		p.shut(id)
-		delete(p.released, id)
+func (p *Pump) disown(ended []Ended) {
+	for _, e := range ended {
+		if p.machine.Disown(e.Partition, e.Epoch) {
+			p.shut(e.Partition)
+			delete(p.released, e.Partition)
+		}
 	}
 }
 

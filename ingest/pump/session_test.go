@@ -118,9 +118,10 @@ func TestARotationThatTakesLongDoesNotSpin(t *testing.T) { // found by chaos, se
 func TestABrokerThatFollowsTheCatalogDoesNotDisturbARotation(t *testing.T) { // S9
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 4, Options{})
+		old, _ := r.Session()
 		r.catalog.after = func(c catalog.Command) {
 			if _, moved := c.(*catalog.Move); moved { // they are not the old session's any more
-				require.NoError(t, r.Disown(t.Context(), part(0), part(1), part(2), part(3)))
+				require.NoError(t, r.Disown(t.Context(), old.ID, Ended{part(0), 9}, Ended{part(1), 9}, Ended{part(2), 9}, Ended{part(3), 9}))
 			}
 		}
 		acked := r.under(8, func() {
@@ -205,7 +206,7 @@ func TestTheMarkMovesByCount(t *testing.T) { // DESIGN 6
 
 		// A topic that was deleted does not leave a hole.
 		require.NoError(t, r.produce(ingest.AcksAll, part(1), "kept").Err)
-		require.NoError(t, r.Disown(t.Context(), part(1)))
+		require.NoError(t, r.Disown(t.Context(), s.ID, Ended{part(1), Deleted}))
 		require.NoError(t, r.Index(t.Context()))
 		assert.Equal(t, []string{"kept"}, r.log(part(1)))
 		require.NoError(t, r.WaitCommitted(t.Context(), s.ID, 12))
@@ -341,6 +342,45 @@ func TestABrokerThatGoesOnWritingIsFenced(t *testing.T) { // S6: whoever is near
 			assert.True(t, logs[p.(record.Partition)][v.(string)], "%s was acknowledged", v)
 			return true
 		})
+		r.kill()
+	})
+}
+
+// Who looked at the catalog before a partition was given to the session, or after it
+// was given up, does not change whose it is now (S8). An ownership that began twice
+// would give its offsets twice.
+func TestAnOldViewOfTheCatalogChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 2, Options{})
+		s, _ := r.Session()
+		require.NoError(t, r.produce(ingest.AcksAll, part(0), "a").Err)
+		epoch := func() int32 {
+			pr, led := r.Progress(part(0))
+			require.True(t, led)
+			return pr.Epoch
+		}
+		own := func(epoch int32, next int64) {
+			require.NoError(t, r.Own(t.Context(), s.ID, Owned{Partition: part(0), Start: ingest.Start{Epoch: epoch, Next: next}}))
+		}
+		first := epoch()
+
+		require.NoError(t, r.Disown(t.Context(), s.ID, Ended{part(0), first - 1}))
+		require.NoError(t, r.Disown(t.Context(), s.ID+1, Ended{part(0), first}))
+		require.NoError(t, r.produce(ingest.AcksAll, part(0), "b").Err)
+
+		require.NoError(t, r.Release(t.Context(), part(0)))
+		own(first, 0)
+		_, led := r.Progress(part(0))
+		assert.False(t, led, "what was given up is led again")
+		assert.ErrorIs(t, r.produce(ingest.AcksAll, part(0), "c").Err, ingest.ErrNotLeader)
+
+		own(first+1, 2)
+		require.NoError(t, r.Disown(t.Context(), s.ID, Ended{part(0), first}))
+		own(first, 0)
+		assert.Equal(t, first+1, epoch())
+		res := r.produce(ingest.AcksAll, part(0), "d")
+		require.NoError(t, res.Err)
+		assert.EqualValues(t, 2, res.Base)
 		r.kill()
 	})
 }
