@@ -1,7 +1,7 @@
 # One verb for each ring of tests; .ci/run runs them all.
 GO ?= go
 
-.PHONY: build test race lint fuzz e2e e2e-minio e2e-versitygw nemesis corpus bench
+.PHONY: build test race lint fuzz e2e e2e-minio e2e-versitygw nemesis planted corpus bench bench-failover
 
 build: ## the program
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/firn ./cmd/firn
@@ -31,6 +31,9 @@ NEMESIS ?= 1h
 nemesis: ## three brokers on MinIO under rotating faults for NEMESIS, and a judge of what clients saw
 	RING4_STORE=minio RING4_NEMESIS=$(NEMESIS) $(GO) test -tags ring4 -count=1 -timeout 24h -v -run HistoryUnderFaults ./localstack/ring4/
 
+planted: ## builds with one bug each, and the ring that must see it
+	RING4_PLANTED=all $(GO) test -tags ring4 -count=1 -timeout 1h -v -run PlantedBugs ./localstack/ring4/
+
 corpus: ## Go's source tree through the log and back, SHA-256 equal
 	$(GO) test -tags ring4 -count=1 -timeout 20m -v -run GoSourceTree ./localstack/ring4/
 
@@ -41,3 +44,7 @@ fuzz: ## every fuzz target for FUZZTIME
 
 bench: ## the raw store and Firn in one run
 	$(GO) run ./localstack/bench
+
+bench-failover: ## what clients notice when one of three brokers goes, on MinIO and with puts of 30 ms more
+	$(GO) run ./localstack/failover -partitions 10,1000,10000
+	$(GO) run ./localstack/failover -partitions 10,1000,10000 -put-delay 30ms

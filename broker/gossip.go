@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/firnlog/firn/catalog"
@@ -114,7 +115,8 @@ func (b *Broker) turn() int {
 }
 
 // heirs are the sessions that may be given partitions, by id: those of live
-// members, the newest of each node, and this broker's own.
+// members, the newest of each node, and this broker's own unless it drains and there
+// are others.
 func (b *Broker) heirs(state *catalog.State, own uint64) []uint64 {
 	alive := map[int32]bool{b.node: true}
 	for _, m := range b.gossip.Members() {
@@ -122,15 +124,35 @@ func (b *Broker) heirs(state *catalog.State, own uint64) []uint64 {
 			alive[m.Node] = m.Session != 0 && !m.Draining
 		}
 	}
-	out := []uint64{own}
+	var out []uint64
 	for _, v := range slices.Backward(state.Sessions()) {
 		if !v.Sealed && v.Node != b.node && alive[v.Node] {
 			alive[v.Node] = false
 			out = append(out, v.ID)
 		}
 	}
+	if len(out) == 0 || !b.drains() {
+		out = append(out, own)
+	}
 	slices.Sort(out)
 	return out
+}
+
+// drains reports whether this broker was told to give up its partitions
+// (broker.drain).
+func (b *Broker) drains() bool {
+	v, _ := b.config.Setting("broker.drain")
+	return strings.EqualFold(v, "true")
+}
+
+// excess is what this broker gives up now: all that it has when it drains and others
+// can take it, else what is more than an even share.
+func (b *Broker) excess(even *balance, state *catalog.State, own uint64, now time.Time) []record.Partition {
+	heirs := b.heirs(state, own)
+	if !slices.Contains(heirs, own) {
+		return state.Owned(own)
+	}
+	return even.surplus(state, heirs, own, now)
 }
 
 // share chooses the owners of n partitions among the heirs.

@@ -30,7 +30,7 @@ func (b *Broker) maintain(ctx context.Context) error {
 	var even balance
 	for {
 		if s, ok := b.pump.Session(); ok {
-			b.gossip.Set(b.member(s.ID, ctx.Err() != nil))
+			b.gossip.Set(b.member(s.ID, ctx.Err() != nil || b.drains()))
 		}
 		changed := b.journal.Changed()
 		var err error
@@ -67,9 +67,11 @@ func (b *Broker) maintain(ctx context.Context) error {
 				b.log.Warn("could not take over from a broker that is gone; it will be tried again", "err", err)
 			}
 			state := b.journal.State()
-			if ps := even.surplus(state, b.heirs(state, s.ID), s.ID, time.Now()); len(ps) > 0 {
-				b.log.Info("giving partitions to brokers that have fewer", "partitions", len(ps))
-				what, err = "release partitions", b.pump.Release(ctx, ps...)
+			if ps := b.excess(&even, state, s.ID, time.Now()); len(ps) > 0 {
+				b.log.Info("giving partitions to other brokers", "partitions", len(ps))
+				if what, err = "release partitions", b.pump.Release(ctx, ps...); err == nil {
+					what, err = "find owners", b.session.take(ctx, s.ID, nil)
+				}
 			}
 			_, slots := b.pump.Committed()
 			if due(slots, time.Since(since), uint64(b.values.Int("session.rotate.slots")), b.values.Duration("session.rotate.ms")) {

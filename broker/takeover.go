@@ -14,6 +14,7 @@ import (
 	"github.com/firnlog/firn/catalog/journal"
 	"github.com/firnlog/firn/ingest"
 	"github.com/firnlog/firn/ingest/pump"
+	"github.com/firnlog/firn/planted"
 	"github.com/firnlog/firn/record"
 	"github.com/firnlog/firn/tier/cold"
 	"github.com/firnlog/firn/tier/hot"
@@ -70,7 +71,7 @@ func (s *session) takeOver(ctx context.Context) error {
 		return err
 	}
 	state := s.journal.State()
-	take, _ := shifts(state, nil, id, func(p record.Partition) bool { _, led := s.pump.Progress(p); return led })
+	take, _ := shifts(state, nil, id, func(p record.Partition) (int32, bool) { pr, led := s.pump.Progress(p); return pr.Epoch, led })
 	if err := s.own(ctx, id, state, take); err != nil {
 		return err
 	}
@@ -116,6 +117,9 @@ func (s *session) seal(ctx context.Context, v *catalog.Session) error {
 	})
 	if err != nil {
 		return err
+	}
+	if planted.Is(planted.SealNothing) {
+		f.Runs = nil
 	}
 	res, err := s.journal.Commit(ctx, &catalog.SealSession{Session: v.ID, Covered: v.Covered, Fence: f.Slot, Extents: f.Extents(v.ID)})
 	if err != nil {
@@ -194,6 +198,9 @@ func (s *session) own(ctx context.Context, id uint64, state *catalog.State, ps [
 	producers, err := pump.LoadProducers(ctx, s.store, state, ids...)
 	if err != nil {
 		return fmt.Errorf("rebuild producer state: %w", err)
+	}
+	if planted.Is(planted.ForgetProducers) {
+		producers = nil
 	}
 	owned := make([]pump.Owned, len(ps))
 	for i, p := range ps {

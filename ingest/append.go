@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/firnlog/firn/planted"
 	"github.com/firnlog/firn/record"
 )
 
@@ -62,7 +63,7 @@ func (m *Machine) item(now time.Time, r *Request, i int) *Slot {
 			m.fail(r, i, err)
 			return nil
 		}
-		if again {
+		if again && !planted.Is(planted.NoDedupe) {
 			m.again(l, sent, r, i)
 			return nil
 		}
@@ -82,8 +83,8 @@ func (m *Machine) item(now time.Time, r *Request, i int) *Slot {
 	if h.LogAppendTime() {
 		res.LogAppendTime = h.MaxTimestamp
 	}
-	switch r.Acks {
-	case AcksNone:
+	switch {
+	case r.Acks == AcksNone, planted.Is(planted.AckBeforePut):
 		m.succeed(r, i)
 	default:
 		s.Sync = s.Sync || r.Acks == AcksLeader

@@ -1,6 +1,10 @@
 package ingest
 
-import "time"
+import (
+	"time"
+
+	"github.com/firnlog/firn/planted"
+)
 
 // prefix is the rule of S4: a slot is committed when it and all before it are
 // filled.
@@ -23,6 +27,9 @@ func (m *Machine) PutDone(now time.Time, seq uint64, o Outcome) {
 	switch o {
 	case Mine:
 		s.filled = true
+		if planted.Is(planted.AckOverGap) {
+			m.answerAll(s)
+		}
 		m.took(now.Sub(s.sent))
 		m.commit(now)
 	case Fenced:
@@ -80,17 +87,22 @@ func (m *Machine) commit(now time.Time) {
 			m.released(l)
 		}
 		m.out[0].Commits = append(m.out[0].Commits, c)
-		for _, w := range s.waits {
-			if w.req != nil {
-				m.succeed(w.req, int(w.item))
-			}
-		}
-		s.waits = nil
+		m.answerAll(s)
 	}
 	if m.flight = m.flight[n:]; len(m.flight) == 0 {
 		m.flight = nil
 	}
 	m.loosen()
+}
+
+// answerAll answers those who wait for a slot.
+func (m *Machine) answerAll(s *Slot) {
+	for _, w := range s.waits {
+		if w.req != nil {
+			m.succeed(w.req, int(w.item))
+		}
+	}
+	s.waits = nil
 }
 
 // unstable notes that part i ends inside of an open transaction.

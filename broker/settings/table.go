@@ -52,6 +52,8 @@ var table = []Spec{
 		"Whoever runs a broker that clients reach under another name: containers, NAT, load balancers."), advertised)),
 	live(truth("auto.create.topics.enable", "true", "Whether a topic that a client names is created.",
 		"Operators who manage topics turn it off, so that a misspelt name is an error.")),
+	live(truth("broker.drain", "false", "Whether this broker gives up all its partitions and takes none, as long as others are there. It stays so over restarts.",
+		"Before a machine is taken away for long: firn cluster drain NODE sets it for one broker.")),
 	common(alias(text("broker.rack", "", "Availability zone of this broker.",
 		"In clouds, on every broker: clients with the same client.rack read from it, which saves traffic between zones."), "rack")),
 	number("broker.session.timeout.ms", "9000", 100, 1<<31-1, "How long a broker that does not reach the journal in the bucket goes on serving as leader of its partitions and groups. Afterwards it sends clients away until it does.",

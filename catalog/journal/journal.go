@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/planted"
 	"github.com/firnlog/firn/tier/cold"
 )
 
@@ -320,7 +321,7 @@ func (j *Journal) settle(ctx context.Context, name string, f frame) (mine bool, 
 		if err != nil {
 			return err
 		}
-		mine = g.writer == f.writer
+		mine = g.writer == f.writer || planted.Is(planted.JournalOverrun)
 		return nil
 	})
 	return mine, err

@@ -6,6 +6,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os/exec"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -87,6 +90,71 @@ func TestTwoBrokersSucceedEachOther(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	check(t, b.addr, topic, got)
+	b.stop(t)
+	a.verify(t)
+}
+
+// TestDrainedBrokerGivesUpItsPartitions drains one of two brokers under load with the
+// program's own verb, restarts it, and lets it come back.
+func TestDrainedBrokerGivesUpItsPartitions(t *testing.T) {
+	a := newStack(t)
+	b := newStack(t)
+	b.store = a.store
+	a.start(t)
+	b.start(t)
+	const topic = "drain"
+	adm := kadm.NewClient(client(t, a.addr, kgo.SeedBrokers(a.addr, b.addr)))
+	if _, err := adm.CreateTopic(t.Context(), 8, 1, nil, topic); err != nil {
+		t.Fatal(err)
+	}
+	w := startWriters(t, a.addr, topic, 2)
+	firn := func(args ...string) string {
+		out, err := exec.CommandContext(t.Context(), a.bin, append(args, "--brokers", a.addr)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("firn %v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	leads := func() int {
+		m, err := adm.Metadata(t.Context(), topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, p := range m.Topics[topic].Partitions {
+			if strconv.Itoa(int(p.Leader)) == b.broker.Node {
+				n++
+			}
+		}
+		return n
+	}
+	share := func() {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); leads() == 0; time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("a broker that may take partitions leads none:\n%s", firn("cluster", "members"))
+			}
+		}
+	}
+	share()
+	firn("cluster", "drain", b.broker.Node)
+	if n := leads(); n != 0 {
+		t.Errorf("a drained broker leads %d partitions", n)
+	}
+	b.stop(t)
+	b.start(t)
+	time.Sleep(7 * time.Second) // longer than brokers wait before they share
+	if n := leads(); n != 0 {
+		t.Errorf("a drained broker leads %d partitions after its restart", n)
+	}
+	if out := firn("cluster", "members"); !strings.Contains(out, "drained") {
+		t.Errorf("members:\n%s", out)
+	}
+	firn("cluster", "drain", b.broker.Node, "--undo")
+	share()
+	got := w.stop(t)
+	check(t, a.addr, topic, got)
+	a.stop(t)
 	b.stop(t)
 	a.verify(t)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/firnlog/firn/localstack/cluster"
 	"github.com/firnlog/firn/localstack/proc"
 )
 
@@ -146,8 +147,8 @@ func check(t *testing.T, addr, topic string, want map[string]acked) {
 type stack struct {
 	bin, store, data, addr string
 	args                   []string
-	host                   string // of its listeners
-	space, link            string // its network namespace and its link there, or empty
+	host                   string         // of its listeners
+	space                  *cluster.Space // its network namespace, or nil
 	broker                 *proc.Broker
 	log                    *os.File
 }
@@ -161,6 +162,9 @@ var (
 func binary(t *testing.T) string {
 	t.Helper()
 	buildOnce.Do(func() {
+		if builtBin = os.Getenv("RING4_BIN"); builtBin != "" {
+			return
+		}
 		dir, err := os.MkdirTemp("", "firn-ring4-")
 		if err != nil {
 			buildErr = err
@@ -207,8 +211,8 @@ func (s *stack) start(t *testing.T) {
 	defer cancel()
 	args := append([]string{"--store", s.store, "--data-dir", s.data, "--listeners", s.addr, "--http", "127.0.0.1:0", "--gossip", s.host + ":0"}, s.args...)
 	bin, args := s.bin, append([]string{"broker"}, args...)
-	if s.space != "" { // ip becomes the broker
-		bin, args = "ip", append([]string{"netns", "exec", s.space, s.bin}, args...)
+	if s.space != nil {
+		bin, args = s.space.Command(bin, args...)
 	}
 	b, err := proc.StartEnv(ctx, s.log, nil, bin, args...)
 	if err != nil {

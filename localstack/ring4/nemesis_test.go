@@ -4,8 +4,10 @@ package ring4
 
 import (
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/firnlog/firn/localstack/cluster"
 	"github.com/firnlog/firn/localstack/faultproxy"
 )
 
@@ -23,7 +26,7 @@ type nemesis struct {
 	rng     *rand.Rand
 	brokers []*stack
 	proxy   *faultproxy.Proxy // nil without a store of our own
-	network *network          // nil where links cannot be cut
+	links   bool              // can be cut
 	did     map[string]int
 	strikes []strike
 }
@@ -36,7 +39,7 @@ type strike struct {
 // TestHistoryUnderFaults lets clients work on three brokers while brokers and store
 // are killed, paused, asked to leave and cut off, and judges what the clients saw.
 // Each broker has a network namespace of its own where that can be had. RING4_NEMESIS
-// says for how long.
+// says for how long, RING4_FAULTS=name,… which.
 func TestHistoryUnderFaults(t *testing.T) {
 	rng := rng(t)
 	n := &nemesis{t: t, rng: rng, did: map[string]int{}}
@@ -44,10 +47,25 @@ func TestHistoryUnderFaults(t *testing.T) {
 		n.brokers = append(n.brokers, newStack(t, "--seal-interval-ms", "5000", "--session-rotate-ms", "20000", "--gc-grace-ms", "1000"))
 	}
 	host := "127.0.0.1"
-	if n.network = newNetwork(t); n.network != nil {
-		host = n.network.addr(0)
+	if network, err := cluster.NewNetwork(); err != nil {
+		t.Logf("links are not cut: %v", err)
+	} else {
+		t.Cleanup(func() {
+			for _, b := range n.brokers {
+				if b.broker != nil {
+					b.kill()
+				}
+			}
+			if err := network.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		n.links, host = true, network.Host()
 		for _, b := range n.brokers {
-			n.network.join(t, b)
+			if b.space, err = network.Add(); err != nil {
+				t.Fatal(err)
+			}
+			b.host, b.addr = b.space.Host, b.space.Host+":0"
 		}
 	}
 	direct := n.brokers[0].store
@@ -146,15 +164,15 @@ func (n *nemesis) strike() {
 			b.start(n.t)
 		}},
 		{"pause", func() {
-			n.signal(b, syscall.SIGSTOP)
+			n.must(b.broker.Signal(syscall.SIGSTOP))
 			pause(12 * time.Second)
-			n.signal(b, syscall.SIGCONT)
+			n.must(b.broker.Signal(syscall.SIGCONT))
 		}},
 		{"nothing", func() { pause(5 * time.Second) }},
 		{"cut off", func() {
-			b.cut(n.t, true)
+			n.must(b.space.Cut())
 			pause(12 * time.Second)
-			b.cut(n.t, false)
+			n.must(b.space.Mend())
 		}},
 		{"kill the store", func() {
 			realStore.Kill()
@@ -176,14 +194,38 @@ func (n *nemesis) strike() {
 			pause(5 * time.Second)
 			n.proxy.Decide(nil)
 		}},
+		{"kill while the store answers late", func() {
+			n.proxy.Decide(func(r *http.Request) faultproxy.Fault {
+				name := fnv.New32a()
+				_, _ = name.Write([]byte(r.URL.Path))
+				switch {
+				case r.Method != http.MethodPut:
+					return faultproxy.Pass
+				case name.Sum32()%8 == 0: // some names, every time
+					return faultproxy.LoseRequest
+				case rand.IntN(3) == 0:
+					return faultproxy.DelayAnswer
+				}
+				return faultproxy.Pass
+			})
+			pause(2 * time.Second)
+			b.kill()
+			n.proxy.Decide(nil)
+			pause(time.Second)
+			b.start(n.t)
+		}},
 		{"store cuts off a moment", func() {
 			n.proxy.Decide(func(*http.Request) faultproxy.Fault { return faultproxy.LoseRequest })
 			pause(3 * time.Second)
 			n.proxy.Decide(nil)
 		}},
 	}
+	only := strings.Split(os.Getenv("RING4_FAULTS"), ",")
 	faults = slices.DeleteFunc(faults, func(f fault) bool {
-		return n.proxy == nil && strings.Contains(f.name, "store") || n.network == nil && f.name == "cut off"
+		if only[0] != "" && !slices.Contains(only, f.name) {
+			return true
+		}
+		return n.proxy == nil && strings.Contains(f.name, "store") || !n.links && f.name == "cut off"
 	})
 	f := faults[n.rng.IntN(len(faults))]
 	n.did[f.name]++
@@ -199,8 +241,8 @@ func (n *nemesis) strike() {
 	pause(2 * time.Second)
 }
 
-func (n *nemesis) signal(b *stack, s syscall.Signal) {
-	if err := b.broker.Signal(s); err != nil {
-		n.t.Error(fmt.Errorf("signal %v: %w", s, err))
+func (n *nemesis) must(err error) {
+	if err != nil {
+		n.t.Error(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/planted"
 	"github.com/firnlog/firn/tier/cold"
 )
 
@@ -127,6 +128,10 @@ func (p *Press) collectSessions(ctx context.Context, state *catalog.State) error
 	}
 	now := p.Now()
 	for _, v := range state.Sessions() {
+		if v.Sealed && used[v.ID] && planted.Is(planted.SweepEarly) {
+			name := catalog.WAL(v.ID, v.Fence).Name()
+			_ = p.removeAll(ctx, name[:strings.LastIndexByte(name, '/')+1], func(n string) bool { return n != name })
+		}
 		if !v.Sealed || used[v.ID] {
 			delete(p.dead, v.ID)
 			continue
@@ -141,7 +146,7 @@ func (p *Press) collectSessions(ctx context.Context, state *catalog.State) error
 		if !v.Swept {
 			fence := catalog.WAL(v.ID, v.Fence).Name()
 			prefix := fence[:strings.LastIndexByte(fence, '/')+1]
-			if err := p.removeAll(ctx, prefix, func(name string) bool { return name != fence }); err != nil {
+			if err := p.removeAll(ctx, prefix, func(name string) bool { return name != fence || planted.Is(planted.FenceDeleted) }); err != nil {
 				return err
 			}
 			if _, err := p.one(ctx, &catalog.SweepSession{Session: v.ID}); err != nil {
