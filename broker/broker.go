@@ -355,9 +355,9 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 	return b.kafka.serve(kctx, b.server)
 }
 
-// owners chooses the owners of n new partitions, among the live brokers.
-func (b *Broker) owners(n int) []uint64 {
+// owners chooses the owners of new partitions, among the live brokers.
+func (b *Broker) owners(want []wanted) [][]uint64 {
 	s, _ := b.pump.Session()
 	state := b.journal.State()
-	return share(state, b.heirs(state, s.ID), n)
+	return share(state, b.heirs(state, s.ID), want, true)
 }

@@ -155,19 +155,6 @@ func (b *Broker) excess(even *balance, state *catalog.State, own uint64, now tim
 	return even.surplus(state, heirs, own, now)
 }
 
-// share chooses the owners of n partitions among the heirs.
-func share(state *catalog.State, heirs []uint64, n int) []uint64 {
-	load := make([]int, len(heirs))
-	for i, id := range heirs {
-		load[i] = state.OwnedCount(id)
-	}
-	owners := make([]uint64, n)
-	for i, at := range placement.Spread(load, n) {
-		owners[i] = heirs[at]
-	}
-	return owners
-}
-
 // balance remembers since when the brokers are the same.
 type balance struct {
 	heirs []uint64
@@ -187,15 +174,15 @@ func (l *balance) surplus(state *catalog.State, heirs []uint64, own uint64, now 
 	if now.Sub(l.since) < steady || state.Orphaned() {
 		return nil
 	}
-	total := 0
-	for _, id := range heirs {
-		total += state.OwnedCount(id)
+	loads := make([]int, len(heirs))
+	for i, id := range heirs {
+		loads[i] = state.OwnedCount(id)
 	}
-	n := placement.Surplus(state.OwnedCount(own), total, len(heirs))
+	me := slices.Index(heirs, own)
+	n := placement.Surplus(loads, me)
 	if n == 0 {
 		return nil
 	}
 	l.since = now // one move at a time
-	mine := state.Owned(own)
-	return mine[len(mine)-n:]
+	return give(state.Owned(own), n, me, len(heirs))
 }

@@ -52,11 +52,11 @@ func (g *groups) topic(ctx context.Context) (*catalog.Topic, error) {
 	if t, ok := g.b.journal.State().TopicNamed(offsetsTopic); ok {
 		return t, nil
 	}
-	c := g.topics.create(kafka.NewTopic{
+	create := g.topics.create([]kafka.NewTopic{{
 		Name: offsetsTopic, Partitions: int32(g.b.values.Int("offsets.topic.num.partitions")), Replicas: 1,
 		Configs: map[string]string{"cleanup.policy": "compact", "compression.type": "producer", "segment.bytes": "104857600"},
-	}, true)
-	if err := g.topics.commit(ctx, []catalog.Command{c})[0]; err != nil && !errors.Is(err, catalog.ErrExists) {
+	}}, true)
+	if err := g.topics.commit(ctx, create)[0]; err != nil && !errors.Is(err, catalog.ErrExists) {
 		return nil, err
 	}
 	t, ok := g.b.journal.State().TopicNamed(offsetsTopic)

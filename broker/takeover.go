@@ -146,8 +146,10 @@ func (s *session) take(ctx context.Context, id uint64, former map[record.Partiti
 	if !state.Orphaned() {
 		return nil
 	}
-	var mine, others []catalog.TakeItem
+	var mine, others []catalog.TakeItem // others by topic, as want
+	var want []wanted
 	for _, t := range state.Topics() {
+		before := len(others)
 		for _, p := range t.Partitions {
 			if v, ok := state.Session(p.Owner); ok && !v.Sealed {
 				continue
@@ -159,11 +161,17 @@ func (s *session) take(ctx context.Context, id uint64, former map[record.Partiti
 				others = append(others, item)
 			}
 		}
+		if n := len(others) - before; n > 0 {
+			want = append(want, wanted{t.ID, n})
+		}
 	}
 	items := map[uint64][]catalog.TakeItem{id: mine}
 	heirs := s.heirs(state, id)
-	for i, owner := range share(state, heirs, len(others)) {
-		items[owner] = append(items[owner], others[i])
+	for _, owners := range share(state, heirs, want, false) {
+		for i, owner := range owners {
+			items[owner] = append(items[owner], others[i])
+		}
+		others = others[len(owners):]
 	}
 	var cmds []catalog.Command
 	for _, owner := range heirs {

@@ -14,8 +14,8 @@ import (
 // topics is kafka.Topics on the journal.
 type topics struct {
 	journal *journal.Journal
-	// owners chooses the sessions that own n new partitions from the start.
-	owners func(n int) []uint64
+	// owners chooses the sessions that own new partitions from the start.
+	owners func([]wanted) [][]uint64
 	// settle waits until this broker serves what the state gives it.
 	settle func(ctx context.Context) error
 }
@@ -33,18 +33,24 @@ func newTopicID() record.TopicID {
 
 // Create implements kafka.Topics.
 func (t *topics) Create(ctx context.Context, ts []kafka.NewTopic) []error {
-	cmds := make([]catalog.Command, len(ts))
-	for i, n := range ts {
-		cmds[i] = t.create(n, false)
-	}
-	return t.commit(ctx, cmds)
+	return t.commit(ctx, t.create(ts, false))
 }
 
-func (t *topics) create(n kafka.NewTopic, internal bool) *catalog.CreateTopic {
-	return &catalog.CreateTopic{
-		Name: n.Name, ID: newTopicID(), Replicas: n.Replicas, Configs: n.Configs,
-		Owners: t.owners(int(n.Partitions)), Internal: internal,
+// create are the commands that create topics, with owners chosen for all of them
+// together.
+func (t *topics) create(ts []kafka.NewTopic, internal bool) []catalog.Command {
+	cmds := make([]catalog.Command, len(ts))
+	want := make([]wanted, len(ts))
+	for i, n := range ts {
+		want[i] = wanted{newTopicID(), int(n.Partitions)}
 	}
+	owners := t.owners(want)
+	for i, n := range ts {
+		cmds[i] = &catalog.CreateTopic{
+			Name: n.Name, ID: want[i].topic, Replicas: n.Replicas, Configs: n.Configs, Owners: owners[i], Internal: internal,
+		}
+	}
+	return cmds
 }
 
 // Delete implements kafka.Topics.
@@ -58,7 +64,8 @@ func (t *topics) Delete(ctx context.Context, ids []record.TopicID) []error {
 
 // Grow implements kafka.Topics.
 func (t *topics) Grow(ctx context.Context, id record.TopicID, from, add int32) error {
-	return t.commit(ctx, []catalog.Command{&catalog.AddPartitions{ID: id, From: from, Owners: t.owners(int(add))}})[0]
+	owners := t.owners([]wanted{{id, int(add)}})[0]
+	return t.commit(ctx, []catalog.Command{&catalog.AddPartitions{ID: id, From: from, Owners: owners}})[0]
 }
 
 // Alter implements kafka.Topics.
