@@ -37,28 +37,33 @@ func (b *Broker) followAll(ctx context.Context) error {
 }
 
 // follow makes the pump serve what the state gives its session, and forget what
-// is deleted. It looks at what has changed since the last time.
+// is deleted.
 func (b *Broker) follow(ctx context.Context) error {
-	f := &b.follower
+	return b.follower.follow(ctx, b.session, time.Now(), b.groups.lead)
+}
+
+// follow looks at what has changed since the last time. It calls lead when what is
+// led may have changed.
+func (f *follower) follow(ctx context.Context, s *session, now time.Time, lead func()) error {
 	select {
 	case f.turn <- struct{}{}:
 		defer func() { <-f.turn }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	s, ok := b.pump.Session()
+	own, ok := s.pump.Session()
 	if !ok {
 		return nil
 	}
-	since, now := f.state, time.Now()
-	all := f.session != s.ID || now.Sub(f.at) >= lookAround
+	since := f.state
+	all := f.session != own.ID || now.Sub(f.at) >= lookAround
 	var before []record.Partition
 	if all {
 		since = nil
-		before = b.pump.Led() // before the state, which then knows them unless they are deleted
+		before = s.pump.Led() // before the state, which then knows them unless they are deleted
 	}
-	state := b.journal.State()
-	take, gone := shifts(state, since, s.ID, b.led)
+	state := s.journal.State()
+	take, gone := shifts(state, since, own.ID, s.led)
 	for _, p := range before {
 		if _, ok := state.Partition(p); !ok {
 			gone = append(gone, pump.Ended{Partition: p, Epoch: pump.Deleted})
@@ -67,27 +72,27 @@ func (b *Broker) follow(ctx context.Context) error {
 	if len(take) > 0 {
 		// Groups of a partition that was given up and comes back before anybody looked
 		// would go on with what they knew: another broker may have written since.
-		b.groups.lead()
+		lead()
 	}
-	if err := b.session.own(ctx, s.ID, state, take); err != nil {
+	if err := s.own(ctx, own.ID, state, take); err != nil {
 		return err
 	}
 	if len(gone) > 0 {
-		if err := b.pump.Disown(ctx, s.ID, gone...); err != nil {
+		if err := s.pump.Disown(ctx, own.ID, gone...); err != nil {
 			return err
 		}
 	}
-	f.state, f.session = state, s.ID
+	f.state, f.session = state, own.ID
 	if all {
 		f.at = now
 	}
-	b.groups.lead()
+	lead()
 	return nil
 }
 
 // led is the epoch under which this broker leads a partition.
-func (b *Broker) led(p record.Partition) (epoch int32, ok bool) {
-	pr, ok := b.pump.Progress(p)
+func (s *session) led(p record.Partition) (epoch int32, ok bool) {
+	pr, ok := s.pump.Progress(p)
 	return pr.Epoch, ok
 }
 

@@ -118,20 +118,23 @@ func (b *Broker) turn() int {
 // members, the newest of each node, and this broker's own unless it drains and there
 // are others.
 func (b *Broker) heirs(state *catalog.State, own uint64) []uint64 {
-	alive := map[int32]bool{b.node: true}
+	alive := map[int32]bool{}
 	for _, m := range b.gossip.Members() {
-		if m.Node != b.node {
-			alive[m.Node] = m.Session != 0 && !m.Draining
-		}
+		alive[m.Node] = m.Session != 0 && !m.Draining
 	}
+	return heirs(state, own, b.node, alive, b.drains())
+}
+
+// heirs decides it, given which nodes are alive and whether this one drains.
+func heirs(state *catalog.State, own uint64, node int32, alive map[int32]bool, drains bool) []uint64 {
 	var out []uint64
 	for _, v := range slices.Backward(state.Sessions()) {
-		if !v.Sealed && v.Node != b.node && alive[v.Node] {
+		if !v.Sealed && v.Node != node && alive[v.Node] {
 			alive[v.Node] = false
 			out = append(out, v.ID)
 		}
 	}
-	if len(out) == 0 || !b.drains() {
+	if len(out) == 0 || !drains {
 		out = append(out, own)
 	}
 	slices.Sort(out)
@@ -148,11 +151,15 @@ func (b *Broker) drains() bool {
 // excess is what this broker gives up now: all that it has when it drains and others
 // can take it, else what is more than an even share.
 func (b *Broker) excess(even *balance, state *catalog.State, own uint64, now time.Time) []record.Partition {
-	heirs := b.heirs(state, own)
+	return even.excess(state, b.heirs(state, own), own, now)
+}
+
+// excess decides it, given the heirs.
+func (l *balance) excess(state *catalog.State, heirs []uint64, own uint64, now time.Time) []record.Partition {
 	if !slices.Contains(heirs, own) {
 		return state.Owned(own)
 	}
-	return even.surplus(state, heirs, own, now)
+	return l.surplus(state, heirs, own, now)
 }
 
 // balance remembers since when the brokers are the same.

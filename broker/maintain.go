@@ -94,6 +94,10 @@ func (b *Broker) maintain(ctx context.Context) error {
 // next is the registration of this broker's next session.
 func (s *session) next() catalog.RegisterSession {
 	r := s.me
+	if s.stage != nil {
+		s.renew(&r)
+		return r
+	}
 	_, _ = rand.Read(r.Nonce[:])
 	r.StartedMs = time.Now().UnixMilli()
 	return r

@@ -11,7 +11,6 @@ import (
 
 	"github.com/firnlog/firn/broker/settings"
 	"github.com/firnlog/firn/catalog"
-	"github.com/firnlog/firn/catalog/journal"
 	"github.com/firnlog/firn/ingest"
 	"github.com/firnlog/firn/ingest/pump"
 	"github.com/firnlog/firn/planted"
@@ -25,7 +24,7 @@ import (
 type session struct {
 	store   cold.Store
 	settler *cold.Settler
-	journal *journal.Journal
+	journal pump.Catalog
 	pump    *pump.Pump
 	hot     *hot.Tier // nil without one
 	log     *slog.Logger
@@ -34,6 +33,11 @@ type session struct {
 	heirs func(state *catalog.State, own uint64) []uint64
 	// reach reports whether a broker answers at what it has advertised.
 	reach func(ctx context.Context, advertised string) bool
+	// producers are pump.LoadProducers.
+	producers func(ctx context.Context, store cold.Store, state *catalog.State, ps ...record.Partition) (map[record.Partition][]ingest.Producer, error)
+	// In simulations: where it runs, and what gives a registration its nonce.
+	stage pump.Stage
+	renew func(*catalog.RegisterSession)
 }
 
 // takeOver makes this broker the owner of everything that nobody alive owns, and
@@ -71,7 +75,7 @@ func (s *session) takeOver(ctx context.Context) error {
 		return err
 	}
 	state := s.journal.State()
-	take, _ := shifts(state, nil, id, func(p record.Partition) (int32, bool) { pr, led := s.pump.Progress(p); return pr.Epoch, led })
+	take, _ := shifts(state, nil, id, s.led)
 	if err := s.own(ctx, id, state, take); err != nil {
 		return err
 	}
@@ -113,7 +117,7 @@ func (s *session) seal(ctx context.Context, v *catalog.Session) error {
 	began := time.Now()
 	f, err := pump.Fence(ctx, pump.FenceOptions{
 		Store:   s.store,
-		Session: pump.Session{ID: v.ID, Nonce: v.Nonce}, From: v.Covered, Nonce: s.me.Nonce,
+		Session: pump.Session{ID: v.ID, Nonce: v.Nonce}, From: v.Covered, Nonce: s.me.Nonce, Stage: s.stage,
 	})
 	if err != nil {
 		return err
@@ -203,7 +207,7 @@ func (s *session) own(ctx context.Context, id uint64, state *catalog.State, ps [
 	for i, p := range ps {
 		ids[i] = p.ID
 	}
-	producers, err := pump.LoadProducers(ctx, s.store, state, ids...)
+	producers, err := s.producers(ctx, s.store, state, ids...)
 	if err != nil {
 		return fmt.Errorf("rebuild producer state: %w", err)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/firnlog/firn/catalog"
@@ -25,6 +24,9 @@ type FenceOptions struct {
 	Nonce   [16]byte // of the process that fences
 	// Readers is how many footers are read at once. Default 16.
 	Readers int
+
+	// Stage is where simulations run it; nil for goroutines and the clock.
+	Stage Stage
 
 	own bool // it is our own session: nobody needs to be asked what there is
 }
@@ -71,7 +73,7 @@ func (f Fenced) Extents(session uint64) []catalog.Located {
 // that has moved meanwhile makes it stale (S7).
 func Fence(ctx context.Context, o FenceOptions) (Fenced, error) {
 	f := fencer{FenceOptions: o, sizes: map[uint64]int64{}, runs: map[uint64][]object.Run{}}
-	f.settler = cold.NewSettler(o.Store, cold.SettlerOptions{Peek: cold.Range{Length: object.HeaderLen}})
+	f.settler = cold.NewSettler(o.Store, o.settling())
 	if f.Readers <= 0 {
 		f.Readers = 16
 	}
@@ -80,6 +82,21 @@ func Fence(ctx context.Context, o FenceOptions) (Fenced, error) {
 		return Fenced{}, fmt.Errorf("fence session %d: %w", o.Session.ID, err)
 	}
 	return out, nil
+}
+
+func (o FenceOptions) settling() cold.SettlerOptions {
+	s := cold.SettlerOptions{Peek: cold.Range{Length: object.HeaderLen}}
+	if o.Stage != nil {
+		s.Sleep = o.Stage.Sleep
+	}
+	return s
+}
+
+func (o FenceOptions) now() time.Time {
+	if o.Stage != nil {
+		return o.Stage.Now()
+	}
+	return time.Now()
 }
 
 // fencer performs one walk.
@@ -118,7 +135,7 @@ type tried struct {
 // walk finds the end. Each round takes all steps that the walk wants at once, and
 // is over when they are answered or the end is found.
 func (f *fencer) walk(ctx context.Context, w *ingest.Walk) (uint64, error) {
-	var pause time.Duration
+	var wait time.Duration
 	for {
 		tries := w.Next()
 		if len(tries) == 0 {
@@ -130,11 +147,11 @@ func (f *fencer) walk(ctx context.Context, w *ingest.Walk) (uint64, error) {
 		case err != nil:
 			return 0, err
 		case progress:
-			pause = 0
+			wait = 0
 			continue
 		}
-		pause = min(2*pause+20*time.Millisecond, 5*time.Second)
-		if sleep(ctx, pause) != nil {
+		wait = min(2*wait+20*time.Millisecond, 5*time.Second)
+		if pause(ctx, f.Stage, wait) != nil {
 			return 0, fmt.Errorf("at slot %d: %w (last answer: %w)", tries[0].Slot, ctx.Err(), last)
 		}
 	}
@@ -143,14 +160,14 @@ func (f *fencer) walk(ctx context.Context, w *ingest.Walk) (uint64, error) {
 func (f *fencer) round(ctx context.Context, w *ingest.Walk, tries []ingest.Try) (progress bool, last, fail error) {
 	ctx, cancel := context.WithCancel(ctx)
 	answers := make(chan tried, len(tries))
-	var tasks sync.WaitGroup
+	tasks := crew{stage: f.Stage}
 	defer tasks.Wait()
 	defer cancel()
 	for _, t := range tries {
 		tasks.Go(func() { answers <- f.try(ctx, t) })
 	}
 	for range len(tries) {
-		a := <-answers
+		a := receive(f.Stage, answers)
 		if a.err != nil {
 			last = a.err
 		}
@@ -195,7 +212,7 @@ func (f *fencer) rest(ctx context.Context, end uint64) error {
 	for len(left) > 0 {
 		some := left[:min(len(left), f.Readers)]
 		results := make([]tried, len(some))
-		var tasks sync.WaitGroup
+		tasks := crew{stage: f.Stage}
 		for i, slot := range some {
 			tasks.Go(func() { results[i] = f.try(ctx, ingest.Try{Step: ingest.StepRead, Slot: slot}) })
 		}
@@ -213,7 +230,7 @@ func (f *fencer) rest(ctx context.Context, end uint64) error {
 			}
 		}
 		left = append(left[len(some):], again...)
-		if last != nil && sleep(ctx, 200*time.Millisecond) != nil {
+		if last != nil && pause(ctx, f.Stage, 200*time.Millisecond) != nil {
 			return fmt.Errorf("read footers: %w (last answer: %w)", ctx.Err(), last)
 		}
 	}
@@ -264,7 +281,7 @@ func (f *fencer) put(ctx context.Context, slot uint64) (ingest.Answer, ingest.Ow
 			return ingest.Created, ingest.Nobody, nil
 		}
 	}
-	b := object.EncodeFence(f.Session.ID, slot, f.Session.Nonce, f.Nonce, time.Now().UnixMilli())
+	b := object.EncodeFence(f.Session.ID, slot, f.Session.Nonce, f.Nonce, f.now().UnixMilli())
 	who := ingest.Nobody
 	err := f.settler.Put(ctx, catalog.WAL(f.Session.ID, slot).Name(), cold.Bytes(b), func(head []byte) bool {
 		// A fence is as good as ours, whoever put it; and that data is data, one read

@@ -30,6 +30,9 @@ type Options struct {
 	// HotBacklog is how many bytes may wait for the hot tier before slots pass it
 	// by. Default 64 MiB.
 	HotBacklog int64
+	// Stage is where simulations run it, without hot tier; nil for goroutines and the
+	// clock.
+	Stage Stage
 }
 
 func (o Options) defaults() Options {

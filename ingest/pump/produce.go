@@ -35,6 +35,11 @@ func (r *Request) Done() <-chan struct{} { return r.done }
 func (p *Pump) Produce(ctx context.Context, r *Request) error {
 	r.Token = r
 	r.done = make(chan struct{})
+	if p.opts.Stage != nil {
+		p.accept(p.now(), r)
+		p.turn()
+		return nil
+	}
 	select { // the usual case needs no timer
 	case p.inbox <- r:
 		return nil

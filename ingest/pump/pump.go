@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -54,12 +53,13 @@ type Pump struct {
 	flights  map[*ingest.Slot]*flight
 	orphans  map[record.Partition][]catalog.Extent // see shut
 	hot      *hotter                               // nil without hot tier
-	tasks    sync.WaitGroup
+	tasks    crew
 	waiters  []waiter
 	released map[record.Partition]struct{}
 	away     bool // the bucket does not take puts
 	fault    error
-	batches  []Batch // scratch
+	batches  []Batch   // scratch
+	turnAt   time.Time // on a stage: when it comes by itself
 }
 
 // flight is one slot on its way.
@@ -106,6 +106,7 @@ func New(o Options) *Pump {
 		orphans:  make(map[record.Partition][]catalog.Extent),
 		released: make(map[record.Partition]struct{}),
 	}
+	p.tasks.stage = o.Stage
 	if o.Hot != nil {
 		p.hot = newHotter(o.Hot, p.opts.HotBacklog, func(e hotEvent) { p.events <- event{hot: e} })
 	}
@@ -282,7 +283,7 @@ func (p *Pump) handle(e event) {
 	case ingest.Foreign:
 		p.fail(fmt.Errorf("slot %d of session %d: %w", f.slot.Seq, f.session.ID, ingest.ErrForeign))
 	}
-	p.machine.PutDone(time.Now(), f.slot.Seq, e.outcome)
+	p.machine.PutDone(p.now(), f.slot.Seq, e.outcome)
 }
 
 // fail makes Run end: this process must not go on (S3).
@@ -357,6 +358,11 @@ func (p *Pump) tailBatches(part *ingest.Part) []Batch {
 
 // call runs f on the loop and waits for it.
 func (p *Pump) call(ctx context.Context, f func(now time.Time)) error {
+	if p.opts.Stage != nil {
+		f(p.now())
+		p.turn()
+		return nil
+	}
 	done := make(chan struct{})
 	select {
 	case p.calls <- func(now time.Time) { f(now); close(done) }:
@@ -374,6 +380,11 @@ func (p *Pump) await(ctx context.Context, ready func() (bool, error)) error {
 	done := make(chan error, 1)
 	if err := p.call(ctx, func(time.Time) { p.waiters = append(p.waiters, waiter{ctx, ready, done}) }); err != nil {
 		return err
+	}
+	if st := p.opts.Stage; st != nil {
+		if err := st.Wait(ctx, func() bool { return len(done) > 0 }); err != nil {
+			return err
+		}
 	}
 	select {
 	case err := <-done:

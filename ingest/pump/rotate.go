@@ -64,7 +64,7 @@ func (p *Pump) rotate(ctx context.Context, old, fresh Session) error {
 func (p *Pump) unused(ctx context.Context, s Session) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if f, err := Fence(ctx, FenceOptions{Store: p.opts.Store, Session: s, Nonce: s.Nonce, own: true}); err == nil {
+	if f, err := Fence(ctx, FenceOptions{Store: p.opts.Store, Session: s, Nonce: s.Nonce, own: true, Stage: p.opts.Stage}); err == nil {
 		_ = p.one(ctx, &catalog.SealSession{Session: s.ID, Fence: f.Slot})
 	}
 }
@@ -83,7 +83,7 @@ func (p *Pump) finish(ctx context.Context, s Session) (fence uint64, err error) 
 	if err != nil {
 		return 0, err
 	}
-	found, err := Fence(ctx, FenceOptions{Store: p.opts.Store, Session: s, From: fence, Nonce: s.Nonce, own: true})
+	found, err := Fence(ctx, FenceOptions{Store: p.opts.Store, Session: s, From: fence, Nonce: s.Nonce, own: true, Stage: p.opts.Stage})
 	switch {
 	case err != nil:
 		return 0, err
@@ -95,8 +95,8 @@ func (p *Pump) finish(ctx context.Context, s Session) (fence uint64, err error) 
 
 // move hands all partitions to the new session, and makes the loop serve it.
 func (p *Pump) move(ctx context.Context, old, fresh Session, fence uint64) error {
-	for pause := time.Duration(0); ; pause = min(pause*2+10*time.Millisecond, 5*time.Second) {
-		if err := sleep(ctx, pause); err != nil {
+	for wait := time.Duration(0); ; wait = min(wait*2+10*time.Millisecond, 5*time.Second) {
+		if err := pause(ctx, p.opts.Stage, wait); err != nil {
 			return err
 		}
 		state := p.opts.Catalog.State()
@@ -293,6 +293,9 @@ func (p *Pump) Leave(ctx context.Context) error {
 // whileRunning is a context that ends with the pump and not with ctx.
 func (p *Pump) whileRunning(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	if p.opts.Stage != nil { // which ends with the process
+		return ctx, cancel
+	}
 	go func() {
 		select {
 		case <-p.ended:

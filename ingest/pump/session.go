@@ -320,6 +320,11 @@ func (p *Pump) one(ctx context.Context, c catalog.Command) error {
 }
 
 func (p *Pump) lock(ctx context.Context) error {
+	if st := p.opts.Stage; st != nil {
+		if err := st.Wait(ctx, func() bool { return len(p.admin) == 0 }); err != nil {
+			return err
+		}
+	}
 	select {
 	case p.admin <- struct{}{}:
 		return nil

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"time"
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/ingest"
@@ -35,13 +34,13 @@ var errBacklog = errors.New("the hot tier is too slow")
 func (p *Pump) upload(ctx context.Context, f *flight) {
 	defer f.cancel()
 	e := event{flight: f, uploaded: true}
-	e.object, e.fault = encode(f.slot, f.session, time.Now())
+	e.object, e.fault = encode(f.slot, f.session, p.now())
 	if e.fault == nil {
-		began := time.Now()
+		began := p.now()
 		e.outcome, e.fault = p.put(ctx, f, e.object)
-		e.took = time.Since(began)
+		e.took = p.now().Sub(began)
 	}
-	p.events <- e
+	p.tell(e)
 }
 
 // put returns Undecided when the flight was cancelled.

@@ -42,6 +42,8 @@ type SettlerOptions struct {
 	Observe func(Attempt)
 	// Rand, when not nil, is the source of jitter in [0, 1), for simulations.
 	Rand func() float64
+	// Sleep, when not nil, is how it pauses, for simulations.
+	Sleep func(ctx context.Context, d time.Duration) error
 }
 
 // Attempt is one request on behalf of a put.
@@ -262,7 +264,12 @@ func (p *pending) wait(ctx context.Context, answer error) {
 	}
 	pause := min(firstPause<<min(p.pauses, 16), lastPause)
 	p.pauses++
-	t := time.NewTimer(time.Duration(p.options.Rand() * float64(pause)))
+	pause = time.Duration(p.options.Rand() * float64(pause))
+	if p.options.Sleep != nil {
+		_ = p.options.Sleep(ctx, pause)
+		return
+	}
+	t := time.NewTimer(pause)
 	defer t.Stop()
 	select {
 	case <-t.C:

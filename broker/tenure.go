@@ -1,0 +1,108 @@
+package broker
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/ingest"
+	"github.com/firnlog/firn/ingest/pump"
+	"github.com/firnlog/firn/record"
+	"github.com/firnlog/firn/tier/cold"
+)
+
+// Tenure is how a broker comes to own partitions and gives them up, without the rest of
+// a broker: what package broker/sim runs on virtual time. A Broker does the same with
+// a journal, a gossip and a hot tier of its own.
+type Tenure struct {
+	session  session
+	follower follower
+	even     balance
+	silent   map[uint64]int
+	alive    func() map[int32]bool
+}
+
+// TenureOptions are its parts. All but Logger are needed.
+type TenureOptions struct {
+	Store     cold.Store
+	Journal   pump.Catalog
+	Pump      *pump.Pump
+	Stage     pump.Stage
+	Me        catalog.RegisterSession
+	Renew     func(*catalog.RegisterSession) // gives a registration its nonce
+	Reach     func(ctx context.Context, advertised string) bool
+	Alive     func() map[int32]bool // nodes that may be given partitions, as gossip says
+	Producers func(ctx context.Context, store cold.Store, state *catalog.State, ps ...record.Partition) (map[record.Partition][]ingest.Producer, error)
+	Logger    *slog.Logger
+}
+
+// NewTenure returns one that owns nothing yet.
+func NewTenure(o TenureOptions) *Tenure {
+	t := &Tenure{alive: o.Alive, silent: map[uint64]int{}, follower: follower{turn: make(chan struct{}, 1)}}
+	t.session = session{
+		store: o.Store, journal: o.Journal, pump: o.Pump, log: o.Logger, me: o.Me,
+		reach: o.Reach, producers: o.Producers, stage: o.Stage, renew: o.Renew, heirs: t.heirs,
+	}
+	if o.Logger == nil {
+		t.session.log = slog.New(slog.DiscardHandler)
+	}
+	return t
+}
+
+func (t *Tenure) heirs(state *catalog.State, own uint64) []uint64 {
+	return heirs(state, own, t.session.me.Node, t.alive(), false)
+}
+
+// TakeOver seals dead sessions, registers one and takes what nobody owns: at the start
+// and after a fence.
+func (t *Tenure) TakeOver(ctx context.Context) error { return t.session.takeOver(ctx) }
+
+// Follow makes the pump serve what the catalog gives its session. One call at a time.
+func (t *Tenure) Follow(ctx context.Context) error {
+	return t.follower.follow(ctx, &t.session, t.session.stage.Now(), func() {})
+}
+
+// Bury fences and seals a session, and finds owners for what it had.
+func (t *Tenure) Bury(ctx context.Context, v *catalog.Session) error {
+	if err := t.session.seal(ctx, v); err != nil {
+		return err
+	}
+	return t.Take(ctx)
+}
+
+// Adopt is what is done each second: sessions whose brokers do not answer are fenced,
+// and what nobody alive owns is taken.
+func (t *Tenure) Adopt(ctx context.Context) error {
+	if s, ok := t.session.pump.Session(); ok {
+		return t.session.adopt(ctx, s.ID, t.silent)
+	}
+	return nil
+}
+
+// Take finds owners for what nobody alive owns.
+func (t *Tenure) Take(ctx context.Context) error {
+	if s, ok := t.session.pump.Session(); ok {
+		return t.session.take(ctx, s.ID, nil)
+	}
+	return nil
+}
+
+// Excess is what is to be released now.
+func (t *Tenure) Excess() []record.Partition {
+	s, ok := t.session.pump.Session()
+	if !ok {
+		return nil
+	}
+	state := t.session.journal.State()
+	return t.even.excess(state, t.heirs(state, s.ID), s.ID, t.session.stage.Now())
+}
+
+// Rotate ends the session and goes on with another one when it is due.
+func (t *Tenure) Rotate(ctx context.Context, age time.Duration, maxSlots uint64, maxAge time.Duration) (rotated bool, err error) {
+	if _, slots := t.session.pump.Committed(); !due(slots, age, maxSlots, maxAge) {
+		return false, nil
+	}
+	err = t.session.pump.Rotate(ctx, t.session.next())
+	return true, err
+}

@@ -1,0 +1,281 @@
+package journal
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/planted"
+	"github.com/firnlog/firn/tier/cold"
+)
+
+// Scribe is one who writes a journal: rules J1 to J5, one call after another, without
+// goroutines. Journal runs one for a broker; simulations run theirs themselves. It is
+// not safe for concurrent use.
+type Scribe struct {
+	store  cold.Store
+	opts   Options
+	nonce  [16]byte
+	log    *slog.Logger
+	reader *Reader
+	seq    uint64
+	latest uint64                // newest snapshot put or seen
+	moved  func()                // State is another one; may be nil
+	met    func(began time.Time) // a Catchup that began then has read everything; may be nil
+}
+
+// NewScribe returns a scribe that has read nothing yet. The nonce tells its objects
+// from those of all others.
+func NewScribe(store cold.Store, nonce [16]byte, opts Options) *Scribe {
+	opts = opts.defaults()
+	return &Scribe{store: store, opts: opts, nonce: nonce, log: opts.Logger, reader: NewReader(store)}
+}
+
+// State is the catalog as of the last Catchup or Commit. It is never changed.
+func (s *Scribe) State() *catalog.State { return s.reader.state }
+
+// Open reads the journal to its end. In an empty bucket it founds the cluster, with
+// the id given.
+func (s *Scribe) Open(ctx context.Context, cluster string) error {
+	if err := s.Catchup(ctx); err != nil {
+		return fmt.Errorf("open journal: %w", err)
+	}
+	for s.State().ClusterID() == "" {
+		if _, err := s.Commit(ctx, &catalog.CreateCluster{ID: cluster}); err != nil {
+			return fmt.Errorf("found the cluster: %w", err)
+		}
+	}
+	s.latest = s.reader.snapshot
+	return nil
+}
+
+// Catchup applies the entries of others.
+func (s *Scribe) Catchup(ctx context.Context) error {
+	before, began := s.reader.state, time.Now()
+	err := s.reader.Catchup(ctx, nil)
+	if err == nil && s.met != nil {
+		s.met(began)
+	}
+	if s.reader.state != before {
+		s.publish()
+	}
+	return err
+}
+
+func (s *Scribe) publish() {
+	if s.moved != nil {
+		s.moved()
+	}
+}
+
+// Commit makes one entry of the commands, puts it under the next number until one of
+// its puts wins (J1, J2, J3), and returns what became of each. After an error they may
+// yet be committed. It goes on until ctx ends.
+func (s *Scribe) Commit(ctx context.Context, cmds ...catalog.Command) ([]catalog.Result, error) {
+	payload := append([]byte{0}, catalog.EncodeCommands(cmds)...)
+	for {
+		n := s.reader.state.Number() + 1
+		body := payload
+		s.seq++
+		w := writer{s.nonce, s.seq}
+		if len(payload) > maxInline {
+			if err := s.putSide(ctx, w, n, payload[1:]); err != nil {
+				return nil, err
+			}
+			body = append([]byte{1}, sideName(w)...)
+		}
+		won, err := s.settle(ctx, numbered(PrefixEntries, n), frame{kindEntry, n, w, body})
+		if err != nil {
+			return nil, err
+		}
+		if s.opts.Observe != nil {
+			s.opts.Observe(won)
+		}
+		if won {
+			// J3: had this number been given up before the put landed?
+			if err := s.insist(ctx, func() error { return s.reader.followBoundary(ctx) }); err != nil {
+				return nil, err
+			}
+			won = n > s.reader.floor
+		}
+		if won {
+			results := s.reader.apply(Entry{Number: n, Writer: s.nonce, Commands: cmds})
+			s.publish()
+			return results, nil
+		}
+		if err := s.insist(ctx, func() error { return s.Catchup(ctx) }); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (s *Scribe) putSide(ctx context.Context, w writer, n uint64, cmds []byte) error {
+	won, err := s.settle(ctx, sideName(w), frame{kindSide, n, w, cmds})
+	if err == nil && !won {
+		return fmt.Errorf("%s: %w: somebody else's object", sideName(w), catalog.ErrCorrupt)
+	}
+	return err
+}
+
+// settle sends the same bytes until it is known whose object is there (S2, S3).
+func (s *Scribe) settle(ctx context.Context, name string, f frame) (mine bool, err error) {
+	body := cold.Bytes(f.encode())
+	err = s.insist(ctx, func() error {
+		actx, cancel := context.WithTimeout(ctx, attemptTimeout)
+		defer cancel()
+		err := s.store.PutIfAbsent(actx, name, body)
+		if err == nil {
+			mine = true
+			return nil
+		}
+		if !errors.Is(err, cold.ErrExists) {
+			return fmt.Errorf("put %s: %w", name, err)
+		}
+		g, err := s.reader.get(ctx, name, f.kind, f.number)
+		if err != nil {
+			return err
+		}
+		mine = g.writer == f.writer || planted.Is(planted.JournalOverrun)
+		return nil
+	})
+	return mine, err
+}
+
+// attemptTimeout bounds one put of the journal; they are small.
+const attemptTimeout = 10 * time.Second
+
+// insist repeats what failed without a decision until it is decided, or ctx ends.
+func (s *Scribe) insist(ctx context.Context, do func() error) error {
+	pause := s.opts.Retry
+	for {
+		err := do()
+		if err == nil || errors.Is(err, catalog.ErrVersion) || errors.Is(err, catalog.ErrCorrupt) {
+			return err
+		}
+		if pause > s.opts.Retry { // the first failure is no news
+			s.log.Warn("journal: the bucket did not answer, trying again", "err", err)
+		}
+		if s.opts.Sleep(ctx, pause/2+time.Duration(s.opts.Rand()*float64(pause))) != nil {
+			return errors.Join(ctx.Err(), err)
+		}
+		pause = min(2*pause, 32*s.opts.Retry)
+	}
+}
+
+// Housekeep puts a snapshot when one is due, and gives up old entries.
+func (s *Scribe) Housekeep(ctx context.Context) {
+	n := s.reader.state.Number()
+	s.latest = max(s.latest, s.reader.snapshot)
+	if n < s.latest+s.opts.SnapshotEvery {
+		return
+	}
+	if err := s.snapshot(ctx, n); err != nil {
+		s.log.Warn("journal: no snapshot this time", "err", err)
+		return
+	}
+	s.latest = n
+	if err := s.collect(ctx, n); err != nil {
+		s.log.Warn("journal: old entries stay for now", "err", err)
+	}
+}
+
+func (s *Scribe) snapshot(ctx context.Context, n uint64) error {
+	s.seq++
+	f := frame{kindSnapshot, n, writer{s.nonce, s.seq}, s.reader.state.Encode()}
+	err := s.store.PutIfAbsent(ctx, numbered(PrefixSnapshots, n), cold.Bytes(f.encode()))
+	if err != nil && !errors.Is(err, cold.ErrExists) {
+		return fmt.Errorf("put snapshot %d: %w", n, err)
+	}
+	return nil
+}
+
+// collect advances the boundary to the newest snapshot that is older than Keep,
+// both times by the store's clock, and then deletes what lies at or below it: the
+// journal says first what can no longer count (S10, S11).
+func (s *Scribe) collect(ctx context.Context, n uint64) error {
+	newest, err := s.store.Stat(ctx, numbered(PrefixSnapshots, n))
+	if err != nil {
+		return fmt.Errorf("stat snapshot %d: %w", n, err)
+	}
+	var floor uint64
+	var old []string
+	for info, err := range s.store.List(ctx, PrefixSnapshots, "") {
+		if err != nil {
+			return fmt.Errorf("list snapshots: %w", err)
+		}
+		m, ok := parseNumber(PrefixSnapshots, info.Name)
+		if ok && m < n && newest.Modified.Sub(info.Modified) >= s.opts.Keep {
+			floor = max(floor, m)
+			old = append(old, info.Name)
+		}
+	}
+	if floor <= s.reader.floor {
+		return nil
+	}
+	s.seq++
+	b := binary.AppendUvarint(binary.AppendUvarint(nil, floor), n)
+	k := s.reader.boundary + 1
+	won, err := s.settle(ctx, numbered(PrefixBoundaries, k), frame{kindBoundary, k, writer{s.nonce, s.seq}, b})
+	if err != nil || !won {
+		return err // somebody else does it
+	}
+	if err := s.reader.followBoundary(ctx); err != nil {
+		return err
+	}
+	for info, err := range s.store.List(ctx, PrefixEntries, "") {
+		if err != nil {
+			return fmt.Errorf("list entries: %w", err)
+		}
+		if m, ok := parseNumber(PrefixEntries, info.Name); ok && m <= floor {
+			old = append(old, info.Name)
+		}
+	}
+	for _, name := range old {
+		if name == numbered(PrefixSnapshots, n) {
+			continue
+		}
+		if err := s.store.Delete(ctx, name); err != nil {
+			return fmt.Errorf("delete %s: %w", name, err)
+		}
+	}
+	return s.collectSide(ctx, newest)
+}
+
+// collectSide deletes side objects that are older than Keep: the entries that
+// named them lie below the boundary or never won.
+func (s *Scribe) collectSide(ctx context.Context, newest cold.Info) error {
+	boundary, err := s.store.Stat(ctx, numbered(PrefixSnapshots, s.reader.snapshot))
+	if err != nil {
+		return fmt.Errorf("stat snapshot: %w", err)
+	}
+	for info, err := range s.store.List(ctx, PrefixSide, "") {
+		if err != nil {
+			return fmt.Errorf("list side objects: %w", err)
+		}
+		if boundary.Modified.Sub(info.Modified) < s.opts.Keep || newest.Modified.Sub(info.Modified) < s.opts.Keep {
+			continue
+		}
+		b, err := s.store.Get(ctx, info.Name, cold.Whole, nil)
+		if err != nil {
+			continue
+		}
+		f, err := decodeFrame(b, kindSide, frameNumber(b))
+		if err == nil && f.number <= s.reader.floor {
+			if err := s.store.Delete(ctx, info.Name); err != nil {
+				return fmt.Errorf("delete %s: %w", info.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func frameNumber(b []byte) uint64 {
+	if len(b) < frameHead {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(b[8:])
+}
