@@ -24,17 +24,84 @@ import (
 // log, a record a line, keyed by the file's name; kills the broker, empties its
 // disk, and rebuilds every file from the log.
 func TestGoSourceTreeComesBackByteForByte(t *testing.T) {
-	root := goroot(t)
 	s := newStack(t, "--seal-interval-ms", "3000")
 	s.start(t)
-	const topic, partitions = "corpus", 16
-	adm := kadm.NewClient(client(t, s.addr))
-	if _, err := adm.CreateTopic(t.Context(), partitions, 1, map[string]*string{"max.message.bytes": kadm.StringPtr("8388608")}, topic); err != nil {
+	const topic = "corpus"
+	lines, want := sendTree(t, s.addr, topic)
+	time.Sleep(4 * time.Second) // long enough for a generation to be sealed: some is, some is not
+	s.kill()
+	s.wipe(t)
+	rebuildFromBucket(t, s, topic, lines, want)
+	s.start(t)
+	rebuild(t, s.addr, topic, lines, want)
+	s.stop(t)
+	s.verify(t)
+}
+
+// TestGoSourceTreeComesBackFromAClusterUnderKills sends the same tree through three
+// brokers, of which one after the other is killed, with its disk emptied or not, while
+// it flows. Every file is rebuilt from the log, and from the bucket when all are gone.
+func TestGoSourceTreeComesBackFromAClusterUnderKills(t *testing.T) {
+	seeded := rng(t)
+	first := newStack(t, "--seal-interval-ms", "3000")
+	brokers := []*stack{first, newStack(t, first.args...), newStack(t, first.args...)}
+	for _, s := range brokers {
+		s.store = first.store
+		s.start(t)
+	}
+	seeds := make([]string, len(brokers))
+	for i, s := range brokers {
+		seeds[i] = s.addr
+	}
+	const topic = "corpus"
+	sent := make(chan struct{})
+	killed := make(chan int)
+	go func() {
+		defer close(killed)
+		for n := 0; ; n++ {
+			select {
+			case <-sent:
+				killed <- n
+				return
+			case <-time.After(time.Duration(300+seeded.IntN(1200)) * time.Millisecond):
+			}
+			s := brokers[n%len(brokers)]
+			s.kill()
+			if n%2 == 1 {
+				s.wipe(t)
+			}
+			s.start(t)
+		}
+	}()
+	lines, want := sendTree(t, first.addr, topic, kgo.SeedBrokers(seeds...))
+	close(sent)
+	n := <-killed
+	if n < 3 {
+		t.Fatalf("%d kills while the tree flowed: not every broker was killed", n)
+	}
+	t.Logf("%d kills while the tree flowed", n)
+	rebuild(t, first.addr, topic, lines, want)
+	for _, s := range brokers {
+		s.kill()
+		s.wipe(t)
+	}
+	rebuildFromBucket(t, first, topic, lines, want)
+	first.verify(t)
+}
+
+// sendTree sends the files of Go's source tree, a record a line, keyed by the file's
+// name, and waits until all are acknowledged. It returns how many lines there are, and
+// each file's SHA-256.
+func sendTree(t *testing.T, addr, topic string, opts ...kgo.Opt) (lines int64, want map[string][32]byte) {
+	t.Helper()
+	root := goroot(t)
+	adm := kadm.NewClient(client(t, addr, opts...))
+	if _, err := adm.CreateTopic(t.Context(), 16, 1, map[string]*string{"max.message.bytes": kadm.StringPtr("8388608")}, topic); err != nil {
 		t.Fatal(err)
 	}
-	cl := client(t, s.addr, kgo.DefaultProduceTopic(topic), kgo.MaxBufferedRecords(50000), kgo.ProducerBatchMaxBytes(4<<20)) // one line has 1.4 MB
-	want := map[string][32]byte{}
-	var lines, size int64
+	cl := client(t, addr, append(opts, kgo.DefaultProduceTopic(topic), kgo.MaxBufferedRecords(50000), kgo.ProducerBatchMaxBytes(4<<20))...) // one line has 1.4 MB
+	want = map[string][32]byte{}
+	var size int64
 	var once sync.Once
 	var perr error
 	began := time.Now()
@@ -73,14 +140,7 @@ func TestGoSourceTreeComesBackByteForByte(t *testing.T) {
 		t.Fatal(err, perr)
 	}
 	t.Logf("%d files, %d lines, %d bytes acknowledged in %v", len(want), lines, size, time.Since(began).Round(time.Millisecond))
-	time.Sleep(4 * time.Second) // long enough for a generation to be sealed: some is, some is not
-	s.kill()
-	s.wipe(t)
-	rebuildFromBucket(t, s, topic, lines, want)
-	s.start(t)
-	rebuild(t, s.addr, topic, lines, want)
-	s.stop(t)
-	s.verify(t)
+	return lines, want
 }
 
 func rebuild(t *testing.T, addr, topic string, lines int64, want map[string][32]byte) {
