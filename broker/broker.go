@@ -40,6 +40,8 @@ type Options struct {
 	// Place is where the store is.
 	Place  open.Location
 	Logger *slog.Logger
+	// Network is where the broker listens and reaches others; nil: this machine's.
+	Network gossip.Network
 	// Version of the program, for metrics.
 	Version string
 }
@@ -91,12 +93,15 @@ func Run(ctx context.Context, o Options, ready func(Addresses)) (err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Network == nil {
+		o.Network = gossip.Machine{}
+	}
 	b := &Broker{opts: o, values: o.Settings, log: o.Logger, follower: follower{turn: make(chan struct{}, 1)}}
 	b.ready.Not("starting")
 	b.metrics = web.NewMetrics(web.MetricsOptions{Version: o.Version, Source: source{b}, Process: true})
 	b.opts.Store = trace.Wrap(o.Store, b.metrics.Store)
 	o.Store = b.opts.Store
-	if err := b.listen(); err != nil {
+	if err := b.listen(ctx); err != nil {
 		return err
 	}
 	defer b.kafka.close()
@@ -134,11 +139,11 @@ func Run(ctx context.Context, o Options, ready func(Addresses)) (err error) {
 
 // listen opens the listeners first: a port that is taken is found before anything
 // is changed.
-func (b *Broker) listen() (err error) {
-	if b.kafka, err = listen(b.values); err != nil {
+func (b *Broker) listen(ctx context.Context) (err error) {
+	if b.kafka, err = listen(ctx, b.opts.Network, b.values); err != nil {
 		return err
 	}
-	if b.httpLn, err = net.Listen("tcp", b.values.Get("http")); err != nil {
+	if b.httpLn, err = b.opts.Network.Listen(ctx, b.values.Get("http")); err != nil {
 		b.kafka.close()
 		return fmt.Errorf("http: %w (another process has the port: choose one with --http HOST:PORT, or 0 for a free one)", err)
 	}
@@ -243,7 +248,7 @@ func (b *Broker) assemble() {
 	_, _ = rand.Read(me.Nonce[:])
 	b.session = &session{
 		store: b.opts.Store, settler: settler, journal: b.journal, pump: b.pump, hot: b.hot,
-		log: b.log, me: me, reach: dial, heirs: b.heirs, producers: pump.LoadProducers,
+		log: b.log, me: me, reach: b.reach, heirs: b.heirs, producers: pump.LoadProducers,
 	}
 	b.config = &config{journal: b.journal, values: b.values, node: b.node}
 	b.topics = &topics{journal: b.journal, owners: b.owners, settle: b.follow}

@@ -35,7 +35,7 @@ func (b *Broker) openGossip(ctx context.Context) (err error) {
 	_, _ = rand.Read(name[:])
 	b.gossip, err = gossip.Open(ctx, gossip.Options{
 		Bind: bind, Advertise: advertise, Name: hex.EncodeToString(name[:]), Cluster: b.journal.State().ClusterID(),
-		Self: b.member(0, false), Seeds: b.seeds, KeyFile: b.values.Get("gossip.key.file"), Logger: b.log,
+		Self: b.member(0, false), Seeds: b.seeds, KeyFile: b.values.Get("gossip.key.file"), Network: b.opts.Network, Logger: b.log,
 	})
 	return err
 }

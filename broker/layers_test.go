@@ -32,6 +32,7 @@ var edges = map[string][]string{
 	"gossip/placement":      {},
 	"web/cost":              {},
 	"kafka/reach":           {},
+	"broker/bubble":         {"tier/cold"},                    // the network between brokers under test, and a gate before their bucket
 	"broker/settings":       {"catalog"},                      // the one description of a config
 	"localstack":            {"tier/cold", "tier/cold/minio"}, // makes the bucket by the one package that has minio-go
 	"localstack/proc":       {},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/firnlog/firn/broker/settings"
+	"github.com/firnlog/firn/gossip"
 	"github.com/firnlog/firn/kafka"
 )
 
@@ -30,7 +32,7 @@ type named struct {
 }
 
 // listen opens every listener, or none.
-func listen(v *settings.Values) (_ *listeners, err error) {
+func listen(ctx context.Context, n gossip.Network, v *settings.Values) (_ *listeners, err error) {
 	bind, err := settings.ParseEndpoints(v.Get("listeners"))
 	if err != nil {
 		return nil, fmt.Errorf("listeners: %w", err)
@@ -48,7 +50,7 @@ func listen(v *settings.Values) (_ *listeners, err error) {
 		}
 	}()
 	for _, e := range bind {
-		ln, err := net.Listen("tcp", e.Address())
+		ln, err := n.Listen(ctx, e.Address())
 		if err != nil {
 			return nil, fmt.Errorf("listeners: %w (another process has the port: choose one with --listeners HOST:PORT, or 0 for a free one)", err)
 		}
@@ -78,15 +80,21 @@ func btoi(b bool) int {
 // an address: by the name that was given, as in Kafka; every address of this machine
 // means the machine's name.
 func reachedAt(e settings.Endpoint, at net.Addr) settings.Endpoint {
-	tcp := at.(*net.TCPAddr)
-	e.Port = tcp.Port
-	if tcp.IP.IsUnspecified() {
-		e.Host = tcp.IP.String()
+	ap := place(at)
+	e.Port = int(ap.Port())
+	if ap.Addr().IsUnspecified() {
+		e.Host = ap.Addr().String()
 		if host, err := os.Hostname(); err == nil {
 			e.Host = host
 		}
 	}
 	return e
+}
+
+// place is a listener's address: an IP address and a port.
+func place(a net.Addr) netip.AddrPort {
+	ap, _ := netip.ParseAddrPort(a.String())
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
 // close closes what is open.
@@ -100,8 +108,8 @@ func (ls *listeners) close() {
 func (ls *listeners) String() string {
 	var out settings.Endpoints
 	for _, l := range ls.open {
-		tcp := l.Addr().(*net.TCPAddr)
-		out = append(out, settings.Endpoint{Listener: l.name, Host: tcp.IP.String(), Port: tcp.Port})
+		at := place(l.Addr())
+		out = append(out, settings.Endpoint{Listener: l.name, Host: at.Addr().String(), Port: int(at.Port())})
 	}
 	return out.String()
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/firnlog/firn/broker/settings"
 	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/gossip"
 	"github.com/firnlog/firn/tier/cold/mem"
 	"github.com/firnlog/firn/tier/cold/open"
 )
@@ -94,7 +95,7 @@ func TestBrokersReachEachOtherByTheListenerForIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ls, err := listen(values)
+	ls, err := listen(t.Context(), gossip.Machine{}, values)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,11 +105,11 @@ func TestBrokersReachEachOtherByTheListenerForIt(t *testing.T) {
 	}
 	out, in := ls.open[0], ls.open[1]
 	out.Close()
-	if !dial(t.Context(), ls.advertised.String()) {
+	if !(&Broker{opts: Options{Network: gossip.Machine{}}}).reach(t.Context(), ls.advertised.String()) {
 		t.Error("not reached by IN")
 	}
 	in.Close()
-	if dial(t.Context(), ls.advertised.String()) {
+	if (&Broker{opts: Options{Network: gossip.Machine{}}}).reach(t.Context(), ls.advertised.String()) {
 		t.Error("reached though nobody listens")
 	}
 }
@@ -153,7 +154,7 @@ func TestATakenPortClosesTheOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := listen(values); err == nil || !strings.Contains(err.Error(), "another process has the port") {
+	if _, err := listen(t.Context(), gossip.Machine{}, values); err == nil || !strings.Contains(err.Error(), "another process has the port") {
 		t.Fatalf("%v", err)
 	}
 	again, err := net.Listen("tcp", addr)

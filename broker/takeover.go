@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"time"
 
@@ -290,14 +289,18 @@ func (s *session) restore(ctx context.Context, v *catalog.Session, owned map[rec
 	}
 }
 
-// dial is reach over TCP.
-func dial(ctx context.Context, advertised string) bool {
+// reachWait is how long a broker may take to accept a connection.
+const reachWait = 500 * time.Millisecond
+
+// reach is session.reach on the network.
+func (b *Broker) reach(ctx context.Context, advertised string) bool {
 	es, err := settings.ParseEndpoints(advertised)
 	if err != nil {
 		return false
 	}
-	d := net.Dialer{Timeout: 500 * time.Millisecond}
-	c, err := d.DialContext(ctx, "tcp", es[0].Address())
+	ctx, cancel := context.WithTimeout(ctx, reachWait)
+	defer cancel()
+	c, err := b.opts.Network.Dial(ctx, es[0].Address())
 	if err != nil {
 		return false
 	}

@@ -3,6 +3,7 @@ package gossip
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -36,6 +37,8 @@ type Options struct {
 	// the first seals, all open. It is read again every ten seconds. Empty: gossip is
 	// neither secret nor protected from forgery.
 	KeyFile string
+	// Network is where it listens and reaches others; nil: this machine's.
+	Network Network
 	Logger  *slog.Logger
 }
 
@@ -95,14 +98,15 @@ func Open(ctx context.Context, o Options) (*Gossip, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Network == nil {
+		o.Network = Machine{}
+	}
 	g := &Gossip{
 		opts: o, log: o.Logger, keys: sealed, self: o.Self, others: map[string]Member{}, reached: map[string]string{}, changed: make(chan struct{}),
 		say: make(chan struct{}, 1), grew: make(chan struct{}, 1), hints: make(chan struct{}, 1), gone: make(chan Member, 64),
 	}
 	c := memberlist.DefaultLANConfig()
 	c.Name, c.Label = o.Name, o.Cluster
-	c.BindAddr, c.BindPort = bind.String(), port
-	c.AdvertiseAddr, c.AdvertisePort = advertise.String(), port
 	c.ProbeInterval, c.ProbeTimeout, c.GossipInterval = interval, interval/2, interval/4
 	c.SuspicionMult, c.RetransmitMult = 4, 4
 	c.PushPullInterval, c.TCPTimeout = 15*time.Second, 2*time.Second
@@ -112,8 +116,13 @@ func Open(ctx context.Context, o Options) (*Gossip, error) {
 		c.Keyring = sealed.ring
 	}
 	c.Logger = slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug)
-	if g.list, err = memberlist.Create(c); err != nil {
+	t, err := newTransport(ctx, o.Network, bind, port, advertise)
+	if err != nil {
 		return nil, fmt.Errorf("gossip: %w (is the port taken? choose one with --gossip HOST:PORT, or 0 for a free one)", err)
+	}
+	c.Transport = t
+	if g.list, err = memberlist.Create(c); err != nil {
+		return nil, errors.Join(fmt.Errorf("gossip: %w", err), t.Shutdown())
 	}
 	g.addr = g.list.LocalNode().Address()
 	return g, nil

@@ -65,10 +65,9 @@ func (w *watch) end() {
 // refuses another, the process has died. Silence proves nothing here: that is what
 // probes are for.
 func (w *watch) hold(ctx context.Context, m Member) {
-	dialer := net.Dialer{Timeout: 5 * interval}
 	reached := false
 	for ctx.Err() == nil {
-		c, err := dialer.DialContext(ctx, "tcp", m.Kafka)
+		c, err := w.dial(ctx, m.Kafka)
 		if err != nil {
 			if reached && errors.Is(err, syscall.ECONNREFUSED) && ctx.Err() == nil {
 				w.g.report(m, "its connection was closed and it refuses another")
@@ -87,6 +86,13 @@ func (w *watch) hold(ctx context.Context, m Member) {
 			pause(ctx)
 		}
 	}
+}
+
+// dial waits no longer than probes need to find a death.
+func (w *watch) dial(ctx context.Context, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*interval)
+	defer cancel()
+	return w.g.opts.Network.Dial(ctx, address)
 }
 
 // pause waits for the time in which probes find a death.
