@@ -85,11 +85,15 @@ func (t *Tier) append(slot Slot, entries []Entry) error {
 			return fmt.Errorf("%w: offset %d of %s after %d", ErrOrder, entries[i].Base, entries[i].Partition, last)
 		}
 	}
-	tab, encoded, err := tabulate(g.origin, g.first, slot.Seq, entries)
+	tab, encoded, err := tabulate(g.origin, g.first, slot.Seq, uint32(g.values.end.Load()), entries)
 	if err != nil {
 		return err
 	}
-	if err := g.write(slot.Seq, entries, encoded); err != nil {
+	// First the values, then the table that makes the slot exist.
+	if _, err = g.values.append(entries); err == nil {
+		err = g.put(slot.Seq-g.first+2, tableKey(slot.Seq), encoded)
+	}
+	if err != nil {
 		t.fail(g, err)
 		return fmt.Errorf("append slot %d to hot tier: %w", slot.Seq, err)
 	}
@@ -237,6 +241,7 @@ func (t *Tier) retire() {
 		g.state, g.ended = retired, time.Now()
 		g.mu.Unlock()
 		g.space.close()
+		g.values.trim()
 		t.active = nil
 	}
 	t.mu.Unlock()

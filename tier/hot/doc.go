@@ -6,14 +6,15 @@
 //
 //   - A Slot names one WAL object: a session and a number. The batches of a slot
 //     are appended together, or not at all.
-//   - A generation is one Badger in a directory of its own. It holds the batches
+//   - A generation is a directory of its own: a file of values, which are the
+//     batches as they came, and a Badger that says what they are. It holds the batches
 //     of all partitions from the slots [First, Next) of one session, is filled,
 //     retired, sealed as a whole and dropped as a whole. Keys are never deleted,
 //     no TTL is set and no value-log collection runs: on this workload they cost
 //     fifteen times the CPU and give nothing back.
-//   - The slot table is the record that ends a slot: one line per batch, with its
-//     offsets, length and checksum. A slot without its table was torn by a crash
-//     and does not exist.
+//   - The slot table is what Badger holds of a slot, and what ends it: one line per
+//     batch, with its offsets, length and checksum. A slot without its table was torn
+//     by a crash and does not exist.
 //   - The index is the lines of all slot tables, by partition, in memory: 40 bytes
 //     for each batch.
 //   - A leftover is a slot of an earlier life of this broker, at or above the
@@ -31,11 +32,11 @@
 //	    been written by somebody else since, at the same offsets.
 //	H3  Slots of a generation are consecutive. A slot that the tier could not take
 //	    ends the generation before it.
-//	H4  Bytes handed out stay valid until their pin is released: the value log of a
-//	    generation is one file that is not rotated, truncated or remapped while
-//	    the generation is open.
+//	H4  Bytes handed out stay valid until their pin is released: the values of a
+//	    generation are one file, mapped once, which is only added to.
 //	H5  No page of a mapped file is written for which the disk has not promised a
-//	    block: on a full disk that write would kill the process (SIGBUS).
+//	    block: on a full disk that write would kill the process (SIGBUS). Only
+//	    Badger's logs are written through a mapping; values are written with pwrite.
 //	H6  No file of a generation is opened by Badger before it was screened: it
 //	    trusts what it reads.
 //	H7  Nothing that is wrong with the disk is fatal: the tier sheds generations,
@@ -44,12 +45,12 @@
 // # Layout
 //
 //	<dir>/LOCK                                  flock: one process per folder
-//	<dir>/<session, 20 digits>-<seq, 6 digits>/ one generation
+//	<dir>/<session, 20 digits>-<seq, 6 digits>/ one generation: Badger's files, and
+//	    values                                  the values, without anything between them
 //
-// Keys and values of a generation (integers big endian):
+// Keys and values of its Badger (integers big endian):
 //
-//	key                          value
-//	0x00                         origin: version 1, session u64, nonce 16 B, seq u64, crc32c u32
-//	0x01 slot u64 ordinal u32    the batches of one Entry, as they came
-//	0x02 slot u64                slot table, see slot.go
+//	key              value
+//	0x00             origin: version 1, session u64, nonce 16 B, seq u64, crc32c u32
+//	0x02 slot u64    slot table, see slot.go
 package hot

@@ -17,9 +17,9 @@ func (t *Tier) MarkSealed(id uint64) error {
 		g.mu.Unlock()
 		return fmt.Errorf("mark generation %d sealed: it is being filled", id)
 	}
-	g.state, g.cool = sealed, !g.readonly
+	g.state = sealed
 	g.mu.Unlock()
-	t.background(func() { t.reopen(g) })
+	t.background(func() { t.cool(g) })
 	return nil
 }
 
@@ -45,7 +45,7 @@ func (t *Tier) Drop(id uint64) error {
 	dropped.gone, dropped.dropped = true, true
 	dropped.mu.Unlock()
 	t.stats.dropped.Add(1)
-	t.release(dropped, false)
+	t.release(dropped)
 	return nil
 }
 
@@ -93,42 +93,34 @@ func (t *Tier) quota(values int64) error {
 	return fmt.Errorf("%w: %d of %d bytes are in use and not sealed yet", ErrFull, used, t.opts.MaxBytes)
 }
 
-// reopen opens a generation that is complete for reading alone, which gives back
-// its memtable (20 MB of heap) and half of its goroutines. It waits for nobody: while a pin is
-// held it does nothing, and is called again when the pin is released. Reads that
-// come meanwhile miss.
-func (t *Tier) reopen(g *generation) {
+// cool closes the Badger of a generation that is sealed, which gives back its memtable
+// (20 MB of heap) and its goroutines: the index is in memory, and the values are
+// read without it. It waits for nobody but a Sync under way.
+func (t *Tier) cool(g *generation) {
+	t.syncTurn <- struct{}{}
+	defer func() { <-t.syncTurn }()
 	g.mu.Lock()
-	if !g.cool || g.gone || g.db == nil || g.refs.Load() != 1 {
+	db := g.db
+	if g.gone || db == nil { // it ends with the generation
 		g.mu.Unlock()
 		return
 	}
-	free, err := t.free(t.dir)
-	if err != nil || free < g.memory+spare {
-		g.mu.Unlock() // closing writes the memtable out; see finish
+	if !t.roomFor(g.memory) {
+		g.mu.Unlock()
 		return
 	}
-	db := g.db
-	g.db, g.cool = nil, false
+	g.db, g.memory, g.synced = nil, 0, g.next
 	g.refs.Add(1) // nobody ends it now
 	g.mu.Unlock()
+	defer t.release(g)
+	if err := closeBadger(g.path, db); err != nil {
+		t.log.Warn("hot tier generation is lost to the next start", "generation", g.path, "error", err)
+	}
+}
 
-	ro := options(g.path, capacity(t.opts.GenerationBytes), t.log)
-	ro.ReadOnly = true
-	err = closeBadger(g.path, db)
-	if err == nil {
-		db, err = openBadger(ro)
-	}
-	g.mu.Lock()
-	if err == nil {
-		g.db, g.readonly, g.synced, g.memory = db, true, g.next, 0
-	} else {
-		g.broken = err
-	}
-	g.mu.Unlock()
-	if err != nil {
-		t.log.Warn("hot tier generation is lost to the cache", "generation", g.path, "error", err)
-		_ = t.Drop(g.id)
-	}
-	t.release(g, false)
+// roomFor reports whether a memtable of so many bytes may be closed, which writes it
+// out. Where there is no room it stays open until the end; see finish.
+func (t *Tier) roomFor(memory int64) bool {
+	free, err := t.free(t.dir)
+	return err == nil && free >= memory+spare
 }

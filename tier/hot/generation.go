@@ -20,17 +20,20 @@ import (
 )
 
 const (
-	// memTable is Badger's memtable. Every value goes to the value log, so that
-	// it holds some 70 bytes a batch, and a generation ends before it is full:
-	// Sync would not reach one that has just become immutable.
+	// memTable is Badger's memtable. It holds the slot tables, and a generation ends
+	// before it is full: Sync would not reach one that has just become immutable.
 	memTable = 16 << 20
 	// memBudget is what a generation may put into its memtable.
 	memBudget = memTable - 2<<20
-	// memPerBatch is what one batch costs there: a skip list node of 23 bytes on
-	// average, 21 bytes of key and 18 of pointer, rounded up.
+	// memPerBatch is the most that a batch adds to it: its line of a slot table, the
+	// head of a run, and what Badger adds to a slot of one batch. It also bounds the
+	// index, which takes 40 bytes of heap for each.
 	memPerBatch = 72
-	// valueOverhead is what Badger and the slot table add to a value on disk.
-	valueOverhead = 22 + 13 + 8 + 4 + entrySize
+	// largeTable is the size from which on Badger keeps a slot table in its value log,
+	// at most 15 % of the memtable.
+	largeTable = 1 << 20
+	// valueOverhead is what the slot table adds to a value on disk.
+	valueOverhead = entrySize
 	// slotRoom is the largest slot that a generation takes beyond its target.
 	slotRoom = 32 << 20
 )
@@ -43,7 +46,8 @@ const (
 	sealed                  // its bytes are in the bucket in sealed form; a cache
 )
 
-// generation is one Badger directory.
+// generation is one directory: a Badger with the slot tables, and the values beside
+// it.
 type generation struct {
 	id     uint64 // ascending in the order of age, within one Tier
 	origin origin
@@ -51,48 +55,42 @@ type generation struct {
 	path   string
 	log    *slog.Logger
 
-	refs  atomic.Int64 // one for the tier, one for each pin
-	space reservation  // used by the appender alone
+	refs   atomic.Int64 // one for the tier, one for each pin
+	space  reservation  // used by the appender alone
+	values *values
 
-	mu       sync.RWMutex
-	db       *badger.DB // nil while it is reopened and after the end
-	readonly bool
-	index    map[record.Partition][]line // ordered by offset, and so by slot
-	state    genState
-	first    uint64 // first slot
-	next     uint64 // slot behind the last
-	limit    uint64 // slots below are readable (H2)
-	settled  bool   // limit is final
-	past     bool   // its session has ended: what is below limit is committed
-	keep     bool   // holds leftovers that nobody has replayed yet
-	synced   uint64 // slots below are durable
-	broken   error  // why nothing more is appended or synced
-	bytes    int64  // of values
-	disk     int64  // bytes and overhead: what counts against the quota
-	batches  int
-	memory   int64
-	maxTs    int64
-	opened   time.Time
-	ended    time.Time
-	gone     bool // no pins any more: dropped, or the tier is closed
-	dropped  bool // to be removed when the last pin is released
-	cool     bool // to be reopened for reading alone when no pin is left
+	mu      sync.RWMutex
+	db      *badger.DB                  // nil when nothing is to be added any more; see cool
+	index   map[record.Partition][]line // ordered by offset, and so by slot
+	state   genState
+	first   uint64 // first slot
+	next    uint64 // slot behind the last
+	limit   uint64 // slots below are readable (H2)
+	settled bool   // limit is final
+	past    bool   // its session has ended: what is below limit is committed
+	keep    bool   // holds leftovers that nobody has replayed yet
+	synced  uint64 // slots below are durable
+	broken  error  // why nothing more is appended or synced
+	bytes   int64  // of values
+	disk    int64  // bytes and overhead: what counts against the quota
+	batches int
+	memory  int64
+	maxTs   int64
+	opened  time.Time
+	ended   time.Time
+	gone    bool // no pins any more: dropped, or the tier is closed
+	dropped bool // to be removed when the last pin is released
 }
 
-// options are those that were measured (two copies per byte instead of five, a
-// tenth of the memory), but for two that follow from the invariants. All
-// values go to the value log, so that the memtable lasts as long as the
-// generation. And the value log is one file per generation: Badger would msync,
-// truncate and remap each file that it ends, on the write path, under the feet
-// of whoever holds its bytes (H4).
-func options(path string, capacity int64, log *slog.Logger) badger.Options {
+// options are small: what Badger holds here is one slot table for each slot.
+func options(path string, log *slog.Logger) badger.Options {
 	o := badger.DefaultOptions(path)
-	o.ValueThreshold = 64 // a batch has a header of 61 bytes and at least one record
+	o.ValueThreshold = largeTable
 	o.DetectConflicts = false
 	o.Compression = badgeropts.None
 	o.MemTableSize = memTable
 	o.NumMemtables = 2
-	o.ValueLogFileSize = capacity
+	o.ValueLogFileSize = memTable // more than the tables of a generation
 	o.BlockCacheSize = 0
 	o.IndexCacheSize = 0
 	o.MetricsEnabled = false
@@ -108,9 +106,9 @@ func options(path string, capacity int64, log *slog.Logger) badger.Options {
 	return o
 }
 
-// capacity is the size of a generation's value log: the target, the slot that
-// passes it, and the overhead of small batches.
-func capacity(target int64) int64 { return target + target/4 + 2*slotRoom }
+// capacity is the address space for a generation's values: the target and the slot
+// that passes it.
+func capacity(target int64) int64 { return target + slotRoom }
 
 // createGeneration makes the directory of a new, empty generation. It blocks for
 // some ten milliseconds and is called ahead of need.
@@ -125,11 +123,14 @@ func createGeneration(root string, o origin, target int64, log *slog.Logger, now
 	if err := os.MkdirAll(g.path, 0o755); err != nil {
 		return nil, fmt.Errorf("create generation: %w", err)
 	}
-	if g.db, err = openBadger(options(g.path, capacity(target), log)); err != nil {
+	if g.db, err = openBadger(options(g.path, log)); err != nil {
 		return nil, fmt.Errorf("create generation: %w", err)
 	}
-	if err = g.space.open(g.path); err == nil {
-		err = g.put(1, func(set func(k, v []byte) error) error { return set([]byte{keyOrigin}, o.encode()) })
+	if g.values, err = createValues(g.path, capacity(target)); err == nil {
+		err = g.space.open(g.path, g.values.f)
+	}
+	if err == nil {
+		err = g.put(1, []byte{keyOrigin}, o.encode())
 	}
 	// Badger does not sync the directories that its new files are in.
 	if err == nil {
@@ -161,39 +162,15 @@ func guard(err *error) func() {
 	}
 }
 
-// put writes in one transaction, or in several where one would be too big: then
-// the last set is in the last of them.
-func (g *generation) put(version uint64, fill func(set func(k, v []byte) error) error) (err error) {
+// put writes one key.
+func (g *generation) put(version uint64, key, value []byte) (err error) {
 	defer guard(&err)()
 	txn := g.db.NewTransactionAt(math.MaxUint64, true)
-	defer func() { txn.Discard() }()
-	err = fill(func(k, v []byte) error {
-		err := txn.Set(k, v)
-		if !errors.Is(err, badger.ErrTxnTooBig) {
-			return err
-		}
-		if err := txn.CommitAt(version, nil); err != nil {
-			return err
-		}
-		txn = g.db.NewTransactionAt(math.MaxUint64, true)
-		return txn.Set(k, v)
-	})
-	if err != nil {
+	defer txn.Discard()
+	if err := txn.Set(key, value); err != nil {
 		return err
 	}
 	return txn.CommitAt(version, nil)
-}
-
-// write puts a slot on disk: its values, then the table that makes it whole.
-func (g *generation) write(seq uint64, entries []Entry, table []byte) error {
-	return g.put(seq-g.first+2, func(set func(k, v []byte) error) error {
-		for i := range entries {
-			if err := set(valueKey(seq, uint32(i)), entries[i].Value); err != nil {
-				return err
-			}
-		}
-		return set(tableKey(seq), table)
-	})
 }
 
 // admit adds a slot that is on disk to the index.
@@ -223,12 +200,11 @@ func (g *generation) last(p record.Partition) int64 {
 	return -1
 }
 
-// acquire pins the generation. It fails while the generation is reopened and
-// after it was dropped.
+// acquire pins the generation. It fails after it was dropped.
 func (g *generation) acquire() bool {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	if g.db == nil || g.gone {
+	if g.gone {
 		return false
 	}
 	g.refs.Add(1)
@@ -262,44 +238,35 @@ func (g *generation) find(p record.Partition, offset int64) ([]line, int) {
 	return lines, i
 }
 
-// view opens a view of the values, for a caller that has pinned the generation.
-func (g *generation) view() *badger.Txn {
-	return g.db.NewTransactionAt(math.MaxUint64, false)
-}
-
-// value returns the bytes of one line, checked (H1). They stay valid until the
-// pin is released (H4).
-func (g *generation) value(txn *badger.Txn, p record.Partition, l line) (v []byte, err error) {
+// value returns the bytes of one line, checked (H1), for a caller that has pinned
+// the generation. They stay valid until the pin is released (H4).
+func (g *generation) value(p record.Partition, l line) (v []byte, err error) {
 	defer guard(&err)()
+	if v, err = g.values.at(int64(l.pos), int64(l.size)); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
 	seq := g.first + uint64(l.slot)
-	item, err := txn.Get(valueKey(seq, l.ord))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	if seal(g.seed, seq, l.pos, p, l.base, v) != l.crc {
+		return nil, fmt.Errorf("%w: slot %d, offset %d of %s", ErrDamaged, seq, l.base, p)
 	}
-	// The function ends and Badger's lock on the file with it; the mapping stays.
-	if err := item.Value(func(b []byte) error { v = b; return nil }); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	if len(v) != int(l.size) || seal(g.seed, seq, l.ord, p, l.base, v) != l.crc {
-		return nil, fmt.Errorf("%w: slot %d, entry %d, offset %d of %s", ErrDamaged, seq, l.ord, l.base, p)
-	}
-	return v[:len(v):len(v)], nil
+	return v, nil
 }
 
-// end closes the database. With remove it gives its room back, directory and
-// all; the room of the values first, since closing writes the memtable out, and
-// would not return, or worse, without room to write to.
+// end closes the files. With remove it gives their room back, directory and all.
 func (g *generation) end(remove bool) (err error) {
 	defer guard(&err)()
 	g.space.close()
-	if remove {
-		release(g.path)
+	if g.values != nil {
+		if remove { // first, since closing Badger would not return without room to write to
+			_ = g.values.f.Truncate(0)
+		}
+		err = g.values.close()
 	}
 	if g.db != nil {
-		err = closeBadger(g.path, g.db)
+		err = errors.Join(err, closeBadger(g.path, g.db))
 	}
 	if remove {
-		err = os.RemoveAll(g.path)
+		err = errors.Join(err, os.RemoveAll(g.path))
 	}
 	if err != nil {
 		return fmt.Errorf("close generation: %w", err)

@@ -92,8 +92,7 @@ type Pin struct {
 	gen  *generation
 }
 
-// Pin pins a generation. One that was dropped, or is being reopened just now, is
-// ErrNotHeld.
+// Pin pins a generation. One that was dropped is ErrNotHeld.
 func (t *Tier) Pin(id uint64) (*Pin, error) {
 	g := t.generation(id)
 	if g == nil || !g.acquire() {
@@ -108,7 +107,7 @@ func (p *Pin) Info() Info { return p.gen.info() }
 // Release ends the pin. It may be called more than once.
 func (p *Pin) Release() {
 	if p.gen != nil {
-		p.tier.release(p.gen, true)
+		p.tier.release(p.gen)
 		p.gen = nil
 	}
 }
@@ -126,12 +125,10 @@ func (p *Pin) Scan(fn func(Entry) error) error {
 	}
 	g.mu.RUnlock()
 	slices.SortFunc(parts, record.Partition.Compare)
-	txn := g.view()
-	defer txn.Discard()
 	for _, part := range parts {
 		lines, _ := g.find(part, 0)
 		for _, l := range lines {
-			v, err := g.value(txn, part, l)
+			v, err := g.value(part, l)
 			if err != nil {
 				p.tier.stats.damaged.Add(1)
 				return fmt.Errorf("scan generation %d: %w", g.id, err)

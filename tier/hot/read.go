@@ -18,7 +18,7 @@ type Views struct {
 // Release gives the bytes back. It may be called more than once.
 func (v *Views) Release() {
 	for _, g := range v.pins {
-		v.tier.release(g, true)
+		v.tier.release(g)
 	}
 	v.pins, v.Entries, v.Bytes = nil, nil, 0
 }
@@ -59,7 +59,6 @@ func (t *Tier) readOne(gens []*generation, v *Views, p record.Partition, offset,
 			continue
 		}
 		had := len(v.Entries)
-		txn := g.view()
 		more = true
 		for ; at < len(lines) && more; at++ {
 			l := lines[at]
@@ -70,7 +69,7 @@ func (t *Tier) readOne(gens []*generation, v *Views, p record.Partition, offset,
 			if more = l.last() < upto && (first || v.Bytes+int(l.size) <= maxBytes); !more {
 				break
 			}
-			b, err := g.value(txn, p, l)
+			b, err := g.value(p, l)
 			if err != nil {
 				t.stats.damaged.Add(1)
 				t.log.Debug("hot tier batch is damaged", "generation", g.path, "error", err)
@@ -82,9 +81,8 @@ func (t *Tier) readOne(gens []*generation, v *Views, p record.Partition, offset,
 			next = l.last() + 1
 			more = v.Bytes < maxBytes
 		}
-		txn.Discard()
 		if len(v.Entries) == had {
-			t.release(g, true)
+			t.release(g)
 			continue // an older generation may hold the same offsets unharmed
 		}
 		v.pins = append(v.pins, g)

@@ -76,12 +76,23 @@ func (t *Tier) load(path string) (*generation, error) {
 	if err := screen(path); err != nil {
 		return nil, err
 	}
-	if g.db, err = openBadger(options(path, capacity(t.opts.GenerationBytes), t.log)); err != nil {
+	if g.values, err = openValues(path); err != nil {
 		return nil, err
 	}
 	g.refs.Store(1)
+	if g.db, err = openBadger(options(path, t.log)); err != nil {
+		return g, err
+	}
 	if err := g.reindex(); err != nil {
 		return g, err
+	}
+	// Nothing is added to it any more: its Badger has done its work, as in cool.
+	if g.memory = int64(g.batches) * memPerBatch; t.roomFor(g.memory) {
+		db := g.db
+		g.db, g.memory = nil, 0
+		if err := closeBadger(path, db); err != nil {
+			return g, err
+		}
 	}
 	if info, err := os.Stat(path); err == nil {
 		g.opened, g.ended = info.ModTime(), info.ModTime()
@@ -113,7 +124,7 @@ func attempt(path string) (done func() error, err error) {
 // that does not exist.
 func (g *generation) reindex() (err error) {
 	defer guard(&err)()
-	txn := g.view()
+	txn := g.db.NewTransactionAt(math.MaxUint64, false)
 	defer txn.Discard()
 	item, err := txn.Get([]byte{keyOrigin})
 	if errors.Is(err, badger.ErrKeyNotFound) {
@@ -219,7 +230,7 @@ func (t *Tier) Leftover(session, from uint64, fn func(seq uint64, entries []Entr
 			continue
 		}
 		err := t.leftover(g, from, fn)
-		t.release(g, true)
+		t.release(g)
 		if err != nil {
 			return err
 		}
@@ -228,41 +239,39 @@ func (t *Tier) Leftover(session, from uint64, fn func(seq uint64, entries []Entr
 }
 
 func (t *Tier) leftover(g *generation, from uint64, fn func(seq uint64, entries []Entry) error) error {
-	slots := make(map[uint64][]Entry)
-	lines := make(map[uint64][]line)
+	type held struct {
+		line
+		partition record.Partition
+	}
+	var found []held
 	g.mu.RLock()
 	for p, all := range g.index {
 		for _, l := range all {
-			if seq := g.first + uint64(l.slot); seq >= from {
-				slots[seq] = append(slots[seq], Entry{Partition: p, Base: l.base, Last: l.last(), Epoch: l.epoch, MaxTimestamp: l.maxTs})
-				lines[seq] = append(lines[seq], l)
+			if g.first+uint64(l.slot) >= from {
+				found = append(found, held{l, p})
 			}
 		}
 	}
 	g.mu.RUnlock()
-	order := make([]uint64, 0, len(slots))
-	for seq := range slots {
-		order = append(order, seq)
-	}
-	slices.Sort(order)
-	txn := g.view()
-	defer txn.Discard()
-	for _, seq := range order {
-		entries := make([]Entry, len(slots[seq]))
-		for i, e := range slots[seq] {
-			l := lines[seq][i]
-			v, err := g.value(txn, e.Partition, l)
+	// Values lie in the order of slots, and of the entries of each.
+	slices.SortFunc(found, func(a, b held) int { return cmp.Compare(a.pos, b.pos) })
+	for len(found) > 0 {
+		n := 1
+		for n < len(found) && found[n].slot == found[0].slot {
+			n++
+		}
+		entries := make([]Entry, n)
+		for i, l := range found[:n] {
+			v, err := g.value(l.partition, l.line)
 			if err != nil {
 				t.stats.damaged.Add(1)
 			}
-			e.Value = v
-			if int(l.ord) < len(entries) {
-				entries[l.ord] = e
-			}
+			entries[i] = Entry{Partition: l.partition, Base: l.base, Last: l.last(), Epoch: l.epoch, MaxTimestamp: l.maxTs, Value: v}
 		}
-		if err := fn(seq, entries); err != nil {
+		if err := fn(g.first+uint64(found[0].slot), entries); err != nil {
 			return err
 		}
+		found = found[n:]
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ type line struct {
 	delta uint32 // last - base
 	size  uint32 // bytes of the value
 	slot  uint32 // relative to the generation's first
-	ord   uint32 // position in its slot
+	pos   uint32 // of the value in the generation's file
 	epoch int32
 	crc   uint32 // of the value, bound to its place (H1)
 }
@@ -70,13 +70,14 @@ type tableRun struct {
 }
 
 const (
-	tableVersion = 1
+	tableVersion = 2
 	// A slot table is
 	//
-	//	0   1  version 1
+	//	0   1  version 2
 	//	1   8  slot
-	//	9   4  number of runs
-	//	13     runs
+	//	9   4  position of the first value; the others follow without a gap
+	//	13  4  number of runs
+	//	17     runs
 	//	    4  crc32c of all that precedes, begun with the origin's bytes
 	//
 	// and a run, the entries of one partition that follow each other,
@@ -94,7 +95,7 @@ const (
 	//	16  4  leader epoch
 	//	20  8  max timestamp
 	//	28  4  crc32c of the value, begun with the entry's place (see seal)
-	tableHead = 13
+	tableHead = 17
 	runHead   = 24
 	entrySize = 32
 )
@@ -104,26 +105,27 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 var be = binary.BigEndian
 
 // seal is the checksum of a value bound to the place where it belongs, so that
-// neither a flipped bit nor a value that turns up under another key passes (H1).
-func seal(origin uint32, seq uint64, ord uint32, p record.Partition, base int64, value []byte) uint32 {
+// neither a flipped bit nor a value that turns up in another place passes (H1).
+func seal(origin uint32, seq uint64, pos uint32, p record.Partition, base int64, value []byte) uint32 {
 	var place [40]byte
 	be.PutUint64(place[0:], seq)
-	be.PutUint32(place[8:], ord)
+	be.PutUint32(place[8:], pos)
 	copy(place[12:], p.Topic[:])
 	be.PutUint32(place[28:], uint32(p.Index))
 	be.PutUint64(place[32:], uint64(base))
 	return crc32.Update(crc32.Update(origin, castagnoli, place[:]), castagnoli, value)
 }
 
-// tabulate makes the slot table of entries: the lines for the index and their
-// encoding. It refuses entries that no batch could be.
-func tabulate(o origin, first, seq uint64, entries []Entry) (table, []byte, error) {
+// tabulate makes the slot table of entries whose values begin at pos: the lines for
+// the index and their encoding. It refuses entries that no batch could be.
+func tabulate(o origin, first, seq uint64, pos uint32, entries []Entry) (table, []byte, error) {
 	seed := o.seed()
 	t := table{seq: seq}
 	lines := make([]line, len(entries))
 	buf := make([]byte, tableHead, tableHead+len(entries)*(entrySize+runHead)+4)
 	buf[0] = tableVersion
 	be.PutUint64(buf[1:], seq)
+	be.PutUint32(buf[9:], pos)
 	runAt, runFrom := 0, 0
 	for i := range entries {
 		e := &entries[i]
@@ -141,9 +143,10 @@ func tabulate(o origin, first, seq uint64, entries []Entry) (table, []byte, erro
 		}
 		lines[i] = line{
 			base: e.Base, maxTs: e.MaxTimestamp, delta: uint32(e.Last - e.Base), size: uint32(len(e.Value)),
-			slot: uint32(seq - first), ord: uint32(i), epoch: e.Epoch,
-			crc: seal(seed, seq, uint32(i), e.Partition, e.Base, e.Value),
+			slot: uint32(seq - first), pos: pos, epoch: e.Epoch,
+			crc: seal(seed, seq, pos, e.Partition, e.Base, e.Value),
 		}
+		pos += uint32(len(e.Value))
 		l := &lines[i]
 		t.runs[len(t.runs)-1].lines = lines[runFrom : i+1]
 		be.PutUint32(buf[runAt+20:], uint32(i+1-runFrom))
@@ -154,7 +157,7 @@ func tabulate(o origin, first, seq uint64, entries []Entry) (table, []byte, erro
 		buf = be.AppendUint64(buf, uint64(l.maxTs))
 		buf = be.AppendUint32(buf, l.crc)
 	}
-	be.PutUint32(buf[9:], uint32(len(t.runs)))
+	be.PutUint32(buf[13:], uint32(len(t.runs)))
 	return t, be.AppendUint32(buf, crc32.Update(seed, castagnoli, buf)), nil
 }
 
@@ -171,7 +174,7 @@ func parseTable(o origin, first uint64, b []byte) (table, error) {
 	if t.seq < first || t.seq-first > math.MaxUint32 {
 		return table{}, fmt.Errorf("slot table: slot %d in a generation that begins at %d", t.seq, first)
 	}
-	runs, ord := int(be.Uint32(body[9:])), uint32(0)
+	pos, runs := be.Uint32(body[9:]), int(be.Uint32(body[13:]))
 	rest := body[tableHead:]
 	for range runs {
 		if len(rest) < runHead {
@@ -190,9 +193,9 @@ func parseTable(o origin, first uint64, b []byte) (table, error) {
 			r.lines[i] = line{
 				base: int64(be.Uint64(rest)), delta: be.Uint32(rest[8:]), size: be.Uint32(rest[12:]),
 				epoch: int32(be.Uint32(rest[16:])), maxTs: int64(be.Uint64(rest[20:])), crc: be.Uint32(rest[28:]),
-				slot: uint32(t.seq - first), ord: ord,
+				slot: uint32(t.seq - first), pos: pos,
 			}
-			ord++
+			pos += r.lines[i].size
 			rest = rest[entrySize:]
 		}
 		t.runs = append(t.runs, r)
@@ -235,20 +238,11 @@ func (o origin) dir() string { return fmt.Sprintf("%020d-%06d", o.session.ID, o.
 
 const (
 	keyOrigin = 0x00
-	keyValue  = 0x01
 	keyTable  = 0x02
 )
 
-func valueKey(seq uint64, ord uint32) []byte {
-	b := make([]byte, 13, 13+8) // Badger appends 8 bytes of timestamp
-	b[0] = keyValue
-	be.PutUint64(b[1:], seq)
-	be.PutUint32(b[9:], ord)
-	return b
-}
-
 func tableKey(seq uint64) []byte {
-	b := make([]byte, 9, 9+8)
+	b := make([]byte, 9, 9+8) // Badger appends 8 bytes of timestamp
 	b[0] = keyTable
 	be.PutUint64(b[1:], seq)
 	return b

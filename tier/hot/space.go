@@ -8,71 +8,96 @@ import (
 )
 
 const (
-	valueStep = 16 << 20 // the value log is promised room in steps of this size
-	memStep   = 4 << 20  // and so is the log of the memtable
+	valueStep = 16 << 20 // the values are promised room in steps of this size
+	memStep   = 4 << 20  // and so are the logs of Badger
 	// spare is the room that must be left on the disk when a step is taken: for
 	// the memtables of a few generations, which become files of their own when
 	// they are closed, and for everybody else.
 	spare = 48 << 20
 )
 
-// reservation keeps H5 for one generation: the blocks of its two growing files
-// are allocated ahead of the bytes. It belongs to the appender.
+// reservation keeps H5 for one generation: the blocks of its growing files are
+// allocated ahead of the bytes. It belongs to the appender.
 type reservation struct {
-	log                 string // path of the value log, set once
-	values, mem         *os.File
-	valueHave, memHave  int64 // promised
-	valueNeeds, memNeed int64 // written, or about to be
+	values promised
+	mem    promised // the memtable's log
+	large  promised // Badger's value log: slot tables that are large
+	badger []*os.File
+}
+
+// promised is how much of a file has blocks.
+type promised struct {
+	f          *os.File
+	step       int64
+	have, used int64
 }
 
 // open finds the files that Badger has made.
-func (r *reservation) open(dir string) error {
-	var err error
-	if r.values, err = newest(dir, "*.vlog"); err != nil {
-		return err
-	}
-	r.log = r.values.Name()
-	if r.mem, err = newest(dir, "*.mem"); err != nil {
-		return err
+func (r *reservation) open(dir string, values *os.File) error {
+	r.values = promised{f: values, step: valueStep}
+	for _, x := range []struct {
+		p       *promised
+		pattern string
+	}{{&r.mem, "*.mem"}, {&r.large, "*.vlog"}} {
+		f, err := newest(dir, x.pattern)
+		if err != nil {
+			return err
+		}
+		r.badger = append(r.badger, f)
+		*x.p = promised{f: f, step: memStep}
 	}
 	return r.take(dir, 1, 1, freeBytes)
 }
 
-// take promises room for so many more bytes in each file.
+// take promises room for a slot that has so many bytes of values, and takes so many
+// in the memtable at most.
 func (r *reservation) take(dir string, values, mem int64, freeBytes func(string) (int64, error)) error {
-	need := func(have, used, step int64) int64 {
-		if used+step/4 <= have { // a quarter of a step is always ahead
-			return 0
-		}
-		return (used - have + step/4 + step - 1) / step * step
+	large := int64(0)
+	if mem >= largeTable {
+		large = mem
 	}
-	v, m := need(r.valueHave, r.valueNeeds+values, valueStep), need(r.memHave, r.memNeed+mem, memStep)
-	if v+m > 0 {
+	v, m, l := r.values.lacks(values), r.mem.lacks(mem), r.large.lacks(large)
+	if v+m+l > 0 {
 		free, err := freeBytes(dir)
 		if err != nil {
 			return err
 		}
-		if free < v+m+spare {
+		if free < v+m+l+spare {
 			return ErrFull
 		}
-		if err := errors.Join(reserve(r.values, r.valueHave, v), reserve(r.mem, r.memHave, m)); err != nil {
+		if err := errors.Join(r.values.grow(v), r.mem.grow(m), r.large.grow(l)); err != nil {
 			return errors.Join(ErrFull, err)
 		}
 	}
-	r.valueHave += v
-	r.memHave += m
-	r.valueNeeds += values
-	r.memNeed += mem
+	r.values.used += values
+	r.mem.used += mem
+	r.large.used += large
 	return nil
 }
 
-func (r *reservation) close() {
-	for _, f := range []*os.File{r.values, r.mem} {
-		if f != nil {
-			_ = f.Close()
-		}
+// lacks is what has to be promised before n more bytes are written. A quarter of a
+// step is always ahead.
+func (p *promised) lacks(n int64) int64 {
+	if p.used+n+p.step/4 <= p.have {
+		return 0
 	}
-	r.values, r.mem = nil, nil
+	return (p.used + n - p.have + p.step/4 + p.step - 1) / p.step * p.step
+}
+
+func (p *promised) grow(n int64) error {
+	if err := reserve(p.f, p.have, n); err != nil {
+		return err
+	}
+	p.have += n
+	return nil
+}
+
+// close gives up Badger's files; the values are the generation's own.
+func (r *reservation) close() {
+	for _, f := range r.badger {
+		_ = f.Close()
+	}
+	r.badger = nil
 }
 
 func newest(dir, pattern string) (*os.File, error) {

@@ -1,14 +1,12 @@
 package hot
 
-import (
-	"fmt"
-	"os"
-)
+import "fmt"
 
 // Sync makes a slot that was appended durable: after it has returned nil, the
-// slot survives the loss of power, if the disk does. It blocks for one msync of
-// the value log and one of the memtable's log. Callers that wait together share
-// one: call it from as many goroutines as there are slots to be acknowledged.
+// slot survives the loss of power, if the disk does. It blocks for one sync of the
+// values and one of the memtable's log. Callers that wait together share
+// one: call it from as many goroutines as there are slots to be acknowledged. A
+// generation that is sealed has nothing to sync: the bucket holds it.
 //
 // It is explicit, rather than Badger's SyncWrites, since that only logs an msync
 // that failed. After a failure the generation takes no more slots, and none of
@@ -19,7 +17,7 @@ func (t *Tier) Sync(slot Slot) error {
 	if err != nil {
 		return err
 	}
-	defer t.release(g, true)
+	defer t.release(g)
 	if done, err := g.durable(slot.Seq); done {
 		return err
 	}
@@ -62,17 +60,14 @@ func (g *generation) durable(seq uint64) (bool, error) {
 // sync covers what was appended before it began.
 func (g *generation) sync() (err error) {
 	g.mu.RLock()
-	upto := g.next
+	upto, db := g.next, g.db // cool takes it away in its own turn
 	g.mu.RUnlock()
 	err = func() (err error) {
 		defer guard(&err)()
-		if g.space.log != "" {
-			// Files that somebody removed can still be written and synced.
-			if _, err := os.Stat(g.space.log); err != nil {
-				return err
-			}
+		if err := g.values.sync(); err != nil || db == nil {
+			return err
 		}
-		return g.db.Sync()
+		return db.Sync()
 	}()
 	g.mu.Lock()
 	defer g.mu.Unlock()

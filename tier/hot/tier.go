@@ -164,7 +164,7 @@ func (t *Tier) Close(ctx context.Context) error {
 		g.mu.Lock()
 		g.gone = true
 		g.mu.Unlock()
-		t.release(g, false)
+		t.release(g)
 	}
 	done := make(chan struct{})
 	go func() { t.tasks.Wait(); close(done) }()
@@ -217,17 +217,9 @@ func (t *Tier) add(g *generation, active bool) {
 }
 
 // release gives up a reference, and ends the generation with the last one.
-func (t *Tier) release(g *generation, wasPin bool) {
-	switch n := g.refs.Add(-1); {
-	case n == 0:
+func (t *Tier) release(g *generation) {
+	if g.refs.Add(-1) == 0 {
 		go t.finish(g)
-	case n == 1 && wasPin:
-		g.mu.RLock()
-		want := g.cool
-		g.mu.RUnlock()
-		if want {
-			t.background(func() { t.reopen(g) })
-		}
 	}
 }
 
