@@ -26,7 +26,7 @@ func (s *session) adopt(ctx context.Context, id uint64, silent map[uint64]int) e
 		if silent[v.ID]++; silent[v.ID] < misses {
 			continue
 		}
-		if err := s.seal(ctx, v); err != nil {
+		if err := s.seal(ctx, v, id); err != nil {
 			return err
 		}
 		delete(silent, v.ID)

@@ -308,7 +308,7 @@ func (b *Broker) leave(mctx context.Context) {
 		}
 		lctx, done := context.WithTimeout(mctx, b.values.Duration("drain.timeout.ms"))
 		defer done()
-		if err := b.pump.Leave(lctx); err != nil {
+		if err := b.pump.Leave(lctx, b.bequeath); err != nil {
 			b.log.Warn("left without sealing the session; the next broker will", "err", err)
 		}
 		if err := b.remember(); err != nil {
@@ -336,6 +336,8 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 	g.Go(func() error { return b.groups.Run(mctx) })
 	g.Go(func() error { return b.followAll(mctx) })
 	g.Go(func() error { return b.maintain(ctx) })
+	g.Go(func() error { return b.succeed(ctx) })
+	g.Go(func() error { return b.patrol(ctx) })
 	g.Go(func() error { b.lease.watch(mctx, b.leased); return nil })
 	g.Go(func() error { return b.press().Run(ctx) })
 	about := [][2]string{{"cluster", b.journal.State().ClusterID()}, {"node", strconv.Itoa(int(b.node))}, {"kafka", b.addr}, {"store", b.opts.Place.String()}}

@@ -60,9 +60,9 @@ func (b *Broker) seeds() []string {
 }
 
 // committed tells the others that the journal grew by us.
-func (b *Broker) committed(won bool) {
+func (b *Broker) committed(entry uint64, won bool) {
 	if won && b.gossip != nil { // nil: the cluster is being founded
-		b.gossip.Grew()
+		b.gossip.Grew(entry)
 	}
 }
 
@@ -71,32 +71,9 @@ func (b *Broker) heed(ctx context.Context) error {
 	for {
 		select {
 		case <-b.gossip.Hints():
-			b.journal.Nudge()
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// heirWait is how long each broker lets the one before it seal a dead session.
-const heirWait = 250 * time.Millisecond
-
-// bury fences the session of a member that died. Every broker hears of it: they take
-// turns, by node id, so that usually one does the work (DESIGN 8).
-func (b *Broker) bury(ctx context.Context, m gossip.Member) error {
-	t := time.NewTimer(time.Duration(b.turn()) * heirWait)
-	defer t.Stop()
-	for {
-		changed := b.journal.Changed()
-		v, ok := b.journal.State().Session(m.Session)
-		if !ok || v.Sealed {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-t.C:
-			b.log.Info("fencing a broker that is gone", "node", m.Node, "session", m.Session)
-			return b.session.seal(ctx, v)
+			if b.gossip.Newest() > b.journal.State().Number() {
+				b.journal.Nudge()
+			}
 		case <-ctx.Done():
 			return nil
 		}
@@ -115,8 +92,8 @@ func (b *Broker) turn() int {
 }
 
 // heirs are the sessions that may be given partitions, by id: those of live
-// members, the newest of each node, and this broker's own unless it drains and there
-// are others.
+// members, the newest of each node, and this broker's own while it lives, unless it
+// drains and there are others.
 func (b *Broker) heirs(state *catalog.State, own uint64) []uint64 {
 	alive := map[int32]bool{}
 	for _, m := range b.gossip.Members() {
@@ -134,7 +111,7 @@ func heirs(state *catalog.State, own uint64, node int32, alive map[int32]bool, d
 			out = append(out, v.ID)
 		}
 	}
-	if len(out) == 0 || !drains {
+	if v, ok := state.Session(own); ok && !v.Sealed && (len(out) == 0 || !drains) {
 		out = append(out, own)
 	}
 	slices.Sort(out)

@@ -3,11 +3,9 @@ package broker
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"time"
 
 	"github.com/firnlog/firn/catalog"
-	"github.com/firnlog/firn/ingest/pump"
 	"github.com/firnlog/firn/tier/hot"
 )
 
@@ -26,13 +24,11 @@ func (b *Broker) maintain(ctx context.Context) error {
 	since := time.Now()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	silent := map[uint64]int{}
 	var even balance
 	for {
 		if s, ok := b.pump.Session(); ok {
 			b.gossip.Set(b.member(s.ID, ctx.Err() != nil || b.drains()))
 		}
-		changed := b.journal.Changed()
 		var err error
 		what := ""
 		select {
@@ -42,19 +38,6 @@ func (b *Broker) maintain(ctx context.Context) error {
 			what, err = "index WAL objects", b.pump.Index(ctx)
 		case <-b.pump.Over():
 			what, err = "take over again after a fence", b.session.takeOver(ctx)
-		case m := <-b.gossip.Gone():
-			what = "take over from a broker that is gone"
-			if err = b.bury(ctx, m); err == nil {
-				if s, ok := b.pump.Session(); ok {
-					err = b.session.take(ctx, s.ID, nil)
-				}
-			}
-		case <-changed:
-			// Somebody released, left or was fenced: the first in turn finds owners, and
-			// the others at their next look if it does not.
-			if s, ok := b.pump.Session(); ok && b.turn() == 0 {
-				what, err = "find owners", b.session.take(ctx, s.ID, nil)
-			}
 		case <-tick.C:
 			s, ok := b.pump.Session()
 			if !ok {
@@ -63,15 +46,10 @@ func (b *Broker) maintain(ctx context.Context) error {
 			if s.ID != began.ID {
 				began, since = s, time.Now()
 			}
-			if err := b.session.adopt(ctx, s.ID, silent); err != nil && ctx.Err() == nil {
-				b.log.Warn("could not take over from a broker that is gone; it will be tried again", "err", err)
-			}
 			state := b.journal.State()
 			if ps := b.excess(&even, state, s.ID, time.Now()); len(ps) > 0 {
 				b.log.Info("giving partitions to other brokers", "partitions", len(ps))
-				if what, err = "release partitions", b.pump.Release(ctx, ps...); err == nil {
-					what, err = "find owners", b.session.take(ctx, s.ID, nil)
-				}
+				what, err = "release partitions", b.pump.Release(ctx, b.bequeath, ps...)
 			}
 			_, slots := b.pump.Committed()
 			if due(slots, time.Since(since), uint64(b.values.Int("session.rotate.slots")), b.values.Duration("session.rotate.ms")) {
@@ -85,9 +63,7 @@ func (b *Broker) maintain(ctx context.Context) error {
 				}
 			}
 		}
-		if err != nil && ctx.Err() == nil && !errors.Is(err, pump.ErrSession) {
-			b.log.Warn("could not "+what+"; it will be tried again", "err", err)
-		}
+		b.tell(what, err)
 	}
 }
 

@@ -104,15 +104,17 @@ func (s *session) sealDead(ctx context.Context) (mine []*catalog.Session, err er
 			return mine, nil
 		}
 		for _, v := range dead {
-			if err := s.seal(ctx, v); err != nil {
+			if err := s.seal(ctx, v, 0); err != nil {
 				return nil, err
 			}
 		}
 	}
 }
 
-// seal fences one session and records it (S6, S7).
-func (s *session) seal(ctx context.Context, v *catalog.Session) error {
+// seal fences one session and records it (S6, S7). In the same entry of the journal its
+// partitions, and all that have no living owner, get new ones, unless id, this broker's
+// session, is 0: whoever waits for them waits for one round trip less.
+func (s *session) seal(ctx context.Context, v *catalog.Session, id uint64) error {
 	began := time.Now()
 	f, err := pump.Fence(ctx, pump.FenceOptions{
 		Store:   s.store,
@@ -124,7 +126,13 @@ func (s *session) seal(ctx context.Context, v *catalog.Session) error {
 	if planted.Is(planted.SealNothing) {
 		f.Runs = nil
 	}
-	res, err := s.journal.Commit(ctx, &catalog.SealSession{Session: v.ID, Covered: v.Covered, Fence: f.Slot, Extents: f.Extents(v.ID)})
+	cmds := []catalog.Command{&catalog.SealSession{Session: v.ID, Covered: v.Covered, Fence: f.Slot, Extents: f.Extents(v.ID)}}
+	if id != 0 {
+		after := s.journal.State().Clone()
+		after.Apply(after.Number()+1, cmds)
+		cmds = append(cmds, s.takes(after, id, nil)...)
+	}
+	res, err := s.journal.Commit(ctx, cmds...)
 	if err != nil {
 		return fmt.Errorf("seal session %d: %w", v.ID, err)
 	}
@@ -138,14 +146,31 @@ func (s *session) seal(ctx context.Context, v *catalog.Session) error {
 	return nil
 }
 
+// take gives every partition that has no living owner a new one (S8).
+func (s *session) take(ctx context.Context, id uint64, former map[record.Partition]bool) error {
+	cmds := s.takes(s.journal.State(), id, former)
+	if len(cmds) == 0 {
+		return nil
+	}
+	results, err := s.journal.Commit(ctx, cmds...)
+	if err != nil {
+		return fmt.Errorf("take partitions: %w", err)
+	}
+	for i, r := range results {
+		if r.Err != nil && cmds[i].(*catalog.Take).Session == id {
+			return fmt.Errorf("take partitions: %w", r.Err)
+		}
+	}
+	return nil // what an heir could not be given, because it ended, is looked at again
+}
+
 // takeBatch is how many partitions one command takes.
 const takeBatch = 10000
 
-// take gives every partition that has no living owner a new one (S8): those that
-// were this broker's to itself, the others to the least loaded. The commands of all
-// heirs go into the journal together.
-func (s *session) take(ctx context.Context, id uint64, former map[record.Partition]bool) error {
-	state := s.journal.State()
+// takes are the commands that give every partition without a living owner a new one:
+// those that were this broker's to itself, the others to the least loaded heirs. They go
+// into the journal together.
+func (s *session) takes(state *catalog.State, id uint64, former map[record.Partition]bool) []catalog.Command {
 	if !state.Orphaned() {
 		return nil
 	}
@@ -182,19 +207,7 @@ func (s *session) take(ctx context.Context, id uint64, former map[record.Partiti
 			cmds = append(cmds, &catalog.Take{Session: owner, Items: batch})
 		}
 	}
-	if len(cmds) == 0 {
-		return nil
-	}
-	results, err := s.journal.Commit(ctx, cmds...)
-	if err != nil {
-		return fmt.Errorf("take partitions: %w", err)
-	}
-	for i, r := range results {
-		if r.Err != nil && cmds[i].(*catalog.Take).Session == id {
-			return fmt.Errorf("take partitions: %w", r.Err)
-		}
-	}
-	return nil // what an heir could not be given, because it ended, is looked at again
+	return cmds
 }
 
 // own gives the pump partitions that the state says are the session's.

@@ -65,10 +65,8 @@ func (t *Tenure) Follow(ctx context.Context) error {
 
 // Bury fences and seals a session, and finds owners for what it had.
 func (t *Tenure) Bury(ctx context.Context, v *catalog.Session) error {
-	if err := t.session.seal(ctx, v); err != nil {
-		return err
-	}
-	return t.Take(ctx)
+	own, _ := t.session.pump.Session()
+	return t.session.seal(ctx, v, own.ID)
 }
 
 // Adopt is what is done each second: sessions whose brokers do not answer are fenced,

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -64,10 +65,12 @@ type Gossip struct {
 	reached map[string]string // HOST:PORT of the others' gossip, by name; guarded by mu
 	changed chan struct{}     // closed at the next change of others; guarded by mu
 
-	say   chan struct{} // cap 1: self is to be told
-	grew  chan struct{} // cap 1: the journal grew by us
-	hints chan struct{} // cap 1: the journal grew by others
-	gone  chan Member
+	say    chan struct{} // cap 1: self is to be told
+	grew   chan struct{} // cap 1: the journal grew by us
+	hints  chan struct{} // cap 1: the journal grew by others
+	wrote  atomic.Uint64 // the newest entry of ours that is to be told
+	newest atomic.Uint64 // the newest entry that others have told of
+	gone   chan Member
 }
 
 // Open binds the address and listens. Others are looked for when it runs.
@@ -180,11 +183,28 @@ func (g *Gossip) Set(m Member) {
 	}
 }
 
-// Grew tells the others that the journal grew. It does not block.
-func (g *Gossip) Grew() { poke(g.grew) }
+// Grew tells the others that the journal grew up to an entry. It does not block.
+func (g *Gossip) Grew(entry uint64) {
+	raise(&g.wrote, entry)
+	poke(g.grew)
+}
 
-// Hints receives when another broker says that the journal grew.
+// Hints receives when another broker says that the journal grew. Up to which entry,
+// Newest tells.
 func (g *Gossip) Hints() <-chan struct{} { return g.hints }
+
+// Newest is the newest entry of the journal that another broker has told of. A member
+// that lies about it costs a look at the journal for each message, no more.
+func (g *Gossip) Newest() uint64 { return g.newest.Load() }
+
+func raise(a *atomic.Uint64, to uint64) {
+	for {
+		was := a.Load()
+		if was >= to || a.CompareAndSwap(was, to) {
+			return
+		}
+	}
+}
 
 // Gone receives members that died without leaving.
 func (g *Gossip) Gone() <-chan Member { return g.gone }
@@ -213,28 +233,83 @@ func (g *Gossip) Members() []Member {
 }
 
 // Run gossips until ctx ends, then says farewell, for a second at most.
+//
+// What may wait for somebody else has a goroutine of its own: a seed that does not
+// answer must not keep a hint back.
 func (g *Gossip) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	for _, do := range []func(context.Context){g.observe, g.seek, g.speak, g.spread} {
+		all.Go(func() { do(ctx) })
+	}
+	all.Wait()
+	return g.leave()
+}
+
+// observe holds connections to some of those that are members.
+func (g *Gossip) observe(ctx context.Context) {
 	watching := newWatch(g)
 	defer watching.end()
-	again := time.NewTicker(rejoin)
-	defer again.Stop()
-	g.join()
 	for {
 		changed := g.Changed()
 		watching.keep(ctx)
 		select {
 		case <-ctx.Done():
-			return g.leave()
+			return
 		case <-changed:
+		}
+	}
+}
+
+// seek looks for those that should be members.
+func (g *Gossip) seek(ctx context.Context) {
+	again := time.NewTicker(rejoin)
+	defer again.Stop()
+	for {
+		g.join()
+		select {
+		case <-ctx.Done():
+			return
 		case <-again.C:
 			g.rekey()
-			g.join()
+		}
+	}
+}
+
+// speak tells what this broker says of itself.
+func (g *Gossip) speak(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
 		case <-g.say:
 			if err := g.list.UpdateNode(time.Second); err != nil {
 				g.log.Debug("gossip: the others may not know yet what has changed here", "err", err)
 			}
+		}
+	}
+}
+
+// retell is after what times a hint is told again: datagrams get lost, and nobody
+// answers them.
+var retell = []time.Duration{interval / 10, interval / 2, interval}
+
+// spread tells the others of entries, the newest alone.
+func (g *Gossip) spread(ctx context.Context) {
+	again := time.NewTimer(time.Hour)
+	defer again.Stop()
+	told := len(retell)
+	for {
+		select {
+		case <-ctx.Done():
+			return
 		case <-g.grew:
-			g.tell()
+			told = 0
+		case <-again.C:
+			told++
+		}
+		g.tell()
+		if told < len(retell) {
+			again.Reset(retell[told])
 		}
 	}
 }
@@ -242,11 +317,7 @@ func (g *Gossip) Run(ctx context.Context) error {
 // leave says farewell: draining first, since memberlist does not tell those who hear
 // of a departure whether it was meant.
 func (g *Gossip) leave() error {
-	select {
-	case <-g.grew:
-		g.tell()
-	default:
-	}
+	g.tell()
 	g.mu.Lock()
 	g.self.Draining = true
 	g.mu.Unlock()
@@ -268,10 +339,14 @@ func (g *Gossip) addresses() map[string]string {
 	return maps.Clone(g.reached)
 }
 
-// tell sends the hint to everyone. One that is lost costs the interval of a poll.
+// tell sends the hint to everyone.
 func (g *Gossip) tell() {
+	entry := g.wrote.Load()
+	if entry == 0 {
+		return
+	}
 	for name, addr := range g.addresses() {
-		_ = g.list.SendToAddress(memberlist.Address{Addr: addr, Name: name}, []byte{hint})
+		_ = g.list.SendToAddress(memberlist.Address{Addr: addr, Name: name}, encodeHint(entry))
 	}
 }
 

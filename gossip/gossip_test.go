@@ -129,9 +129,12 @@ func TestBrokersFindEachOtherAndSayWhatChanges(t *testing.T) {
 		}
 		<-changed
 	}
-	a.Grew()
+	a.Grew(77)
 	for _, n := range []*node{b, c} {
 		<-n.Hints()
+		if got := n.Newest(); got != 77 {
+			t.Errorf("told of entry %d, want 77", got)
+		}
 	}
 }
 
@@ -153,7 +156,10 @@ func TestDeadProcessIsGoneAtOnce(t *testing.T) {
 	if m := <-a.Gone(); m.Node != 2 {
 		t.Fatalf("gone is %+v", m)
 	}
-	if len(a.Members()) != 2 {
+	if len(a.Members()) != 1 {
+		t.Error("who is gone is still a member")
+	}
+	if a.list.NumMembers() != 2 {
 		t.Fatal("the probes were quicker: this test shows nothing of connections")
 	}
 }

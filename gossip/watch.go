@@ -66,6 +66,7 @@ func (w *watch) end() {
 // probes are for.
 func (w *watch) hold(ctx context.Context, m Member) {
 	reached := false
+	var wait time.Duration
 	for ctx.Err() == nil {
 		c, err := w.dial(ctx, m.Kafka)
 		if err != nil {
@@ -73,7 +74,7 @@ func (w *watch) hold(ctx context.Context, m Member) {
 				w.g.report(m, "its connection was closed and it refuses another")
 				return
 			}
-			pause(ctx)
+			pause(ctx, 5*interval)
 			continue
 		}
 		reached = true
@@ -82,9 +83,14 @@ func (w *watch) hold(ctx context.Context, m Member) {
 		_, _ = c.Read(make([]byte, 1)) // nothing ever comes: it returns when the connection ends
 		stop()
 		c.Close()
-		if time.Since(began) < 5*interval { // it lives, and does not want us
-			pause(ctx)
+		if time.Since(began) >= 5*interval {
+			wait = 0
+			continue
 		}
+		// A dying process may take a connection more while its kernel closes the others,
+		// so the next attempt is soon; one that lives and does not want us is left alone.
+		wait = min(2*wait+interval/20, 5*interval)
+		pause(ctx, wait)
 	}
 }
 
@@ -95,9 +101,8 @@ func (w *watch) dial(ctx context.Context, address string) (net.Conn, error) {
 	return w.g.opts.Network.Dial(ctx, address)
 }
 
-// pause waits for the time in which probes find a death.
-func pause(ctx context.Context) {
-	t := time.NewTimer(5 * interval)
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -1,13 +1,25 @@
 package gossip
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/hashicorp/memberlist"
 )
 
-// hint is the one message there is: the journal grew.
+// hint begins the one message there is: the journal grew, up to the entry whose number
+// follows (uvarint). One that is forged or told again costs a look at the journal.
 const hint = 'J'
+
+func encodeHint(entry uint64) []byte { return binary.AppendUvarint([]byte{hint}, entry) }
+
+func decodeHint(b []byte) (entry uint64, ok bool) {
+	if len(b) < 2 || b[0] != hint {
+		return 0, false
+	}
+	entry, n := binary.Uvarint(b[1:])
+	return entry, n == len(b)-1
+}
 
 // wire is what memberlist calls. None of it blocks.
 type wire struct{ g *Gossip }
@@ -30,7 +42,8 @@ func (w wire) NodeMeta(int) []byte {
 
 // NotifyMsg takes a hint. Anything else is from a version that we do not know.
 func (w wire) NotifyMsg(b []byte) {
-	if len(b) == 1 && b[0] == hint {
+	if entry, ok := decodeHint(b); ok {
+		raise(&w.g.newest, entry)
 		poke(w.g.hints)
 	}
 }
@@ -76,9 +89,20 @@ func (g *Gossip) turn() {
 	g.changed = make(chan struct{})
 }
 
-// report says that a member is gone. Nobody hears it when nobody listens: the
-// catalog's sessions are looked through anyway, more slowly.
+// report says that a member is gone, and leaves it out from now on: memberlist may take
+// it for alive for another second. Should it live after all, it is heard of again with
+// what it says next, which is its next session. Nobody hears the report when nobody
+// listens: the catalog's sessions are looked through anyway, more slowly.
 func (g *Gossip) report(m Member, why string) {
+	g.mu.Lock()
+	for name, o := range g.others {
+		if o == m {
+			delete(g.others, name)
+			delete(g.reached, name)
+			g.turn()
+		}
+	}
+	g.mu.Unlock()
 	g.log.Info("a broker is gone", "node", m.Node, "session", m.Session, "why", why, "at", time.Now().UnixMilli())
 	select {
 	case g.gone <- m:

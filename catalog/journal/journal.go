@@ -35,7 +35,7 @@ type Options struct {
 	Sleep func(ctx context.Context, d time.Duration) error
 	Rand  func() float64
 	// Observe, if not nil, is told of each attempt to win a number.
-	Observe func(won bool)
+	Observe func(number uint64, won bool)
 }
 
 func (o Options) defaults() Options {

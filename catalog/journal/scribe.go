@@ -93,7 +93,7 @@ func (s *Scribe) Commit(ctx context.Context, cmds ...catalog.Command) ([]catalog
 			return nil, err
 		}
 		if s.opts.Observe != nil {
-			s.opts.Observe(won)
+			s.opts.Observe(n, won)
 		}
 		if won {
 			// J3: had this number been given up before the put landed?

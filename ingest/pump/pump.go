@@ -57,6 +57,7 @@ type Pump struct {
 	waiters  []waiter
 	released map[record.Partition]struct{}
 	away     bool // the bucket does not take puts
+	leaving  bool // requests wait until others own the partitions
 	fault    error
 	batches  []Batch   // scratch
 	turnAt   time.Time // on a stage: when it comes by itself
@@ -134,7 +135,7 @@ func (p *Pump) Run(ctx context.Context) error {
 		p.perform(inner, now, p.machine.Take())
 		timer.Reset(p.until(now, next))
 		inbox := p.inbox
-		if p.machine.Full() {
+		if p.machine.Full() || p.leaving {
 			inbox = nil // U4
 		}
 		select {
@@ -156,7 +157,7 @@ func (p *Pump) Run(ctx context.Context) error {
 // more takes what came together with a request, so that it goes into one object.
 func (p *Pump) more() {
 	for range 1024 {
-		if p.machine.Full() {
+		if p.machine.Full() || p.leaving {
 			return
 		}
 		select {

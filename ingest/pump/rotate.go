@@ -144,11 +144,17 @@ func (p *Pump) handOver(ctx context.Context, fresh Session) error {
 	return errors.Join(err, fail)
 }
 
+// Heirs says who is to own what is given up: the commands that follow in the same entry
+// of the journal, so that the partitions are never without an owner. It is given the
+// catalog as it is after the release. What it asks for may be refused: then they wait for
+// an owner like those of a stranger. nil: nobody is named.
+type Heirs func(after *catalog.State) []catalog.Command
+
 // Release gives up partitions while the session goes on (S9): they take nothing any
 // more, their last records are committed, and one command ends their logs in the
 // catalog. When ctx ends before that, the partitions stay stopped and Release may
 // be called again.
-func (p *Pump) Release(ctx context.Context, partitions ...record.Partition) error {
+func (p *Pump) Release(ctx context.Context, heirs Heirs, partitions ...record.Partition) error {
 	if err := p.lock(ctx); err != nil {
 		return err
 	}
@@ -182,7 +188,7 @@ func (p *Pump) Release(ctx context.Context, partitions ...record.Partition) erro
 	if err != nil {
 		return err
 	}
-	if err := p.giveUp(ctx, session, partitions, nil); err != nil {
+	if err := p.giveUp(ctx, session, partitions, heirs, nil); err != nil {
 		return fmt.Errorf("release %d partitions: %w", len(partitions), err)
 	}
 	return p.call(ctx, func(time.Time) { // when they may be somebody else's, or ours again
@@ -196,8 +202,9 @@ func (p *Pump) Release(ctx context.Context, partitions ...record.Partition) erro
 	})
 }
 
-// giveUp commits the release of partitions, and another command with it.
-func (p *Pump) giveUp(ctx context.Context, session uint64, partitions []record.Partition, and func(*catalog.State) catalog.Command) error {
+// giveUp commits the release of partitions, another command with it, and who owns them
+// next.
+func (p *Pump) giveUp(ctx context.Context, session uint64, partitions []record.Partition, heirs Heirs, and func(*catalog.State) catalog.Command) error {
 	picked := make(map[record.Partition]bool, len(partitions))
 	for _, id := range partitions {
 		picked[id] = true
@@ -220,12 +227,18 @@ func (p *Pump) giveUp(ctx context.Context, session uint64, partitions []record.P
 		if and != nil {
 			cmds = append(cmds, and(state))
 		}
+		ours := len(cmds)
+		if heirs != nil {
+			after := state.Clone()
+			after.Apply(after.Number()+1, cmds)
+			cmds = append(cmds, heirs(after)...)
+		}
 		res, err := p.opts.Catalog.Commit(ctx, cmds...)
 		if err != nil {
 			return err
 		}
 		err = nil
-		for _, r := range res {
+		for _, r := range res[:ours] {
 			err = errors.Join(err, r.Err)
 		}
 		// The mark moved between our look and the commit: look again.
@@ -242,11 +255,11 @@ func (p *Pump) Drain(ctx context.Context) error {
 		return err
 	}
 	defer p.unlock()
-	return p.drain(ctx)
+	return p.drain(ctx, false)
 }
 
-func (p *Pump) drain(ctx context.Context) error {
-	if err := p.call(ctx, func(time.Time) { p.machine.Close() }); err != nil {
+func (p *Pump) drain(ctx context.Context, leaving bool) error {
+	if err := p.call(ctx, func(time.Time) { p.machine.Close(); p.leaving = leaving }); err != nil {
 		return err
 	}
 	return p.await(ctx, func() (bool, error) { return p.machine.Quiet(), nil })
@@ -256,7 +269,9 @@ func (p *Pump) drain(ctx context.Context) error {
 // journal that releases all partitions and seals the session. Nobody has to walk
 // its slots afterwards. When ctx ends before, the session is left to be sealed
 // like that of a stranger, and nothing is lost.
-func (p *Pump) Leave(ctx context.Context) error {
+//
+// What comes meanwhile waits, and is refused when it can be told whom to ask instead.
+func (p *Pump) Leave(ctx context.Context, heirs Heirs) error {
 	if err := p.lock(ctx); err != nil {
 		return err
 	}
@@ -265,7 +280,8 @@ func (p *Pump) Leave(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	if err := p.drain(ctx); err != nil {
+	defer func() { _ = p.call(context.WithoutCancel(ctx), func(time.Time) { p.leaving = false }) }()
+	if err := p.drain(ctx, true); err != nil {
 		return fmt.Errorf("leave: drain: %w", err)
 	}
 	fence, err := p.finish(ctx, s)
@@ -274,7 +290,7 @@ func (p *Pump) Leave(ctx context.Context) error {
 	}
 	// The catalog may know of partitions that the loop was not told of yet.
 	owned := p.opts.Catalog.State().Owned(s.ID)
-	err = p.giveUp(ctx, s.ID, owned, func(state *catalog.State) catalog.Command {
+	err = p.giveUp(ctx, s.ID, owned, heirs, func(state *catalog.State) catalog.Command {
 		c := &catalog.SealSession{Session: s.ID, Fence: fence}
 		if v, ok := state.Session(s.ID); ok {
 			c.Covered = v.Covered

@@ -160,7 +160,7 @@ func TestReleaseGivesUpPartitionsAlone(t *testing.T) { // S9
 		r.store.Use(fault.Always(fault.Fault{Before: 10 * time.Millisecond}, trace.Put))
 		req, _ := request(t, ingest.AcksAll, part(0), "last")
 		require.NoError(t, r.Produce(t.Context(), req))
-		require.NoError(t, r.Release(t.Context(), part(0), part(1)))
+		require.NoError(t, r.Release(t.Context(), nil, part(0), part(1)))
 		<-req.Done()
 		require.NoError(t, req.Results[0].Err)
 		for _, p := range []record.Partition{part(0), part(1)} {
@@ -226,7 +226,7 @@ func TestLeaveSealsWithoutAWalk(t *testing.T) { // DESIGN 8: SIGTERM
 			reqs = append(reqs, req)
 		}
 		s, _ := r.Session()
-		require.NoError(t, r.Leave(t.Context()))
+		require.NoError(t, r.Leave(t.Context(), nil))
 		for _, req := range reqs {
 			<-req.Done()
 			require.NoError(t, req.Results[0].Err)
@@ -237,7 +237,7 @@ func TestLeaveSealsWithoutAWalk(t *testing.T) { // DESIGN 8: SIGTERM
 		assert.Empty(t, state.Owned(s.ID))
 		require.Empty(t, state.Check())
 		assert.ErrorIs(t, r.produce(ingest.AcksAll, part(0), "late").Err, ingest.ErrNotLeader)
-		require.NoError(t, r.Leave(t.Context()), "twice is once")
+		require.NoError(t, r.Leave(t.Context(), nil), "twice is once")
 		r.kill()
 		r.boot()
 		for p := range int32(4) {
@@ -368,7 +368,7 @@ func TestAnOldViewOfTheCatalogChangesNothing(t *testing.T) {
 		require.NoError(t, r.Disown(t.Context(), s.ID+1, Ended{part(0), first}))
 		require.NoError(t, r.produce(ingest.AcksAll, part(0), "b").Err)
 
-		require.NoError(t, r.Release(t.Context(), part(0)))
+		require.NoError(t, r.Release(t.Context(), nil, part(0)))
 		own(first, 0)
 		_, led := r.Progress(part(0))
 		assert.False(t, led, "what was given up is led again")
