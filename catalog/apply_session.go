@@ -173,7 +173,8 @@ func (c *Move) apply(s *State, _ position) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if _, err := s.live(c.New); err != nil {
+	fresh, err := s.live(c.New)
+	if err != nil {
 		return Result{}, err
 	}
 	if c.Old == c.New || old.Covered != c.Covered || c.Fence < old.Covered {
@@ -184,7 +185,11 @@ func (c *Move) apply(s *State, _ position) (Result, error) {
 	}
 	s.seal(c.Old, c.Fence)
 	for _, id := range s.Owned(c.Old) {
-		s.own(s.mutPartition(id), c.New)
+		if p := s.mutPartition(id); old.Node == fresh.Node {
+			s.give(p, c.New) // the leader stays the leader, and so does its epoch
+		} else {
+			s.own(p, c.New)
+		}
 	}
 	return Result{}, nil
 }

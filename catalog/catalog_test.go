@@ -266,6 +266,14 @@ func TestMoveHandsOverEverythingAtOnce(t *testing.T) { // S9
 	if v, _ := j.state.Session(a); !v.Sealed || v.Fence != 2 {
 		t.Fatalf("%+v", v)
 	}
+	if p, _ := j.state.Partition(p1); p.Epoch != 0 || len(p.Epochs) != 1 {
+		t.Fatalf("a rotation of the same node is no new leader: %+v", p)
+	}
+	c := j.ok(&RegisterSession{Node: 2}).ID
+	j.ok(&Move{Old: b, New: c})
+	if p, _ := j.state.Partition(p1); p.Epoch != 1 || len(p.Epochs) != 2 {
+		t.Fatalf("another node is a new leader: %+v", p)
+	}
 }
 
 func TestTopicNames(t *testing.T) { // kafka semantics 16

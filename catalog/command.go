@@ -212,7 +212,9 @@ type Release struct {
 }
 
 // Move ends the session Old by the fence that its own broker put and hands all
-// its partitions to New with the next epoch each (S9).
+// its partitions to New (S9): under the epochs that they have when New is of the same
+// node, so that neither history nor clients see a rotation; with the next epoch each
+// otherwise.
 type Move struct {
 	Old, New uint64
 	Covered  uint64 // of Old, as the writer knows it; ErrStale otherwise

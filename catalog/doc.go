@@ -29,7 +29,8 @@
 //	I2  What is described begins at or below LogStart, and LogStart ≤ Next unless
 //	    the owner trimmed into its unrecorded tail.
 //	I3  Leader epochs grow: every entry of Epochs has a larger epoch and a start
-//	    that is not smaller than the one before; the last is the current epoch.
+//	    that is not smaller than the one before; the last is the current epoch. A new
+//	    owner has a new epoch, unless it is the same node's next session (Move).
 //	I4  An owner is a registered session. A new owner is accepted only when there
 //	    is none or the old one's session is sealed (S8).
 //	I5  A session's covered mark only grows and never passes its fence (S7).
