@@ -21,6 +21,9 @@ type Progress struct {
 type board struct {
 	entries sync.Map // record.Partition → *entry
 	waking  []*Watch // the loop's scratch
+	// loose are the entries with an overlay, the loop's: what moves the covered mark looks
+	// at these, and not at all partitions that are led.
+	loose map[record.Partition]*entry
 }
 
 type entry struct {
@@ -61,6 +64,7 @@ func (b *board) shut(p record.Partition) []catalog.Extent {
 		return nil
 	}
 	b.entries.Delete(p)
+	delete(b.loose, p)
 	e.mu.Lock()
 	left := e.recent
 	e.gone = true
@@ -85,6 +89,9 @@ func (b *board) advance(p record.Partition, x catalog.Extent, stable int64) bool
 	}
 	e.progress.HighWatermark = x.Next
 	e.progress.LastStable = stable
+	if len(e.recent) == 0 {
+		b.loose[p] = e
+	}
 	e.recent = append(e.recent, x)
 	b.gather(e)
 	e.mu.Unlock()
@@ -110,22 +117,28 @@ func (b *board) trim(p record.Partition, start int64) {
 	}
 }
 
-// cover takes out of the overlay what lies in slots of the session below to.
-func (b *board) cover(p record.Partition, session, to uint64) {
-	e := b.find(p)
-	if e == nil {
-		return
+// cover takes out of all overlays what lies in slots of the session below to.
+func (b *board) cover(session, to uint64) {
+	for p, e := range b.loose {
+		e.mu.Lock()
+		switch n := covered(e.recent, session, to); {
+		case n == 0:
+		case n == len(e.recent):
+			e.recent = nil
+			delete(b.loose, p)
+		default:
+			// A copy, so that what was covered does not stay reachable for ever. Readers
+			// keep theirs.
+			e.recent = slices.Clone(e.recent[n:])
+		}
+		e.mu.Unlock()
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	switch n := covered(e.recent, session, to); {
-	case n == 0:
-	case n == len(e.recent):
-		e.recent = nil
-	default:
-		// A copy, so that what was covered does not stay reachable for ever. Readers
-		// keep theirs.
-		e.recent = slices.Clone(e.recent[n:])
+}
+
+// overlays calls fn with each overlay, which stays as it is.
+func (b *board) overlays(fn func(record.Partition, []catalog.Extent)) {
+	for p, e := range b.loose {
+		fn(p, e.recent[:len(e.recent):len(e.recent)]) // the loop alone writes it
 	}
 }
 

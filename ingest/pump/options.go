@@ -27,6 +27,10 @@ type Options struct {
 	// Uncovered says so. Default 512: a fencer reads that many footers, in parallel,
 	// within a second (DESIGN 6).
 	Behind uint64
+	// BehindRuns is how many runs in committed slots may be undescribed before
+	// Uncovered says so: with ten thousand active partitions a slot has as many.
+	// Default 65,536: some megabytes of memory and of journal.
+	BehindRuns int
 	// HotBacklog is how many bytes may wait for the hot tier before slots pass it
 	// by. Default 64 MiB.
 	HotBacklog int64
@@ -47,6 +51,9 @@ func (o Options) defaults() Options {
 	}
 	if o.Behind == 0 {
 		o.Behind = 512
+	}
+	if o.BehindRuns <= 0 {
+		o.BehindRuns = 1 << 16
 	}
 	if o.HotBacklog <= 0 {
 		o.HotBacklog = 64 << 20

@@ -50,6 +50,8 @@ type Pump struct {
 	session  Session
 	covered  uint64 // as last seen in the catalog
 	behindAt uint64 // the slot at which behind is poked again
+	loose    []int  // runs in each committed slot from covered on
+	runs     int    // the sum of loose
 	flights  map[*ingest.Slot]*flight
 	orphans  map[record.Partition][]catalog.Extent // see shut
 	hot      *hotter                               // nil without hot tier
@@ -102,6 +104,7 @@ func New(o Options) *Pump {
 		behind:   make(chan struct{}, 1),
 		over:     make(chan struct{}, 1),
 		admin:    make(chan struct{}, 1),
+		board:    board{loose: make(map[record.Partition]*entry)},
 		machine:  ingest.New(o.Ingest),
 		flights:  make(map[*ingest.Slot]*flight),
 		orphans:  make(map[record.Partition][]catalog.Extent),
@@ -338,8 +341,10 @@ func (p *Pump) commit(now time.Time, c *ingest.Commit) {
 	}
 	p.opts.Observer.Committed(c.Records, c.Bytes, c.Batches, now.Sub(c.Opened))
 	p.free(f)
-	if c.Seq+1-p.covered >= p.opts.Behind && c.Seq+1 >= p.behindAt {
-		p.behindAt = c.Seq + 1 + max(1, p.opts.Behind/8) // if nobody listens, say it again
+	p.loose = append(p.loose, len(c.Parts))
+	p.runs += len(c.Parts)
+	if (c.Seq+1-p.covered >= p.opts.Behind || p.runs >= p.opts.BehindRuns) && c.Seq+1 >= p.behindAt {
+		p.behindAt = c.Seq + 1 + max(1, min(p.opts.Behind/8, (c.Seq+1-p.covered)/8)) // if nobody listens, say it again
 		poke(p.behind)
 	}
 }

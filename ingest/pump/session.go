@@ -38,6 +38,7 @@ func (p *Pump) Begin(ctx context.Context, s Session) error {
 // serve makes the loop serve a session.
 func (p *Pump) serve(s Session, grants map[record.Partition]int32) {
 	p.session, p.covered, p.behindAt = s, 0, 0
+	p.loose, p.runs = nil, 0
 	p.committed.Store(0)
 	p.machine.Begin(s.ID, grants)
 	clear(p.orphans)
@@ -213,6 +214,11 @@ func (p *Pump) Covered(ctx context.Context) error {
 		if !ok || s.Covered <= p.covered {
 			return
 		}
+		n := min(int(s.Covered-p.covered), len(p.loose))
+		for _, runs := range p.loose[:n] {
+			p.runs -= runs
+		}
+		p.loose = append(p.loose[:0], p.loose[n:]...)
 		p.covered, p.behindAt = s.Covered, 0
 		p.uncover(s.ID, s.Covered)
 	})
@@ -220,10 +226,7 @@ func (p *Pump) Covered(ctx context.Context) error {
 
 // uncover drops from the overlay what lies in slots below a mark.
 func (p *Pump) uncover(session, mark uint64) {
-	p.board.entries.Range(func(k, _ any) bool {
-		p.board.cover(k.(record.Partition), session, mark)
-		return true
-	})
+	p.board.cover(session, mark)
 	for id, left := range p.orphans {
 		if left = left[covered(left, session, mark):]; len(left) == 0 {
 			delete(p.orphans, id)
@@ -241,32 +244,28 @@ func (p *Pump) Uncovered() <-chan struct{} { return p.behind }
 // slots [from, to) of a session that pick accepts, in the order that the catalog
 // wants.
 func (p *Pump) overlay(ctx context.Context, session, from, to uint64, pick func(record.Partition, catalog.Extent) bool) ([]catalog.Located, error) {
+	type run struct {
+		id      record.Partition
+		extents []catalog.Extent
+	}
+	var runs []run
+	if err := p.call(ctx, func(time.Time) {
+		runs = make([]run, 0, len(p.board.loose)+len(p.orphans))
+		note := func(id record.Partition, recent []catalog.Extent) { runs = append(runs, run{id, recent}) }
+		p.board.overlays(note)
+		for id, left := range p.orphans {
+			note(id, slices.Clone(left))
+		}
+	}); err != nil {
+		return nil, err
+	}
 	var out []catalog.Located
-	add := func(id record.Partition, recent []catalog.Extent) {
-		for _, x := range recent {
-			if x.Object.A == session && x.Object.B >= from && x.Object.B < to && (pick == nil || pick(id, x)) {
-				out = append(out, catalog.Located{Partition: id, Extent: x})
+	for _, r := range runs {
+		for _, x := range r.extents {
+			if x.Object.A == session && x.Object.B >= from && x.Object.B < to && (pick == nil || pick(r.id, x)) {
+				out = append(out, catalog.Located{Partition: r.id, Extent: x})
 			}
 		}
-	}
-	// Orphans last would miss a partition that is shut in between; twice is once.
-	orphans := func() error {
-		return p.call(ctx, func(time.Time) {
-			for id, left := range p.orphans {
-				add(id, left)
-			}
-		})
-	}
-	p.board.entries.Range(func(k, v any) bool {
-		e := v.(*entry)
-		e.mu.Lock()
-		recent := e.recent[:len(e.recent):len(e.recent)]
-		e.mu.Unlock()
-		add(k.(record.Partition), recent)
-		return true
-	})
-	if err := orphans(); err != nil {
-		return nil, err
 	}
 	slices.SortFunc(out, func(a, b catalog.Located) int {
 		if c := a.Partition.Compare(b.Partition); c != 0 {
@@ -274,9 +273,7 @@ func (p *Pump) overlay(ctx context.Context, session, from, to uint64, pick func(
 		}
 		return cmp.Compare(a.Base, b.Base)
 	})
-	return slices.CompactFunc(out, func(a, b catalog.Located) bool {
-		return a.Partition == b.Partition && a.Base == b.Base
-	}), nil
+	return out, nil
 }
 
 // Index moves the covered mark up to what is committed, with extents that point

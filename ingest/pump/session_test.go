@@ -215,6 +215,33 @@ func TestTheMarkMovesByCount(t *testing.T) { // DESIGN 6
 	})
 }
 
+// TestTheMarkMovesByRuns: with many active partitions few slots hold many runs, and the
+// command that describes them must stay small.
+func TestTheMarkMovesByRuns(t *testing.T) { // DESIGN 6
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 4, Options{BehindRuns: 12})
+		slot := func() {
+			req := &Request{Request: ingest.Request{Acks: ingest.AcksAll}}
+			for p := range int32(4) {
+				b, h := batch(t, "x")
+				req.Items = append(req.Items, ingest.Item{Partition: part(p), Batch: b, Header: h})
+			}
+			require.NoError(t, r.Produce(t.Context(), req))
+			<-req.Done()
+		}
+		for range 3 {
+			slot()
+			slot()
+			assert.Empty(t, r.Uncovered())
+			slot()
+			<-r.Uncovered()
+			require.NoError(t, r.Index(t.Context()))
+			assert.Empty(t, r.Uncovered())
+		}
+		r.kill()
+	})
+}
+
 func TestLeaveSealsWithoutAWalk(t *testing.T) { // DESIGN 8: SIGTERM
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 4, Options{})

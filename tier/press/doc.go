@@ -196,7 +196,7 @@ func (p *Press) job(ctx context.Context, session uint64, write func(j *job) (*ca
 	c, err := write(j)
 	if err == nil && c != nil {
 		c.Job, c.Objects = r.ID, j.objects
-		if _, err = p.one(ctx, c); err == nil {
+		if err = p.commit(ctx, session, c); err == nil {
 			return nil
 		}
 	}
@@ -205,6 +205,22 @@ func (p *Press) job(ctx context.Context, session uint64, write func(j *job) (*ca
 		cerr = nil
 	}
 	return errors.Join(err, cerr)
+}
+
+// commit commits a job. While it wrote, the write path may have moved the covered mark
+// with extents that point into WAL objects: those are replaced, and what is left above the
+// mark is covered. Otherwise a write path that is quicker than sealing would let no job
+// through.
+func (p *Press) commit(ctx context.Context, session uint64, c *catalog.CommitJob) error {
+	for {
+		_, err := p.one(ctx, c)
+		s, ok := p.Journal.State().Session(session)
+		if !errors.Is(err, catalog.ErrStale) || c.To <= c.From || !ok || s.Covered <= c.From {
+			return err
+		}
+		c.From = s.Covered
+		c.To = max(c.From, c.To)
+	}
 }
 
 // job is one that is under way.

@@ -17,6 +17,10 @@ import (
 // a segment of its own: objects of that size cost next to nothing for being many.
 const segmentFrom = 16 << 20
 
+// batchesMost is how many batches end a generation before its age or size does: until
+// they are sealed, the catalog may have a line for each.
+const batchesMost = 1 << 18
+
 // seal ends the generation that is old enough, and seals those that have ended.
 func (p *Press) seal(ctx context.Context) error {
 	if p.Hot == nil {
@@ -31,7 +35,7 @@ func (p *Press) seal(ctx context.Context) error {
 		case g.Sealed:
 			continue
 		case g.Filling:
-			if g.Batches > 0 && p.Now().Sub(g.Opened) >= p.SealEvery {
+			if g.Batches > 0 && p.Now().Sub(g.Opened) >= p.SealEvery || g.Batches >= batchesMost {
 				p.Hot.Rotate()
 			}
 			continue

@@ -42,10 +42,12 @@ type world struct {
 	checked map[catalog.Located]bool
 	depth   int
 	calm    bool // nobody dies
-	plant   plant
-	trace   []string
-	fault   error
-	counts  map[string]int
+	// restless: the mark moves at each put of a sealed object
+	restless bool
+	plant    plant
+	trace    []string
+	fault    error
+	counts   map[string]int
 }
 
 // plant is a shortcut that loses data or leaves rubbish (object-stores.md 5.1).
@@ -152,6 +154,13 @@ func (n *node) op(what string, do func() error) error {
 		w.depth++
 		w.counts["interleaved"]++
 		w.brokers[1-n.n].act()
+		w.depth--
+	}
+	if w.depth == 0 && (w.restless && strings.HasPrefix(what, "put of seg/") || !w.calm && w.rng.IntN(12) == 0) { // its own write path goes on meanwhile
+		w.depth++
+		if n.append(); n.Index(n.ctx) == nil {
+			w.counts["indexed meanwhile"]++
+		}
 		w.depth--
 	}
 	if n.die--; n.die == 0 {
