@@ -53,6 +53,30 @@ func TestSemantic03UnsupportedVersionCloses(t *testing.T) {
 	}
 }
 
+// behind is a request with bytes behind its end.
+type behind struct {
+	kmsg.Request
+	rest string
+}
+
+func (b behind) AppendTo(dst []byte) []byte { return append(b.Request.AppendTo(dst), b.rest...) }
+
+// librdkafka 2.12 leaves three bytes behind each Metadata of v13. Kafka answers.
+func TestBytesBehindARequestAreNotLookedAt(t *testing.T) {
+	f := newFake()
+	f.topic("t", 1)
+	c := serve(t, f, Limits{}).client(t)
+	for version := range int16(14) {
+		q := &kmsg.MetadataRequest{Topics: []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr("t")}}}
+		r := ask[*kmsg.MetadataResponse](c, version, behind{q, "\x00\x00\x00"})
+		if len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1 {
+			t.Fatalf("Metadata v%d: %+v", version, r.Topics)
+		}
+	}
+	e := kmsg.NewPtrApiVersionsRequest()
+	wantCode(t, "ApiVersions v0", ask[*kmsg.ApiVersionsResponse](c, 0, behind{e, "hello"}).ErrorCode, codeNone)
+}
+
 func TestSemantic04ProduceIsAdvertisedFromZero(t *testing.T) {
 	c := serve(t, newFake(), Limits{}).client(t)
 	r := ask[*kmsg.ApiVersionsResponse](c, 0, &kmsg.ApiVersionsRequest{})
