@@ -65,12 +65,15 @@ func (c *config) List(_ context.Context, node int32) ([]kafka.Setting, error) {
 	out := make([]kafka.Setting, 0, len(settings.All()))
 	for _, s := range settings.All() {
 		x := kafka.Setting{Name: s.Name, Type: s.Type, Value: s.Default, Default: s.Default, Source: kafka.SetByDefault, ReadOnly: !s.Dynamic, Doc: s.Doc}
-		if v, ok := mine[s.Name]; ok {
-			x.Value, x.Source = v, kafka.SetForNode
-		} else if v, ok := all[s.Name]; ok {
-			x.Value, x.Source = v, kafka.SetForCluster
-		} else if v, ok := c.values.Lookup(s.Name); ok {
+		// From the weakest to the strongest: each hides the one before.
+		if v, ok := c.values.Lookup(s.Name); ok {
 			x.Value, x.Source = v, kafka.SetAtStart
+		}
+		if v, ok := all[s.Name]; ok {
+			hide(&x, v, kafka.SetForCluster)
+		}
+		if v, ok := mine[s.Name]; ok {
+			hide(&x, v, kafka.SetForNode)
 		}
 		if s.Name == "node.id" {
 			x.Value = fmt.Sprint(c.node)
@@ -78,6 +81,14 @@ func (c *config) List(_ context.Context, node int32) ([]kafka.Setting, error) {
 		out = append(out, x)
 	}
 	return out, nil
+}
+
+// hide puts a stronger value before the one that holds.
+func hide(x *kafka.Setting, v string, s kafka.SettingSource) {
+	if x.Source != kafka.SetByDefault {
+		x.Lower = append([]kafka.Lower{{Value: x.Value, Source: x.Source}}, x.Lower...)
+	}
+	x.Value, x.Source = v, s
 }
 
 // Alter implements kafka.Settings.

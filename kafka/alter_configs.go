@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -96,7 +97,10 @@ func (n *node) alter(ctx context.Context, what resource, times int, edits []conf
 	if times > 1 {
 		return fmt.Errorf("%w: the resource is in the request more than once", codeInvalidRequest)
 	}
-	current, err := n.describeResource(ctx, what.kind, what.name)
+	if what.kind == kmsg.ConfigResourceTypeTopic && what.name == "" {
+		return fmt.Errorf("%w: the default resource of topics has no configs", codeInvalidRequest)
+	}
+	current, err := n.inEffect(ctx, what)
 	if err != nil {
 		return err
 	}
@@ -112,22 +116,61 @@ func (n *node) alter(ctx context.Context, what resource, times int, edits []conf
 		return n.Settings.Alter(ctx, id, set, replace, validateOnly)
 	}
 	for name, v := range set {
-		if v == nil {
-			if _, ok := catalog.TopicConfig(name); !ok {
-				return fmt.Errorf("%w: unknown topic config name: %s", catalog.ErrInvalidConfig, name)
+		if _, known := catalog.TopicConfig(name); v == nil && !known {
+			delete(set, name) // it is not set, and never was
+		} else if v != nil {
+			if err := catalog.CheckTopicConfig(name, *v); err != nil {
+				return err
 			}
-		} else if err := catalog.CheckTopicConfig(name, *v); err != nil {
-			return err
 		}
-	}
-	if validateOnly {
-		return nil
 	}
 	t, err := n.configured(what.name)
 	if err != nil {
 		return err
 	}
+	if err := checkTogether(t, set, replace); err != nil || validateOnly {
+		return err
+	}
 	return n.Topics.Alter(ctx, t.ID, set, replace)
+}
+
+// inEffect describes what edits of lists start from. For all brokers that is what
+// holds for all of them, or the default: never what one broker has of its own.
+func (n *node) inEffect(ctx context.Context, what resource) ([]described, error) {
+	current, err := n.describeResource(ctx, what.kind, what.name)
+	if err != nil {
+		if message(err) == nil {
+			err = fmt.Errorf("%w: there is no such resource", err)
+		}
+		return nil, err
+	}
+	if what.kind != kmsg.ConfigResourceTypeBroker || what.name != "" {
+		return current, nil
+	}
+	own, err := n.Settings.List(ctx, n.Cluster.Self())
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range own {
+		if !slices.ContainsFunc(current, func(d described) bool { return d.name == s.Name }) {
+			current = append(current, described{name: s.Name, value: s.Default, kind: s.Type})
+		}
+	}
+	return current, nil
+}
+
+// checkTogether checks what a topic's configs would be.
+func checkTogether(t *catalog.Topic, set map[string]*string, replace bool) error {
+	configs := map[string]string{}
+	if !replace {
+		maps.Copy(configs, t.Configs)
+	}
+	for name, v := range set {
+		if delete(configs, name); v != nil {
+			configs[name] = *v
+		}
+	}
+	return catalog.CheckTopicConfigs(configs)
 }
 
 // editConfigs turns edits into values (nil resets one), given what is in effect.

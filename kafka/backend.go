@@ -66,14 +66,22 @@ type Settings interface {
 
 // Setting is one setting of a broker, as DescribeConfigs shows it.
 type Setting struct {
-	Name      string
-	Type      catalog.ConfigType
-	Value     string
-	Default   string
+	Name    string
+	Type    catalog.ConfigType
+	Value   string
+	Default string
+	// Lower are the values that Value hides, the strongest first, without the default.
+	Lower     []Lower
 	Source    SettingSource
 	ReadOnly  bool // cannot be changed at run time
 	Sensitive bool // its value is never shown
 	Doc       string
+}
+
+// Lower is a value that a stronger one hides.
+type Lower struct {
+	Value  string
+	Source SettingSource
 }
 
 // SettingSource says who has set a setting.

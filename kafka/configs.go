@@ -52,27 +52,36 @@ func describeTopic(t *catalog.Topic, setting func(string) (string, bool)) []desc
 				d.synonyms = append(d.synonyms, synonym{s.Broker, v, sourceStatic})
 			}
 		}
-		name := s.Broker
-		if name == "" {
-			name = s.Name
+		if s.Synonym != "" {
+			d.synonyms = append(d.synonyms, synonym{s.Synonym, s.Default, sourceDefault})
 		}
-		d.synonyms = append(d.synonyms, synonym{name, s.Default, sourceDefault})
-		d.value, d.source = d.synonyms[0].value, d.synonyms[0].source
+		d.value, d.source = s.Default, sourceDefault
+		if len(d.synonyms) > 0 {
+			d.value, d.source = d.synonyms[0].value, d.synonyms[0].source
+		}
 		ds = append(ds, d)
 	}
 	return ds
 }
 
-// describeBroker describes the settings of a broker.
-func describeBroker(settings []Setting) []described {
+func wireSource(s SettingSource) source {
+	return [...]source{sourceBroker, sourceBrokerDefault, sourceStatic, sourceDefault}[s]
+}
+
+// describeBroker describes the settings of a broker, or those that are set for all
+// of them, where no broker's default lies behind.
+func describeBroker(settings []Setting, forAll bool) []described {
 	ds := make([]described, 0, len(settings))
 	for _, s := range settings {
 		d := described{
 			name: s.Name, value: s.Value, kind: s.Type, doc: s.Doc, readOnly: s.ReadOnly, sensitive: s.Sensitive,
-			source: [...]source{sourceBroker, sourceBrokerDefault, sourceStatic, sourceDefault}[s.Source],
+			source: wireSource(s.Source),
 		}
 		d.synonyms = append(d.synonyms, synonym{s.Name, s.Value, d.source})
-		if s.Source != SetByDefault {
+		for _, l := range s.Lower {
+			d.synonyms = append(d.synonyms, synonym{s.Name, l.Value, wireSource(l.Source)})
+		}
+		if s.Source != SetByDefault && !forAll {
 			d.synonyms = append(d.synonyms, synonym{s.Name, s.Default, sourceDefault})
 		}
 		ds = append(ds, d)

@@ -158,6 +158,9 @@ func (c *conn) next(work, drain context.Context) (*pending, error) {
 		if errors.Is(err, io.EOF) || drain.Err() != nil {
 			return nil, nil
 		}
+		if f := (*fault)(nil); errors.As(err, &f) {
+			return nil, err
+		}
 		return nil, fmt.Errorf("read: %w", err)
 	}
 	size := int64(int32(binary.BigEndian.Uint32(head[:])))
@@ -212,10 +215,16 @@ func (c *conn) readHead(head []byte, drain context.Context) error {
 		if err := drain.Err(); err != nil { // after the deadline is set, which drain overrides
 			return err
 		}
-		m, err := io.ReadFull(c.nc, head[n:])
+		m, err := io.ReadAtLeast(c.nc, head[n:], max(4-n, 1))
 		n += m
-		if n == len(head) {
+		switch {
+		case n == len(head):
 			return nil
+		case n >= 4 && int32(binary.BigEndian.Uint32(head)) < 4:
+			// Nothing that makes sense follows a size that has no room for key and version.
+			return &fault{"no request", 0, "", fmt.Errorf("%w: frame of %d bytes", ErrMalformed, int32(binary.BigEndian.Uint32(head)))}
+		case err == nil:
+			continue
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) && n == 0 && c.open.Load() > 0 && drain.Err() == nil {
 			continue

@@ -35,10 +35,16 @@ func (n *node) createPartitions(ctx context.Context, _ *call, q *kmsg.CreatePart
 		qt := &q.Topics[i]
 		rt := kmsg.NewCreatePartitionsResponseTopic()
 		rt.Topic = qt.Topic
-		err := error(codeInvalidRequest)
-		if times[qt.Topic] == 1 {
+		var err error
+		switch times[qt.Topic] {
+		case 0:
+			continue // it has its answer
+		case 1:
 			err = n.grow(ctx, qt, q.ValidateOnly)
+		default:
+			err = fmt.Errorf("%w: the topic is in the request more than once", codeInvalidRequest)
 		}
+		times[qt.Topic] = 0
 		rt.ErrorCode, rt.ErrorMessage = int16(n.code("CreatePartitions", err)), message(err)
 		r.Topics = append(r.Topics, rt)
 	}

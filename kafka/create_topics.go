@@ -14,9 +14,9 @@ import (
 // CreateTopics (19): new topics, each on its own (kafka.md 15, 16).
 //
 //   - validate_only checks everything and creates nothing. A name that comes twice
-//     in a request is INVALID_REQUEST for both. An illegal config is INVALID_CONFIG.
-//   - -1 partitions or replicas mean the broker's default (v4+, KIP-464); in older
-//     versions -1 is legal only with an assignment, as in Kafka.
+//     in a request is INVALID_REQUEST, once. An illegal config is INVALID_CONFIG.
+//   - -1 partitions or replicas mean the broker's default (KIP-464), in all versions,
+//     as in Kafka 4.
 //   - Any replication factor from 1 on is accepted and stored, also more than there
 //     are brokers (DESIGN 11). A manual assignment is accepted when it is well-formed;
 //     it decides the number of partitions and of replicas and is otherwise not
@@ -48,9 +48,14 @@ func (n *node) createTopics(ctx context.Context, c *call, q *kmsg.CreateTopicsRe
 		qt := &q.Topics[i]
 		rt := kmsg.NewCreateTopicsResponseTopic()
 		rt.Topic = qt.Topic
-		t, err := n.newTopic(qt, c.version)
+		twice := times[qt.Topic] > 1
+		if times[qt.Topic] == 0 {
+			continue // it has its answer
+		}
+		times[qt.Topic] = 0
+		t, err := n.newTopic(qt)
 		switch {
-		case times[qt.Topic] > 1:
+		case twice:
 			err = fmt.Errorf("%w: the topic is in the request more than once", codeInvalidRequest)
 		case err == nil:
 			err = v.CheckNewTopic(qt.Topic)
@@ -94,21 +99,21 @@ func (n *node) refuseTopic(rt *kmsg.CreateTopicsResponseTopic, err error) {
 	if errors.Is(err, catalog.ErrExists) {
 		rt.ErrorMessage = kmsg.StringPtr("Topic '" + rt.Topic + "' already exists.")
 	}
-	rt.Configs = nil
+	rt.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
 }
 
 // newTopic checks what does not depend on other topics.
-func (n *node) newTopic(q *kmsg.CreateTopicsRequestTopic, version int16) (NewTopic, error) {
+func (n *node) newTopic(q *kmsg.CreateTopicsRequestTopic) (NewTopic, error) {
 	t := NewTopic{Name: q.Topic, Partitions: q.NumPartitions, Replicas: q.ReplicationFactor}
 	switch {
+	case t.Name == "__cluster_metadata":
+		return t, fmt.Errorf("%w: the name is taken by Kafka's own metadata", codeInvalidRequest)
 	case internalName(t.Name):
 		return t, fmt.Errorf("%w: the broker creates it itself", catalog.ErrInvalidTopic)
 	case len(q.ReplicaAssignment) > 0:
 		if err := assigned(&t, q.ReplicaAssignment); err != nil {
 			return t, err
 		}
-	case version < 4 && (t.Partitions == -1 || t.Replicas == -1):
-		return t, fmt.Errorf("%w: -1 for the default needs CreateTopics v4 (KIP-464)", codeInvalidRequest)
 	default:
 		if t.Partitions == -1 {
 			t.Partitions = int32(n.settingInt(settingPartitions, defaultPartitions))
@@ -131,15 +136,12 @@ func (n *node) newTopic(q *kmsg.CreateTopicsRequestTopic, version int16) (NewTop
 		if err := catalog.CheckTopicConfig(c.Name, *c.Value); err != nil {
 			return t, err
 		}
-		if _, twice := t.Configs[c.Name]; twice {
-			return t, fmt.Errorf("%w: %s is given twice", catalog.ErrInvalidConfig, c.Name)
-		}
 		if t.Configs == nil {
 			t.Configs = map[string]string{}
 		}
-		t.Configs[c.Name] = *c.Value
+		t.Configs[c.Name] = *c.Value // the last one counts
 	}
-	return t, nil
+	return t, catalog.CheckTopicConfigs(t.Configs)
 }
 
 // assigned takes partitions and replicas from a manual assignment: partitions 0 to

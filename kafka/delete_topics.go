@@ -14,7 +14,7 @@ import (
 //   - delete.topic.enable=false is TOPIC_DELETION_DISABLED (INVALID_REQUEST before
 //     v3, which does not know it).
 //   - v6 by name or by id, not both (KIP-516). A topic that is named twice is
-//     INVALID_REQUEST. v5 error messages (KIP-599).
+//     INVALID_REQUEST, once. v5 error messages (KIP-599).
 //   - The broker's own topics are kept: losing __consumer_offsets loses every
 //     group's position, and no client can bring them back. POLICY_VIOLATION.
 func apiDeleteTopics() api {
@@ -34,34 +34,43 @@ func (n *node) deleteTopics(ctx context.Context, c *call, q *kmsg.DeleteTopicsRe
 		t.Topic = &q.TopicNames[i]
 		asked = append(asked, t)
 	}
+	both := func(a kmsg.DeleteTopicsRequestTopic) bool { return a.Topic != nil && a.TopicID != [16]byte{} }
 	times := map[record.TopicID]int{}
 	for _, a := range asked {
-		if t, _ := v.topic(deref(a.Topic), a.TopicID, a.Topic == nil); t != nil {
+		if t, _ := v.topic(deref(a.Topic), a.TopicID, a.Topic == nil); t != nil && !both(a) {
 			times[t.ID]++
 		}
 	}
 	disabled := !n.settingBool(settingDelete, true)
+	told := map[record.TopicID]bool{}
 	var ids []record.TopicID
 	var places []int
 	for _, a := range asked {
 		rt := kmsg.NewDeleteTopicsResponseTopic()
 		rt.Topic, rt.TopicID = a.Topic, a.TopicID
 		t, code := v.topic(deref(a.Topic), a.TopicID, a.Topic == nil)
-		err := code.orNil()
+		if t != nil && !both(a) {
+			if told[t.ID] {
+				continue
+			}
+			told[t.ID] = true
+			rt.Topic, rt.TopicID = &t.Name, t.ID
+		}
+		var err error
 		switch {
 		case disabled && c.version < 3:
 			err = codeInvalidRequest
 		case disabled:
 			err = codeTopicDeletionDisabled
-		case a.Topic != nil && a.TopicID != [16]byte{}:
-			err = fmt.Errorf("%w: a topic is named by its name or by its id, not both", codeInvalidRequest)
-		case err != nil:
+		case both(a), a.Topic == nil && a.TopicID == [16]byte{}:
+			err = fmt.Errorf("%w: a topic is named by its name or by its id, and not by both", codeInvalidRequest)
+		case t == nil:
+			err = fmt.Errorf("%w: there is no such topic", code)
 		case times[t.ID] > 1:
 			err = fmt.Errorf("%w: the topic is in the request more than once", codeInvalidRequest)
 		case t.Internal:
 			err = fmt.Errorf("%w: the broker needs this topic", codePolicyViolation)
 		default:
-			rt.Topic, rt.TopicID = &t.Name, t.ID
 			ids, places = append(ids, t.ID), append(places, len(r.Topics))
 		}
 		rt.ErrorCode, rt.ErrorMessage = int16(n.code("DeleteTopics", err)), message(err)

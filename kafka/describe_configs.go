@@ -34,8 +34,12 @@ func (n *node) describeConfigs(ctx context.Context, c *call, q *kmsg.DescribeCon
 		rr.ResourceType, rr.ResourceName = qr.ResourceType, qr.ResourceName
 		rr.Configs = []kmsg.DescribeConfigsResponseResourceConfig{}
 		ds, err := n.describeResource(ctx, qr.ResourceType, qr.ResourceName)
+		rr.ErrorMessage = new(string) // empty rather than null, as ConfigHelper has it
 		if err != nil {
-			rr.ErrorCode, rr.ErrorMessage = int16(n.code("DescribeConfigs", err)), message(err)
+			rr.ErrorCode = int16(n.code("DescribeConfigs", err))
+			if m := message(err); m != nil {
+				rr.ErrorMessage = m
+			}
 		}
 		for _, d := range ds {
 			if len(qr.ConfigNames) == 0 || slices.Contains(qr.ConfigNames, d.name) {
@@ -65,7 +69,7 @@ func (n *node) describeResource(ctx context.Context, kind kmsg.ConfigResourceTyp
 		if err != nil {
 			return nil, err
 		}
-		return describeBroker(settings), nil
+		return describeBroker(settings, id < 0), nil
 	}
 	return nil, fmt.Errorf("%w: only topics and brokers have configs here", codeInvalidRequest)
 }

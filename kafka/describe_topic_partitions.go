@@ -13,8 +13,9 @@ import (
 // The Java admin client asks this first.
 //
 //   - Topics come in the order of their names, from the cursor on; an empty list
-//     means all. At most 2,000 partitions, or what the client says, are in one
-//     answer; NextCursor tells where the next one begins.
+//     means all. At most 2,000 partitions, or what the client says, and at least one,
+//     are in one answer; NextCursor tells where the next one begins. A cursor at a
+//     topic that is not in the list, or at a partition below 0, is INVALID_REQUEST.
 //   - There is no ELR and no offline replica: every replica can lead, always.
 func apiDescribeTopicPartitions() api {
 	return api{
@@ -43,18 +44,18 @@ func (n *node) describeTopicPartitions(_ context.Context, c *call, q *kmsg.Descr
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
+	if q.Cursor != nil && (q.Cursor.Partition < 0 || !all && !slices.Contains(names, q.Cursor.Topic)) {
+		return refuseCursor(r, names)
+	}
 	from := int32(0)
 	if q.Cursor != nil {
 		at, found := slices.BinarySearch(names, q.Cursor.Topic)
 		names = names[at:]
 		if found {
-			from = max(q.Cursor.Partition, 0)
+			from = q.Cursor.Partition
 		}
 	}
-	left := describeLimit
-	if q.ResponsePartitionLimit > 0 {
-		left = min(left, int(q.ResponsePartitionLimit))
-	}
+	left := max(1, min(describeLimit, int(q.ResponsePartitionLimit)))
 	for _, name := range names {
 		if left <= 0 {
 			r.NextCursor = cursor(name, 0)
@@ -85,6 +86,17 @@ func (n *node) describeTopicPartitions(_ context.Context, c *call, q *kmsg.Descr
 			r.NextCursor = cursor(name, int32(last))
 			break
 		}
+	}
+	return r
+}
+
+// refuseCursor answers a request whose cursor points nowhere.
+func refuseCursor(r *kmsg.DescribeTopicPartitionsResponse, names []string) *kmsg.DescribeTopicPartitionsResponse {
+	for _, name := range names {
+		rt := kmsg.NewDescribeTopicPartitionsResponseTopic()
+		rt.ErrorCode, rt.Topic, rt.AuthorizedOperations = int16(codeInvalidRequest), &name, operationsUnknown
+		rt.Partitions = []kmsg.DescribeTopicPartitionsResponseTopicPartition{}
+		r.Topics = append(r.Topics, rt)
 	}
 	return r
 }

@@ -138,6 +138,7 @@ func (f *fake) List(_ context.Context, node int32) ([]Setting, error) {
 		{Name: "auto.create.topics.enable", Type: catalog.TypeBool, Value: "true", Default: "true", Source: SetByDefault},
 		{Name: "default.replication.factor", Type: catalog.TypeInt, Value: "1", Default: "1", Source: SetByDefault},
 		{Name: "delete.topic.enable", Type: catalog.TypeBool, Value: "true", Default: "true", Source: SetByDefault},
+		{Name: "log.cleanup.policy", Type: catalog.TypeList, Value: "compact", Default: "delete", Source: SetForNode},
 		{Name: "message.max.bytes", Type: catalog.TypeInt, Value: "2097152", Default: "1048588", Source: SetForCluster},
 		{Name: "num.partitions", Type: catalog.TypeInt, Value: "3", Default: "1", Source: SetAtStart, ReadOnly: true},
 		{Name: "ssl.key", Type: catalog.TypeString, Value: "secret", Sensitive: true, Source: SetAtStart},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -43,8 +44,11 @@ const (
 )
 
 func (n *node) metadata(ctx context.Context, c *call, q *kmsg.MetadataRequest) *kmsg.MetadataResponse {
-	v := n.viewBy(c.listener)
 	r := kmsg.NewPtrMetadataResponse()
+	if c.version < 12 && slices.ContainsFunc(q.Topics, func(t kmsg.MetadataRequestTopic) bool { return t.Topic == nil || t.TopicID != [16]byte{} }) {
+		return refuseIDs(r, q)
+	}
+	v := n.viewBy(c.listener)
 	for _, b := range v.brokers {
 		mb := kmsg.NewMetadataResponseBroker()
 		mb.NodeID, mb.Host, mb.Port, mb.Rack = b.Node, b.Host, b.Port, orNull(b.Rack)
@@ -69,8 +73,33 @@ func (n *node) metadata(ctx context.Context, c *call, q *kmsg.MetadataRequest) *
 			v = n.viewBy(c.listener)
 		}
 	}
+	told := map[string]bool{}
 	for _, want := range q.Topics {
+		if want.Topic != nil {
+			if told[*want.Topic] {
+				continue // a name that comes twice is answered once
+			}
+			told[*want.Topic] = true
+		}
 		r.Topics = append(r.Topics, v.named(want, q))
+	}
+	return r
+}
+
+// refuseIDs answers a request that asks by id, or by nothing, in a version that has
+// the fields and not yet the meaning: all of it is INVALID_REQUEST (KAFKA-14314).
+func refuseIDs(r *kmsg.MetadataResponse, q *kmsg.MetadataRequest) *kmsg.MetadataResponse {
+	r.ControllerID = -1
+	r.Brokers, r.Topics = []kmsg.MetadataResponseBroker{}, []kmsg.MetadataResponseTopic{}
+	for _, t := range q.Topics {
+		mt := kmsg.NewMetadataResponseTopic()
+		mt.ErrorCode, mt.Topic, mt.TopicID = int16(codeInvalidRequest), t.Topic, t.TopicID
+		if mt.Topic == nil {
+			mt.Topic = new(string)
+		}
+		mt.AuthorizedOperations = operationsUnknown
+		mt.Partitions = []kmsg.MetadataResponseTopicPartition{}
+		r.Topics = append(r.Topics, mt)
 	}
 	return r
 }
@@ -90,10 +119,6 @@ func (v view) named(want kmsg.MetadataRequestTopic, q *kmsg.MetadataRequest) kms
 	mt.AuthorizedOperations = operationsUnknown
 	if want.Topic != nil && catalog.CheckTopicName(name) != nil {
 		code = codeInvalidTopic
-	}
-	if want.Topic == nil && q.Version < 12 {
-		// A null name was not a way to ask by id before v12, and cannot be answered.
-		mt.Topic, code = new(string), codeInvalidRequest
 	}
 	mt.ErrorCode = int16(code)
 	mt.Partitions = []kmsg.MetadataResponseTopicPartition{}

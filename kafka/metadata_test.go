@@ -96,6 +96,26 @@ func TestSemantic09NullMeansAllAndEmptyMeansNone(t *testing.T) {
 			t.Errorf("v%d unknown id: %+v", v, r.Topics[1])
 		}
 	}
+	// Versions that have the field of ids and not their meaning refuse the whole request.
+	for v := int16(10); v <= 11; v++ {
+		q := metadataOf(false, "known", "other")
+		q.Topics[0].Topic, q.Topics[0].TopicID = nil, known.ID
+		r := ask[*kmsg.MetadataResponse](c, v, q)
+		if len(r.Topics) != 2 || r.Topics[0].ErrorCode != int16(codeInvalidRequest) || r.Topics[1].ErrorCode != int16(codeInvalidRequest) || len(r.Brokers) > 0 {
+			t.Errorf("v%d by id: %+v", v, r)
+		}
+	}
+}
+
+func TestSemantic09NameThatComesTwiceIsAnsweredOnce(t *testing.T) {
+	f := newFake()
+	f.topic("known", 1)
+	c := serve(t, f, Limits{}).client(t)
+	for v := int16(0); v <= 13; v++ {
+		if r := ask[*kmsg.MetadataResponse](c, v, metadataOf(false, "known", "known")); len(r.Topics) != 1 {
+			t.Errorf("v%d: %d answers", v, len(r.Topics))
+		}
+	}
 }
 
 func TestSemantic10AutoCreation(t *testing.T) {
@@ -116,8 +136,8 @@ func TestSemantic10AutoCreation(t *testing.T) {
 	if r.Topics[0].ErrorCode != 0 || len(r.Topics[0].Partitions) != 3 || r.Topics[0].Partitions[0].Leader != 1 {
 		t.Errorf("created: %+v", r.Topics[0])
 	}
-	wantCode(t, "internal", r.Topics[2].ErrorCode, codeUnknownTopicOrPartition)
-	wantCode(t, "illegal", r.Topics[3].ErrorCode, codeInvalidTopic)
+	wantCode(t, "internal", r.Topics[1].ErrorCode, codeUnknownTopicOrPartition)
+	wantCode(t, "illegal", r.Topics[2].ErrorCode, codeInvalidTopic)
 	// Before v4 there is no flag, and the client always wants it.
 	wantCode(t, "v1", ask[*kmsg.MetadataResponse](c, 1, metadataOf(false, "b")).Topics[0].ErrorCode, codeNone)
 	// A name that collides with another is not created.

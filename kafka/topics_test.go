@@ -57,26 +57,35 @@ func TestSemantic15CreateTopics(t *testing.T) {
 		is("again", create(createOf("t", 2, 1)), codeTopicAlreadyExists)
 		is("bad value", create(createOf("u", 1, 1, "retention.ms", "soon")), codeInvalidConfig)
 		is("unknown config", create(createOf("u", 1, 1, "no.such", "1")), codeInvalidConfig)
-		is("config twice", create(createOf("u", 1, 1, "retention.ms", "1", "retention.ms", "2")), codeInvalidConfig)
+		is("contradicting configs", create(createOf("u", 1, 1, "min.compaction.lag.ms", "9", "max.compaction.lag.ms", "8")), codeInvalidConfig)
+		is("throttled replicas", create(createOf("u", 1, 1, "leader.replication.throttled.replicas", "x")), codeInvalidConfig)
+		is("Kafka's metadata", create(createOf("__cluster_metadata", 1, 1)), codeInvalidRequest)
 		is("no partitions", create(createOf("u", 0, 1)), codeInvalidPartitions)
 		is("no replicas", create(createOf("u", 1, 0)), codeInvalidReplicationFactor)
 		is("internal", create(createOf("__consumer_offsets", 1, 1)), codeInvalidTopic)
 		if exists("u") {
 			t.Errorf("v%d: an error created it", v)
 		}
-		want := codeNone
-		if v < 4 {
-			want = codeInvalidRequest
-		}
-		is("defaults", create(createOf("d", -1, -1)), want)
-		if topic, ok := f.State().TopicNamed("d"); ok != (v >= 4) || ok && len(topic.Partitions) != 6 {
+		is("defaults", create(createOf("d", -1, -1)), codeNone)
+		if topic, ok := f.State().TopicNamed("d"); !ok || len(topic.Partitions) != 6 {
 			t.Errorf("v%d: defaults: %v", v, topic)
+		}
+		// The last value of a config counts, and no cleanup policy at all is one.
+		is("config twice", create(createOf("e", 1, 1, "retention.ms", "1", "retention.ms", "2", "cleanup.policy", "")), codeNone)
+		if topic, _ := f.State().TopicNamed("e"); topic.Configs["retention.ms"] != "2" {
+			t.Errorf("v%d: config twice: %v", v, topic.Configs)
 		}
 		twice := createOf("w", 1, 1)
 		twice.Topics = append(twice.Topics, twice.Topics[0], createOf("good", 1, 1).Topics[0])
 		r := ask[*kmsg.CreateTopicsResponse](c, v, twice)
-		for i, want := range []code{codeInvalidRequest, codeInvalidRequest, codeNone} {
+		if len(r.Topics) != 2 {
+			t.Fatalf("v%d: %d answers for two names", v, len(r.Topics))
+		}
+		for i, want := range []code{codeInvalidRequest, codeNone} {
 			wantCode(t, fmt.Sprintf("v%d twice %d", v, i), r.Topics[i].ErrorCode, want)
+			if v >= 5 && r.Topics[i].Configs == nil {
+				t.Errorf("v%d: null configs, want a list", v)
+			}
 		}
 		if exists("w") || !exists("good") {
 			t.Errorf("v%d: topics are not each on their own", v)
@@ -162,13 +171,18 @@ func TestSemantic17DescribeConfigs(t *testing.T) {
 	f.topic("t", 1, "cleanup.policy", "delete", "retention.ms", "1000")
 	f.settings["log.retention.bytes"] = "777"
 	c := serve(t, f, Limits{}).client(t)
+	// Kafka shows no synonym where no setting of a broker has a default for it.
+	synonym := func(name string) bool { s, _ := catalog.TopicConfig(name); return s.Synonym != "" }
 	for v := int16(0); v <= 4; v++ {
 		r := describe(c, v, ofTopic, "t")
+		if r.ErrorMessage == nil {
+			t.Errorf("v%d: a null message, want an empty one", v)
+		}
 		if len(r.Configs) != len(catalog.TopicConfigs()) {
 			t.Errorf("v%d: %d configs, want every one of %d", v, len(r.Configs), len(catalog.TopicConfigs()))
 		}
 		for _, x := range r.Configs {
-			if x.Name == "" || x.Value == nil || v >= 1 && (x.Source < 1 || len(x.ConfigSynonyms) == 0) || v >= 3 && (x.ConfigType == 0 || *x.Documentation == "") {
+			if x.Name == "" || x.Value == nil || v >= 1 && (x.Source < 1 || len(x.ConfigSynonyms) == 0 && synonym(x.Name)) || v >= 3 && (x.ConfigType == 0 || *x.Documentation == "") {
 				t.Errorf("v%d: %+v is not complete", v, x)
 			}
 			if v == 0 && x.IsDefault == (x.Name == "cleanup.policy" || x.Name == "retention.ms" || x.Name == "retention.bytes") {
@@ -182,9 +196,9 @@ func TestSemantic17DescribeConfigs(t *testing.T) {
 		synonyms    string
 	}{
 		{"cleanup.policy", "delete", sourceTopic, "cleanup.policy=delete log.cleanup.policy=delete"}, // set, though to the default
-		{"retention.ms", "1000", sourceTopic, "retention.ms=1000 log.retention.ms=604800000"},
+		{"retention.ms", "1000", sourceTopic, "retention.ms=1000"},
 		{"retention.bytes", "777", sourceStatic, "log.retention.bytes=777 log.retention.bytes=-1"},
-		{"segment.ms", "604800000", sourceDefault, "log.roll.ms=604800000"},
+		{"segment.ms", "604800000", sourceDefault, ""},
 	} {
 		got := config(c, ofTopic, "t", x.name)
 		var synonyms []string
@@ -259,7 +273,10 @@ func TestSemantic18AlterReplacesAndIncrementalEdits(t *testing.T) {
 		{"segment.ms", set, s("x"), true, codeInvalidConfig, "retention.ms=1000"},
 		{"segment.ms", set, nil, false, codeInvalidRequest, "retention.ms=1000"},
 		{"no.such", set, s("1"), false, codeInvalidConfig, "retention.ms=1000"},
-		{"no.such", del, nil, false, codeInvalidConfig, "retention.ms=1000"},
+		{"no.such", del, nil, false, codeNone, "retention.ms=1000"},
+		{"min.compaction.lag.ms", set, s("9223372036854775807"), false, codeNone, "min.compaction.lag.ms=9223372036854775807 retention.ms=1000"},
+		{"max.compaction.lag.ms", set, s("5"), false, codeInvalidConfig, "min.compaction.lag.ms=9223372036854775807 retention.ms=1000"},
+		{"min.compaction.lag.ms", del, nil, false, codeNone, "retention.ms=1000"},
 		{"segment.ms", appendTo, s("1"), false, codeInvalidConfig, "retention.ms=1000"},
 		{"cleanup.policy", appendTo, s("compact"), false, codeNone, "cleanup.policy=delete,compact retention.ms=1000"},
 		{"cleanup.policy", appendTo, s("compact"), false, codeNone, "cleanup.policy=delete,compact retention.ms=1000"},
@@ -292,6 +309,11 @@ func TestSemantic18AlterReplacesAndIncrementalEdits(t *testing.T) {
 		t.Error("the broker's setting was not changed")
 	}
 	wantCode(t, "broker, unknown", int16(edit(c, ofBroker, "", "bogus", set, s("5"), false)), codeInvalidConfig)
+	wantCode(t, "all brokers, from the default", int16(edit(c, ofBroker, "", "log.cleanup.policy", appendTo, s("compact"), false)), codeNone)
+	if f.settings["log.cleanup.policy"] != "delete,compact" {
+		t.Errorf("appended: %q", f.settings["log.cleanup.policy"])
+	}
+	wantCode(t, "all topics", int16(edit(c, ofTopic, "", "segment.ms", set, s("5"), false)), codeInvalidRequest)
 	wantCode(t, "topic, unknown", int16(edit(c, ofTopic, "none", "segment.ms", set, s("5"), false)), codeUnknownTopicOrPartition)
 }
 
