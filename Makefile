@@ -1,7 +1,7 @@
 # One verb for each ring of tests; .ci/run runs them all.
 GO ?= go
 
-.PHONY: build test race lint fuzz e2e e2e-minio e2e-versitygw nemesis planted corpus bench bench-failover
+.PHONY: build test race lint fuzz e2e e2e-minio e2e-versitygw nemesis planted corpus differential bench bench-failover
 
 build: ## the program
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/firn ./cmd/firn
@@ -36,6 +36,9 @@ planted: ## builds with one bug each, and the ring that must see it
 
 corpus: ## Go's source tree through the log and back, SHA-256 equal
 	$(GO) test -tags ring4 -count=1 -timeout 20m -v -run GoSourceTree ./localstack/ring4/
+
+differential: ## the same requests to a real Kafka and to Firn; needs mvn and Java 17
+	$(GO) run ./localstack/differential
 
 FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME

@@ -11,46 +11,47 @@ import (
 // edges is who may import whom of our packages (DESIGN 3), with the reason for what
 // the design's table does not say. Tests may import what they like.
 var edges = map[string][]string{
-	"record":                {},
-	"catalog":               {"record"},
-	"catalog/journal":       {"planted", "catalog", "tier/cold"},
-	"ingest":                {"planted", "record", "catalog"},
-	"ingest/pump":           {"planted", "ingest", "catalog", "record", "tier", "tier/cold", "tier/hot", "tier/object"},
-	"tier":                  {"record", "catalog", "tier/object", "tier/hot", "tier/cold"},
-	"tier/press":            {"planted", "record", "catalog", "tier/object", "tier/hot", "tier/cold"}, // the write side of tier
-	"tier/object":           {"record"},
-	"tier/hot":              {"record"}, // names of partitions only
-	"tier/cold":             {},
-	"coord/group":           {"record", "catalog"},
-	"coord":                 {"coord/group", "record", "catalog"},
-	"kafka":                 {"record", "catalog", "coord/group"}, // docs/decisions/0002
-	"replay":                {"tier", "tier/cold", "tier/object", "catalog", "catalog/journal", "record"},
-	"replay/audit":          {"tier", "tier/cold", "tier/object", "catalog", "catalog/journal", "coord/group", "record"},
-	"web":                   {"catalog", "record", "tier/cold", "tier/cold/trace", "ingest", "kafka", "web/cost"},
-	"deploy":                {},
-	"gossip":                {},
-	"gossip/placement":      {},
-	"web/cost":              {},
-	"kafka/reach":           {},
-	"broker/bubble":         {"tier/cold"},                    // the network between brokers under test, and a gate before their bucket
-	"broker/settings":       {"catalog"},                      // the one description of a config
-	"localstack":            {"tier/cold", "tier/cold/minio"}, // makes the bucket by the one package that has minio-go
-	"localstack/proc":       {},
-	"localstack/faultproxy": {},
-	"localstack/history":    {},
-	"planted":               {}, // bugs for the tests to see, in builds with its tag
-	"localstack/cluster":    {"localstack/proc"},
-	"localstack/failover":   {"localstack", "localstack/cluster", "localstack/faultproxy", "localstack/proc"},
-	"localstack/ring4":      {"localstack", "localstack/faultproxy", "localstack/proc"},
-	"localstack/bench":      {"localstack/proc", "tier/cold", "tier/cold/file"},
-	"tier/cold/mem":         {"tier/cold"},
-	"tier/cold/file":        {"tier/cold"},
-	"tier/cold/fault":       {"tier/cold", "tier/cold/trace"},
-	"tier/cold/trace":       {"tier/cold"},
-	"tier/cold/doctor":      {"tier/cold"},
-	"tier/cold/s3":          {"tier/cold", "tier/cold/internal/s3wire"},
-	"tier/cold/minio":       {"tier/cold", "tier/cold/internal/s3wire"},
-	"tier/cold/coldtest":    {"tier/cold", "tier/cold/coldtest/s3server"},
+	"record":                  {},
+	"catalog":                 {"record"},
+	"catalog/journal":         {"planted", "catalog", "tier/cold"},
+	"ingest":                  {"planted", "record", "catalog"},
+	"ingest/pump":             {"planted", "ingest", "catalog", "record", "tier", "tier/cold", "tier/hot", "tier/object"},
+	"tier":                    {"record", "catalog", "tier/object", "tier/hot", "tier/cold"},
+	"tier/press":              {"planted", "record", "catalog", "tier/object", "tier/hot", "tier/cold"}, // the write side of tier
+	"tier/object":             {"record"},
+	"tier/hot":                {"record"}, // names of partitions only
+	"tier/cold":               {},
+	"coord/group":             {"record", "catalog"},
+	"coord":                   {"coord/group", "record", "catalog"},
+	"kafka":                   {"record", "catalog", "coord/group"}, // docs/decisions/0002
+	"replay":                  {"tier", "tier/cold", "tier/object", "catalog", "catalog/journal", "record"},
+	"replay/audit":            {"tier", "tier/cold", "tier/object", "catalog", "catalog/journal", "coord/group", "record"},
+	"web":                     {"catalog", "record", "tier/cold", "tier/cold/trace", "ingest", "kafka", "web/cost"},
+	"deploy":                  {},
+	"gossip":                  {},
+	"gossip/placement":        {},
+	"web/cost":                {},
+	"kafka/reach":             {},
+	"broker/bubble":           {"tier/cold"},                    // the network between brokers under test, and a gate before their bucket
+	"broker/settings":         {"catalog"},                      // the one description of a config
+	"localstack":              {"tier/cold", "tier/cold/minio"}, // makes the bucket by the one package that has minio-go
+	"localstack/proc":         {},
+	"localstack/faultproxy":   {},
+	"localstack/history":      {},
+	"planted":                 {}, // bugs for the tests to see, in builds with its tag
+	"localstack/cluster":      {"localstack/proc"},
+	"localstack/differential": {"localstack/proc"},
+	"localstack/failover":     {"localstack", "localstack/cluster", "localstack/faultproxy", "localstack/proc"},
+	"localstack/ring4":        {"localstack", "localstack/faultproxy", "localstack/proc"},
+	"localstack/bench":        {"localstack/proc", "tier/cold", "tier/cold/file"},
+	"tier/cold/mem":           {"tier/cold"},
+	"tier/cold/file":          {"tier/cold"},
+	"tier/cold/fault":         {"tier/cold", "tier/cold/trace"},
+	"tier/cold/trace":         {"tier/cold"},
+	"tier/cold/doctor":        {"tier/cold"},
+	"tier/cold/s3":            {"tier/cold", "tier/cold/internal/s3wire"},
+	"tier/cold/minio":         {"tier/cold", "tier/cold/internal/s3wire"},
+	"tier/cold/coldtest":      {"tier/cold", "tier/cold/coldtest/s3server"},
 }
 
 // anything may be imported by these: they put the parts together.
