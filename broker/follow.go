@@ -63,6 +63,12 @@ func (f *follower) follow(ctx context.Context, s *session, now time.Time, lead f
 		before = s.pump.Led() // before the state, which then knows them unless they are deleted
 	}
 	state := s.journal.State()
+	switch v, ok := state.Session(own.ID); {
+	case !ok:
+		return s.pump.Sealed(ctx, own.ID, 0) // and forgotten since
+	case v.Sealed:
+		return s.pump.Sealed(ctx, own.ID, v.Fence)
+	}
 	take, gone := shifts(state, since, own.ID, s.led)
 	for _, p := range before {
 		if _, ok := state.Partition(p); !ok {

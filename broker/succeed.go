@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,30 +37,63 @@ func (b *Broker) succeed(ctx context.Context) error {
 // heirWait is how long each broker lets the one before it seal a dead session.
 const heirWait = 250 * time.Millisecond
 
+// buryWait is how long a fence may take at first before the one that puts it doubts
+// itself.
+const buryWait = 3 * time.Second
+
 // bury fences the session of a member that died. Every broker hears of it: they take
 // turns, by node id, so that usually one does the work (DESIGN 8).
+//
+// A broker that was cut off takes the others for dead. It cannot reach the bucket then,
+// and must not fence them all when it can again: whoever had to wait for the bucket looks
+// first whether the other answers.
 func (b *Broker) bury(ctx context.Context, m gossip.Member) error {
 	t := time.NewTimer(time.Duration(b.turn()) * heirWait)
 	defer t.Stop()
-	for {
-		changed := b.journal.Changed()
+	doubt := false
+	for wait := buryWait; ; {
+		changed, heard := b.journal.Changed(), b.gossip.Changed()
 		v := last(b.journal.State(), m)
-		if v == nil {
+		if v == nil || b.lives(v) {
 			return nil
 		}
 		select {
 		case <-changed:
+			continue
+		case <-heard:
+			continue
 		case <-t.C:
-			if v.ID != m.Session && b.session.reach(ctx, v.Advertised) {
-				return nil // it is back
-			}
-			b.log.Info("fencing a broker that is gone", "node", v.Node, "session", v.ID)
-			own, _ := b.pump.Session()
-			return b.session.seal(ctx, v, own.ID)
 		case <-ctx.Done():
 			return nil
 		}
+		if b.lease.contact() > max(2*b.lease.renewal(), b.lease.limit/2) {
+			doubt = true
+			b.journal.Nudge()
+			t.Reset(heirWait)
+			continue
+		}
+		if (doubt || v.ID != m.Session) && b.session.reach(ctx, v.Advertised) {
+			return nil
+		}
+		b.log.Info("fencing a broker that is gone", "node", v.Node, "session", v.ID)
+		own, _ := b.pump.Session()
+		sctx, cancel := context.WithTimeout(ctx, wait)
+		err := b.session.seal(sctx, v, own.ID)
+		late := sctx.Err() != nil
+		cancel()
+		switch {
+		case late:
+			doubt, wait = true, 2*wait
+		case err != nil:
+			return err
+		}
+		t.Reset(0) // sealed by now, or its mark has moved
 	}
+}
+
+// lives reports whether a session's broker is a member.
+func (b *Broker) lives(v *catalog.Session) bool {
+	return slices.ContainsFunc(b.gossip.Members(), func(m gossip.Member) bool { return m.Session == v.ID && m.Node == v.Node })
 }
 
 // last is the session that a member had when it died, or nil when it is sealed: the one

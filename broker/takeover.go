@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/firnlog/firn/broker/settings"
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/ingest"
 	"github.com/firnlog/firn/ingest/pump"
@@ -32,6 +31,8 @@ type session struct {
 	heirs func(state *catalog.State, own uint64) []uint64
 	// reach reports whether a broker answers at what it has advertised.
 	reach func(ctx context.Context, advertised string) bool
+	// lives reports whether the broker of a session is known to live; nil: of none.
+	lives func(*catalog.Session) bool
 	// producers are pump.LoadProducers.
 	producers func(ctx context.Context, store cold.Store, state *catalog.State, ps ...record.Partition) (map[record.Partition][]ingest.Producer, error)
 	// In simulations: where it runs, and what gives a registration its nonce.
@@ -300,23 +301,4 @@ func (s *session) restore(ctx context.Context, v *catalog.Session, owned map[rec
 	if restored+lost > 0 {
 		s.log.Info("appended again what the hot tier held beyond the fence", "session", v.ID, "records", restored, "lost", lost)
 	}
-}
-
-// reachWait is how long a broker may take to accept a connection.
-const reachWait = 500 * time.Millisecond
-
-// reach is session.reach on the network.
-func (b *Broker) reach(ctx context.Context, advertised string) bool {
-	es, err := settings.ParseEndpoints(advertised)
-	if err != nil {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(ctx, reachWait)
-	defer cancel()
-	c, err := b.opts.Network.Dial(ctx, es[0].Address())
-	if err != nil {
-		return false
-	}
-	c.Close()
-	return true
 }

@@ -144,6 +144,21 @@ func (m *Machine) fenced(seq uint64) {
 	m.commit(time.Time{})
 }
 
+// Sealed ends the session when the catalog says that somebody has sealed it, with its
+// fence at a slot: no put may ever come across the fence, since who owns nothing puts
+// nothing. While the session is being ended anyway it does nothing.
+func (m *Machine) Sealed(fence uint64) {
+	if m.phase != Serving {
+		return
+	}
+	m.phase = Over
+	if n := len(m.flight); n > 0 && fence <= m.flight[n-1].Seq {
+		m.cutOff(max(fence, m.flight[0].Seq))
+	}
+	m.abandon(ErrNotLeader)
+	m.commit(time.Time{})
+}
+
 // cutOff takes the slots from seq on out of the flight.
 func (m *Machine) cutOff(seq uint64) {
 	from := int(seq - m.flight[0].Seq)

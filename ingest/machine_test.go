@@ -192,6 +192,39 @@ func TestAFenceEndsTheSession(t *testing.T) { // S3, W4, W5
 	assert.Zero(t, pending)
 }
 
+func TestASealInTheCatalogEndsTheSession(t *testing.T) { // S7
+	for fence := range uint64(4) {
+		b := newBench(t, Config{Window: 3}, part(0))
+		var rs []*Request
+		for range 3 {
+			rs = append(rs, b.send(AcksAll, plain(part(0), 1)))
+			b.step(time.Second)
+		}
+		waiting := b.send(AcksAll, plain(part(0), 1)) // in the open slot
+		b.Sealed(fence)
+		b.step(0)
+		assert.Equal(t, Over, b.Phase())
+		require.True(t, b.answered(waiting))
+		assert.ErrorIs(t, waiting.Results[0].Err, ErrNotLeader)
+		for i, r := range rs {
+			b.done(uint64(i), Mine) // those above the fence come late and are ignored
+			require.True(t, b.answered(r))
+			if uint64(i) < fence {
+				assert.NoError(t, r.Results[0].Err, "slot %d of %d", i, fence)
+			} else {
+				assert.ErrorIs(t, r.Results[0].Err, ErrNotLeader, "slot %d of %d", i, fence)
+			}
+		}
+		assert.Len(t, b.commits, int(fence))
+		assert.True(t, b.Quiet())
+	}
+	// Who rotates has sealed itself.
+	b := newBench(t, Config{}, part(0))
+	b.Drain()
+	b.Sealed(0)
+	assert.Equal(t, Draining, b.Phase())
+}
+
 func TestAnOwnershipThatEndedStaysEnded(t *testing.T) { // S8
 	b := newBench(t, Config{}, part(0))
 	assert.False(t, b.Disown(part(0), 2), "an epoch before this one has ended")

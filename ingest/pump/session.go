@@ -61,6 +61,20 @@ func (p *Pump) Session() (Session, bool) {
 // partitions are gone, and a new session has to be registered and given to Begin.
 func (p *Pump) Over() <-chan struct{} { return p.over }
 
+// Sealed tells that the catalog says that a session is sealed, with its fence at a slot.
+// When it is the one that is served, and nothing here has sealed it, it is over as if a
+// put had found the fence: a session that puts nothing would never know.
+func (p *Pump) Sealed(ctx context.Context, session, fence uint64) error {
+	return p.call(ctx, func(time.Time) {
+		if p.session.ID != session || p.machine.Phase() != ingest.Serving {
+			return
+		}
+		p.opts.Logger.Warn("session was sealed: somebody else takes over its partitions", "session", session, "fence", fence)
+		p.machine.Sealed(fence)
+		p.shutAll()
+	})
+}
+
 // Own makes the pump take appends for partitions that the catalog says the session
 // owns (S8). Those that it owns already stay as they are.
 func (p *Pump) Own(ctx context.Context, session uint64, partitions ...Owned) error {

@@ -274,6 +274,65 @@ func TestLeaveSealsWithoutAWalk(t *testing.T) { // DESIGN 8: SIGTERM
 	})
 }
 
+// What comes to a pump that leaves is refused when the catalog says who owns the
+// partition next, not before; and that is the entry in which the session ends.
+func TestWhoComesWhileABrokerLeavesIsSentToTheHeir(t *testing.T) { // DESIGN 8: SIGTERM
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 2, Options{})
+		heir := r.catalog.must(t, &catalog.RegisterSession{Node: 2, Nonce: [16]byte{2}})[0].ID
+		r.store.Use(fault.Always(fault.Fault{Before: 10 * time.Millisecond}, trace.Put))
+		first, _ := request(t, ingest.AcksAll, part(0), "first")
+		require.NoError(t, r.Produce(t.Context(), first))
+		s, _ := r.Session()
+		left := make(chan error)
+		go func() {
+			left <- r.Leave(t.Context(), func(after *catalog.State) []catalog.Command {
+				take := &catalog.Take{Session: heir}
+				for i := range int32(2) {
+					c, _ := after.Partition(part(i))
+					take.Items = append(take.Items, catalog.TakeItem{Partition: part(i), Epoch: c.Epoch + 1, Start: c.Next})
+				}
+				return []catalog.Command{take}
+			})
+		}()
+		time.Sleep(time.Millisecond)
+		entries := r.catalog.State().Number()
+		res := r.produce(ingest.AcksAll, part(0), "late")
+		assert.ErrorIs(t, res.Err, ingest.ErrNotLeader)
+		state := r.catalog.State()
+		c, _ := state.Partition(part(0))
+		assert.Equal(t, heir, c.Owner, "the answer came before the heir was named")
+		require.NoError(t, <-left)
+		<-first.Done()
+		require.NoError(t, first.Results[0].Err)
+		assert.Equal(t, entries+1, r.catalog.State().Number())
+		v, _ := state.Session(s.ID)
+		assert.True(t, v.Sealed)
+		require.Empty(t, state.Check())
+		assert.Equal(t, []string{"first"}, r.log(part(0)))
+		r.kill()
+	})
+}
+
+// A session that puts nothing hears of its end from the catalog.
+func TestAnIdleSessionThatIsSealedIsOver(t *testing.T) { // S7
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, Options{})
+		s, _ := r.Session()
+		r.catalog.must(t, &catalog.SealSession{Session: s.ID, Fence: 0})
+		require.NoError(t, r.Sealed(t.Context(), s.ID+1, 0), "another one")
+		_, ok := r.Session()
+		require.True(t, ok)
+		require.NoError(t, r.Sealed(t.Context(), s.ID, 0))
+		<-r.Over()
+		_, ok = r.Session()
+		assert.False(t, ok)
+		fresh := r.catalog.must(t, &catalog.RegisterSession{Node: 1, Nonce: [16]byte{3}})[0].ID
+		require.NoError(t, r.Begin(t.Context(), Session{ID: fresh, Nonce: [16]byte{3}}))
+		r.kill()
+	})
+}
+
 func TestDrainGivesUpWhenTimeIsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 1, Options{})

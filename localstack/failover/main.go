@@ -33,6 +33,7 @@ type options struct {
 	how        []string
 	store      string
 	putDelay   time.Duration
+	bin        string
 	log        string
 }
 
@@ -43,6 +44,7 @@ func main() {
 	flag.IntVar(&o.trials, "trials", 20, "trials of each")
 	flag.StringVar(&o.store, "store", "minio", "minio, versitygw or file")
 	flag.DurationVar(&o.putDelay, "put-delay", 0, "what each put takes longer; not with -store file")
+	flag.StringVar(&o.bin, "bin", "", "the program, when it is built already")
 	flag.StringVar(&o.log, "log", "", "file for what brokers log")
 	flag.Parse()
 	for p := range strings.SplitSeq(*partitions, ",") {
@@ -66,9 +68,11 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	bin, err := proc.Build(ctx, dir, "-trimpath")
-	if err != nil {
-		return err
+	bin := o.bin
+	if bin == "" {
+		if bin, err = proc.Build(ctx, dir, "-trimpath"); err != nil {
+			return err
+		}
 	}
 	network, err := cluster.NewNetwork()
 	switch {
