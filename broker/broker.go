@@ -325,7 +325,8 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 		Logger: b.log, Observer: b.metrics.Wire, Place: b.opts.Place.String(),
 		Limits: kafka.Limits{
 			ProduceFrame: int(b.values.Int("socket.request.max.bytes")), Connections: int(b.values.Int("max.connections")),
-			ConnectionsPerIP: int(b.values.Int("max.connections.per.ip")), Idle: b.values.Duration("connections.max.idle.ms"),
+			ConnectionsPerIP: int(b.values.Int("max.connections.per.ip")),
+			ConnectionRate:   float64(b.values.Int("max.connection.creation.rate")), Idle: b.values.Duration("connections.max.idle.ms"),
 		},
 		Backend: kafka.Backend{
 			Cluster: cl, Settings: b.config, Topics: b.topics, Producers: newProducerIDs(b.journal), Groups: b.groups, Members: b.groups, Offsets: b.groups, GroupAdmin: b.groups,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -344,6 +345,50 @@ func TestConnectionsAreLimited(t *testing.T) {
 		}
 	}
 }
+
+// When a broker dies, all its clients come to another one at once.
+func TestAThousandClientsConnectAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		connect := func(l Limits) time.Duration {
+			s := New(Options{Backend: newFake().backend(), Limits: l})
+			ctx, cancel := context.WithCancel(context.Background())
+			ln := &crowd{left: 1000}
+			began := time.Now()
+			var last time.Time
+			err := s.accept(ctx, ln, func(nc net.Conn) {
+				last = time.Now()
+				nc.Close()
+			})
+			cancel()
+			if !errors.Is(err, net.ErrClosed) || ln.left != 0 {
+				t.Fatalf("%d were left, %v", ln.left, err)
+			}
+			return last.Sub(began)
+		}
+		if took := connect(Limits{}); took > 0 {
+			t.Errorf("without a limit the last one waited %v", took)
+		}
+		if took := connect(Limits{ConnectionRate: 100}); took < 8*time.Second || took > 10*time.Second {
+			t.Errorf("at 100 a second the last one waited %v", took)
+		}
+	})
+}
+
+// crowd is a listener to which so many connect at once.
+type crowd struct{ left int }
+
+func (c *crowd) Accept() (net.Conn, error) {
+	if c.left == 0 {
+		return nil, net.ErrClosed
+	}
+	c.left--
+	nc, other := net.Pipe()
+	other.Close()
+	return nc, nil
+}
+
+func (c *crowd) Close() error   { return nil }
+func (c *crowd) Addr() net.Addr { return &net.TCPAddr{} }
 
 type countingObserver struct {
 	mu sync.Mutex

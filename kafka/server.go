@@ -32,7 +32,9 @@ type Limits struct {
 	// Connections and ConnectionsPerIP bound open connections. Default 10,000 and
 	// 1,000.
 	Connections, ConnectionsPerIP int
-	// ConnectionRate bounds new connections per second. Default 500.
+	// ConnectionRate bounds new connections per second, max.connection.creation.rate.
+	// Default no bound, as in Kafka: when a broker dies its thousands of clients come
+	// to the others at once, and each must not wait for those before it.
 	ConnectionRate float64
 	// Pipelined bounds the requests of a connection that are read ahead. Default 8.
 	Pipelined int
@@ -70,7 +72,7 @@ func (l Limits) defaults() Limits {
 	wait(&l.Answer, time.Minute)
 	wait(&l.Drain, 10*time.Second)
 	if l.ConnectionRate <= 0 {
-		l.ConnectionRate = 500
+		l.ConnectionRate = float64(rate.Inf)
 	}
 	if l.InFlight <= 0 {
 		l.InFlight = 256 << 20
@@ -169,7 +171,7 @@ func New(o Options) *Server {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.pace = rate.NewLimiter(rate.Limit(s.limits.ConnectionRate), int(s.limits.ConnectionRate)+1)
+	s.pace = rate.NewLimiter(rate.Limit(s.limits.ConnectionRate), int(min(s.limits.ConnectionRate, math.MaxInt32))+1)
 	s.open.perIP = map[string]int{}
 	s.node.log, s.node.complaints = s.log, rate.NewLimiter(rate.Every(time.Second), 5)
 	s.lanes = [3]lane{
@@ -223,7 +225,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener, serve func(net.Con
 			var ne net.Error
 			if !errors.Is(err, net.ErrClosed) && errors.As(err, &ne) {
 				// Out of file descriptors, or the client was gone already: both pass. The
-				// limiter above keeps this from spinning.
+				// pause below keeps this from spinning.
 				if complaints.Allow() {
 					s.log.Warn("cannot accept connections", "err", err)
 				}

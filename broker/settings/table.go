@@ -109,6 +109,7 @@ var table = []Spec{
 	number("log.roll.hours", "168", 1, maxInt, "log.roll.ms in hours; that one wins.", "Whoever brings a Kafka configuration along."),
 	live(number("log.roll.ms", "604800000", 1, maxLong, "segment.ms of topics that set none. Accepted: generations of the hot tier are sealed, not segments.", "Nobody; tools may send it.")),
 	live(number("log.segment.bytes", "1073741824", 1<<20, maxInt, ofTopics("segment.bytes"), clusterwide)),
+	number("max.connection.creation.rate", "2147483647", 1, maxInt, "The most new connections in a second.", "Lower it where clients connect in storms and the CPU is needed by those that are connected."),
 	number("max.connections", "10000", 1, maxInt, "The most connections at once.", "As many as the process may open files, less a few hundred."),
 	number("max.connections.per.ip", "10000", 1, maxInt, "The most connections from one address.", "Lower it where clients are many and not trusted; not behind a proxy or NAT."),
 	live(number("message.max.bytes", "1048588", 0, 1<<31-1, ofTopics("max.message.bytes")+" socket.request.max.bytes bounds it too.", clusterwide)),
