@@ -25,7 +25,7 @@ var edges = map[string][]string{
 	"coord":                   {"coord/group", "record", "catalog"},
 	"kafka":                   {"record", "catalog", "coord/group"}, // docs/decisions/0002
 	"replay":                  {"tier", "tier/cold", "tier/object", "catalog", "catalog/journal", "record"},
-	"replay/audit":            {"tier", "tier/cold", "tier/object", "catalog", "catalog/journal", "coord/group", "record"},
+	"replay/audit":            {"tier", "tier/cold", "tier/cold/doctor", "tier/object", "catalog", "catalog/journal", "coord/group", "record"},
 	"web":                     {"catalog", "record", "tier/cold", "tier/cold/trace", "ingest", "kafka", "web/cost"},
 	"deploy":                  {},
 	"gossip":                  {},

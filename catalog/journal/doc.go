@@ -23,4 +23,6 @@
 //	J4  A reader that does not find entry n+1 looks at the boundary chain before
 //	    it believes that it is current (S11).
 //	J5  A boundary is put only when a snapshot at or above it is durable.
+//	J6  A broker begins only where nothing in the bucket needs an entry that it
+//	    did not find (Complete): numbers that were given away are not given again.
 package journal

@@ -1,10 +1,11 @@
 package journal
 
 import (
+	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/tier/cold"
@@ -99,40 +100,46 @@ func (r *Reader) start(ctx context.Context) error {
 	if err := r.followBoundary(ctx); err != nil {
 		return err
 	}
-	newest := r.snapshot
+	numbers := []uint64{}
+	if r.snapshot > 0 {
+		numbers = append(numbers, r.snapshot)
+	}
 	for info, err := range r.store.List(ctx, PrefixSnapshots, "") {
 		if err != nil {
 			return fmt.Errorf("list snapshots: %w", err)
 		}
-		if n, ok := parseNumber(PrefixSnapshots, info.Name); ok && n > newest {
-			newest = n
+		if n, ok := parseNumber(PrefixSnapshots, info.Name); ok && n >= r.floor && n != r.snapshot {
+			numbers = append(numbers, n)
 		}
 	}
-	if newest == 0 {
-		return nil
+	slices.SortFunc(numbers, func(a, b uint64) int { return cmp.Compare(b, a) })
+	var bad error
+	for _, n := range numbers {
+		err := r.loadSnapshot(ctx, n)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, catalog.ErrCorrupt), errors.Is(err, cold.ErrNotFound):
+			bad = errors.Join(bad, err) // an older one, and more entries, do as well
+		default:
+			return err
+		}
 	}
-	err := r.loadSnapshot(ctx, newest)
-	if err != nil && newest != r.snapshot && r.snapshot != 0 && !errors.Is(err, catalog.ErrVersion) {
-		err = r.loadSnapshot(ctx, r.snapshot)
+	if r.floor > 0 {
+		return bad // the entries from the first on are gone
 	}
-	return err
+	return nil
 }
 
 // followBoundary walks the chain of boundaries to its end.
 func (r *Reader) followBoundary(ctx context.Context) error {
 	for {
-		name := numbered(PrefixBoundaries, r.boundary+1)
-		f, err := r.get(ctx, name, kindBoundary, r.boundary+1)
+		floor, snap, err := r.readBoundary(ctx, r.boundary+1)
 		if errors.Is(err, cold.ErrNotFound) {
 			return nil
 		}
 		if err != nil {
 			return err
-		}
-		floor, n := binary.Uvarint(f.payload)
-		snap, m := binary.Uvarint(f.payload[max(n, 0):])
-		if n <= 0 || m <= 0 || snap < floor {
-			return fmt.Errorf("%s: %w: bad numbers", name, catalog.ErrCorrupt)
 		}
 		r.boundary, r.floor, r.snapshot = r.boundary+1, floor, max(snap, r.snapshot)
 	}

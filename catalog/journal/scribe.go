@@ -44,6 +44,9 @@ func (s *Scribe) Open(ctx context.Context, cluster string) error {
 	if err := s.Catchup(ctx); err != nil {
 		return fmt.Errorf("open journal: %w", err)
 	}
+	if err := s.reader.Complete(ctx); err != nil { // J6
+		return fmt.Errorf("open journal: %w", err)
+	}
 	for s.State().ClusterID() == "" {
 		if _, err := s.Commit(ctx, &catalog.CreateCluster{ID: cluster}); err != nil {
 			return fmt.Errorf("found the cluster: %w", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -53,42 +52,4 @@ func topicName(s *catalog.State, id record.TopicID) string {
 		return t.Name
 	}
 	return id.String()
-}
-
-// objectReader reads an object front to back, a few megabytes at a time.
-type objectReader struct {
-	ctx   context.Context
-	store cold.Store
-	name  string
-	size  int64
-
-	at  int64 // of buf
-	buf []byte
-}
-
-const objectReadAhead = 4 << 20
-
-// ReadAt implements io.ReaderAt. It is not safe for concurrent use.
-func (r *objectReader) ReadAt(b []byte, off int64) (int, error) {
-	n := 0
-	for n < len(b) {
-		at := off + int64(n)
-		if at >= r.size {
-			return n, io.EOF
-		}
-		if at < r.at || at >= r.at+int64(len(r.buf)) {
-			want := min(max(int64(len(b)-n), objectReadAhead), r.size-at)
-			got, err := r.store.Get(r.ctx, r.name, cold.Range{Offset: at, Length: want}, r.buf[:0])
-			if err != nil {
-				r.buf = r.buf[:0]
-				return n, fmt.Errorf("read %s: %w", r.name, err)
-			}
-			if len(got) == 0 {
-				return n, io.ErrUnexpectedEOF
-			}
-			r.at, r.buf = at, got
-		}
-		n += copy(b[n:], r.buf[at-r.at:])
-	}
-	return n, nil
 }

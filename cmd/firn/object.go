@@ -61,7 +61,7 @@ works with and without brokers running. Exit code 3 when there is a finding.`,
 				}
 				if t.Wide {
 					for _, o := range r.Orphans {
-						t.row(fmt.Sprintf("orphan %s: %d bytes, %v old", o.Name, o.Size, o.Age))
+						t.row(fmt.Sprintf("orphan %s: %d bytes, %v old: %s", o.Name, o.Size, o.Age, o.Why))
 					}
 				}
 				verdict := "no findings"

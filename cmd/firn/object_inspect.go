@@ -109,7 +109,7 @@ func inspect(ctx context.Context, s cold.Store, ref catalog.ObjectRef) (inspecte
 		return inspected{}, fmt.Errorf("stat %s: %w", ref, err)
 	}
 	x := inspected{Name: ref.Name(), Size: info.Size, Modified: info.Modified, Findings: []string{}, Runs: []runLine{}}
-	h, runs, bad := object.VerifyAt(&objectReader{ctx: ctx, store: s, name: ref.Name(), size: info.Size}, info.Size)
+	h, runs, bad := object.VerifyAt(cold.NewReaderAt(ctx, s, ref.Name(), info.Size, nil), info.Size)
 	if err := ctx.Err(); err != nil {
 		return x, err
 	}

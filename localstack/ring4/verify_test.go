@@ -5,6 +5,9 @@ package ring4
 import (
 	"os/exec"
 	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // verify proves the whole bucket with the program's own verb.
@@ -16,4 +19,30 @@ func (s *stack) verify(t *testing.T) {
 		return
 	}
 	t.Logf("object verify: %s", out)
+}
+
+// TestVerifyOfALiveClusterHasNoFindings while the broker seals, merges, rotates sessions,
+// deletes and is killed once, all as fast as it can.
+func TestVerifyOfALiveClusterHasNoFindings(t *testing.T) {
+	s := newStack(t, "-X", "seal.interval.ms=300", "-X", "gc.grace.ms=1000", "-X", "session.rotate.ms=2000")
+	s.start(t)
+	const topic = "live"
+	if _, err := kadm.NewClient(client(t, s.addr)).CreateTopic(t.Context(), 8, 1, nil, topic); err != nil {
+		t.Fatal(err)
+	}
+	w := startWriters(t, s.addr, topic, 4)
+	began, runs := time.Now(), 0
+	for ; time.Since(began) < 12*time.Second; runs++ {
+		if runs == 6 {
+			s.kill()
+			s.start(t)
+		}
+		s.verify(t)
+	}
+	if runs < 8 {
+		t.Errorf("%d audits in 12 s: the test showed little", runs)
+	}
+	check(t, s.addr, topic, w.stop(t))
+	s.stop(t)
+	s.verify(t)
 }

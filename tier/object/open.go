@@ -22,6 +22,22 @@ func Open(b []byte) (Header, *Footer, error) {
 	return h, f, whole(b[:HeaderLen], f, b[len(b)-TrailerLen:])
 }
 
+// OpenEnds is Open for an object of that size of which only the ends lie in memory:
+// head is its first HeaderLen bytes, tail its last ones. When the footer begins before
+// tail, it returns a nil footer and how many bytes of the end are needed. A footer that
+// is whole is returned also when the header is not, or belongs to another object.
+func OpenEnds(head, tail []byte, size int64) (Header, *Footer, int64, error) {
+	f, need, err := OpenFooter(tail, size)
+	if err != nil || f == nil {
+		return Header{}, nil, need, err
+	}
+	h, err := ParseHeader(head)
+	if err == nil {
+		err = whole(head, f, tail[len(tail)-TrailerLen:])
+	}
+	return h, f, need, err
+}
+
 // whole checks that header, footer and trailer belong together (O3).
 func whole(header []byte, f *Footer, trailer []byte) error {
 	if got := identity(header, f.b, trailer[len(trailer)-TrailerLen:]); got != f.Trailer.Identity {

@@ -22,7 +22,7 @@ func Verify(b []byte) (Header, []Run, []error) {
 // so that a segment of a gigabyte takes no more memory than a WAL object. What it
 // cannot read is among what it found.
 func VerifyAt(r io.ReaderAt, size int64) (Header, []Run, []error) {
-	header, f, err := openAt(r, size)
+	header, f, err := OpenAt(r, size)
 	if err != nil {
 		return header, nil, []error{err}
 	}
@@ -62,7 +62,7 @@ func VerifyAt(r io.ReaderAt, size int64) (Header, []Run, []error) {
 			}
 		}
 		runs = append(runs, run)
-		if err := verifyRun(run, io.NewSectionReader(r, run.Pos, run.Len)); err != nil {
+		if err := ReadRun(run, io.NewSectionReader(r, run.Pos, run.Len), nil); err != nil {
 			fault("run %d (%s, offsets [%d, %d), bytes [%d, %d)): %w", i, run.Partition, run.Base, run.Next, run.Pos, end, err)
 		}
 	}
@@ -72,8 +72,9 @@ func VerifyAt(r io.ReaderAt, size int64) (Header, []Run, []error) {
 	return header, runs, bad
 }
 
-// openAt reads what Open reads.
-func openAt(r io.ReaderAt, size int64) (Header, *Footer, error) {
+// OpenAt is Open for an object of that size that is read from r: the header, then
+// the trailer, then the footer.
+func OpenAt(r io.ReaderAt, size int64) (Header, *Footer, error) {
 	if size < HeaderLen+TrailerLen {
 		return Header{}, nil, fmt.Errorf("%w: %d bytes are too few", ErrCorrupt, size)
 	}
@@ -128,12 +129,14 @@ func VerifyRun(r Run, b []byte) error {
 	if int64(len(b)) != r.Len {
 		return fmt.Errorf("%w: %d bytes of %d", ErrCorrupt, len(b), r.Len)
 	}
-	return verifyRun(r, bytes.NewReader(b))
+	return ReadRun(r, bytes.NewReader(b), nil)
 }
 
-// verifyRun reads a run batch by batch. The first fault that says where it is
-// comes before the CRC of the whole, which does not.
-func verifyRun(r Run, in io.Reader) error {
+// ReadRun is VerifyRun for a run that is read batch by batch, of which it holds one at
+// a time; each, if not nil, is shown every batch that is whole, and must not keep it.
+// The first fault that says where it is comes before the CRC of the whole, which
+// does not.
+func ReadRun(r Run, in io.Reader, each func(h record.Header, batch []byte)) error {
 	var crc uint32
 	var buf []byte
 	pos, offset, records, newest, index := int64(0), r.Base, int64(0), int64(-1), r.Index
@@ -155,6 +158,9 @@ func verifyRun(r Run, in io.Reader) error {
 			index = index[1:]
 		}
 		crc = crc32.Update(crc, castagnoli, batch)
+		if each != nil {
+			each(h, batch)
+		}
 		pos += int64(len(batch))
 		offset = h.NextOffset()
 		records += int64(h.NumRecords)
