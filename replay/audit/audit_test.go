@@ -187,9 +187,9 @@ func TestDamageOfEveryOtherSort(t *testing.T) {
 			[]one{{catalog.Index(13<<10, 0).Name(), "A3: it lists 2 extents of 222 bytes, the catalog says 2 of 223"}, {"catalog", "A1: t-0: bytes"}}},
 		{"a record of a group that cannot be read", lies{group: []byte{0, 99, 1}}, nil,
 			[]one{{catalog.Seg(5<<10, 0).Name(), "A6: the record at offset 1 cannot be loaded"}}},
-		{"a producer of the future", lies{producer: func(p *object.Producer) { p.Batches[0].Last = 999 }}, nil,
+		{"a producer whose batches end before they begin", lies{producer: func(p *object.Producer) { p.Batches[0].Last = p.Batches[0].Base - 1 }}, nil,
 			[]one{
-				{catalog.Seg(5<<10, 0).Name(), "t-1, bytes [64, 175): A6: its footer says that producer 1 wrote offsets [0, 999]"},
+				{catalog.Seg(5<<10, 0).Name(), "t-1, bytes [64, 175): A6: its footer says that producer 1 wrote offsets [0, -1] behind -1"},
 				{catalog.Seg(5<<10, 0).Name(), "__consumer_offsets-0"}, {catalog.Seg(5<<10, 1).Name(), "A6"}, {catalog.Seg(11<<10, 2).Name(), "A6"},
 			}},
 		{"a producer of an epoch below 0", lies{producer: func(p *object.Producer) { p.Epoch = -2; p.Batches = nil }}, nil,

@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -77,6 +79,20 @@ func (w *world) with(o journal.Options, do func(*journal.Journal)) {
 	}
 }
 
+func (w *world) there(prefix string, n uint64) bool {
+	_, err := w.store.Stat(w.t.Context(), fmt.Sprintf("%s%020d", prefix, n))
+	return err == nil
+}
+
+func (w *world) until(so func() bool) {
+	w.t.Helper()
+	for began := time.Now(); !so(); runtime.Gosched() {
+		if time.Since(began) > 10*time.Second {
+			w.t.Fatal("it does not happen")
+		}
+	}
+}
+
 func build(t *testing.T, lie lies) *world {
 	t.Helper()
 	w := &world{t: t, store: mem.New(), lie: lie}
@@ -114,12 +130,16 @@ func build(t *testing.T, lie lies) *world {
 		}
 		w.commit(j, &catalog.Take{Session: w.b, Items: items}) // 9
 		w.commit(j, &catalog.ProducerIDs{Count: 1})            // 10
+		w.until(func() bool {                                  // housekeeping comes behind the answer
+			return w.there(journal.PrefixSnapshots, 10) && !w.there(journal.PrefixSnapshots, 5) && !w.there(journal.PrefixEntries, 5)
+		})
 	})
 	w.with(journal.Options{SnapshotEvery: 3, Keep: 1 << 60}, func(j *journal.Journal) {
 		w.press = w.commit(j, &catalog.BeginJob{Session: w.b}).ID // 11
 		second := w.segOf(w.press, object.Segment, 2, run{w.t0, 5, 0})
 		w.commit(j, &catalog.CommitJob{Job: w.press, Extents: second, Objects: []catalog.ObjectRef{catalog.Seg(w.press, 2)}}) // 12
 		w.press = w.commit(j, &catalog.BeginJob{Session: w.b}).ID                                                             // 13
+		w.until(func() bool { return w.there(journal.PrefixSnapshots, 13) })
 	})
 	w.with(journal.Options{}, func(j *journal.Journal) {
 		v := strings.Repeat("x", 1<<18)
