@@ -130,7 +130,7 @@ func (e *encoder) partition(p *fetchedPartition, version int16) {
 		}
 	}
 	if version >= 11 {
-		e.i32(-1) // preferred read replica: this one
+		e.i32(p.nearest)
 	}
 	size := p.size()
 	// Empty, not null: kafka-python and others read the length before they look.

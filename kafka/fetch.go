@@ -29,7 +29,7 @@ const keyFetch = 1
 //     whole requests (kafka.md 32). A request that continues a session gets
 //     FETCH_SESSION_ID_NOT_FOUND.
 //   - v5 log start, v9 current leader epoch (KIP-320), v10 zstd: before it a batch of
-//     zstd is UNSUPPORTED_COMPRESSION_TYPE (KIP-110), v11 rack (KIP-392), v12
+//     zstd is UNSUPPORTED_COMPRESSION_TYPE (KIP-110), v11 rack (KIP-392, nearest.go), v12
 //     diverging epoch and current leader (KIP-595), v13 topic ids only (KIP-516), v16
 //     addresses of current leaders (KIP-951). v17 and v18 are for replicas, of which
 //     there are none; a request that claims to be one is refused.
@@ -73,6 +73,8 @@ type fetchedPartition struct {
 	found  Batches
 	leader int32 // when the client should go elsewhere, or -1
 	epoch  int32 // of leader, or -1
+	// nearest is the broker that the client is to read from next (KIP-392), or -1.
+	nearest int32
 	// diverging tells where the client's log parts from ours (KIP-595); -1 if not.
 	divergingEpoch int32
 	divergingEnd   int64
@@ -221,7 +223,7 @@ func (f *fetching) resolve() {
 
 func (p *fetchedPartition) reset(index int32, committed bool) {
 	p.drop()
-	*p = fetchedPartition{index: index, hw: -1, lso: -1, start: -1, leader: -1, epoch: -1, divergingEpoch: -1, divergingEnd: -1, committed: committed}
+	*p = fetchedPartition{index: index, hw: -1, lso: -1, start: -1, leader: -1, epoch: -1, nearest: -1, divergingEpoch: -1, divergingEnd: -1, committed: committed}
 }
 
 func (f *fetching) watched() []record.Partition {
@@ -332,18 +334,14 @@ func (f *fetching) fault(ctx context.Context, err error) code {
 // look finds how far a partition has come, and up to where the client may read.
 // false when the answer for it is complete.
 func (f *fetching) look(ctx context.Context, p *fetchPart) (end int64, ok bool) {
-	epoch := int32(-1)
-	if f.version >= 9 {
-		epoch = p.q.CurrentLeaderEpoch
-	}
-	pr, code := f.n.lead(p.id, epoch)
+	pr, code := f.replica(p)
 	if p.a.code = code; code != codeNone {
 		f.hint(p)
 		return 0, false
 	}
 	p.a.hw, p.a.lso, p.a.start = pr.HighWatermark, pr.LastStable, pr.LogStart
 	if f.version >= 12 && p.q.LastFetchedEpoch >= 0 {
-		epoch, end, err := f.n.History.EpochEnd(ctx, p.id, p.q.LastFetchedEpoch)
+		epoch, end, err := pr.epochEnd(ctx, p.q.LastFetchedEpoch)
 		switch {
 		case err != nil:
 			p.a.code = f.fault(ctx, err)
@@ -360,6 +358,11 @@ func (f *fetching) look(ctx context.Context, p *fetchPart) (end int64, ok bool) 
 	if p.q.FetchOffset < pr.LogStart || p.q.FetchOffset > pr.HighWatermark {
 		p.a.code = codeOffsetOutOfRange
 		return 0, false
+	}
+	if pr.leader {
+		if p.a.nearest = f.nearest(p); p.a.nearest >= 0 {
+			return 0, false
+		}
 	}
 	if p.a.committed {
 		return pr.LastStable, true

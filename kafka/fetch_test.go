@@ -314,6 +314,9 @@ func TestFetchEncodesLikeKmsg(t *testing.T) {
 				if r.IntN(2) == 0 {
 					p.leader, p.epoch = 5, 6
 				}
+				if r.IntN(2) == 0 {
+					p.nearest = 3
+				}
 				ft.partitions = append(ft.partitions, p)
 			}
 			f.topics = append(f.topics, ft)
@@ -359,6 +362,7 @@ func (f *fetched) kmsg(version int16) *kmsg.FetchResponse {
 				ra.ProducerID, ra.FirstOffset = a.ProducerID, a.FirstOffset
 				rp.AbortedTransactions = append(rp.AbortedTransactions, ra)
 			}
+			rp.PreferredReadReplica = p.nearest
 			rp.RecordBatches = bytes.Join(p.found.Bytes, nil)
 			if rp.RecordBatches == nil {
 				rp.RecordBatches = []byte{}

@@ -97,15 +97,24 @@ func partition(t *catalog.Topic, index int32) (*catalog.Partition, code) {
 // the client has none.
 func (n *node) lead(id record.Partition, epoch int32) (Progress, code) {
 	p, ok := n.Log.Progress(id)
-	switch {
-	case !ok:
+	if !ok {
 		return Progress{}, codeNotLeaderOrFollower
-	case epoch < 0 || epoch == p.Epoch:
-		return p, codeNone
-	case epoch < p.Epoch:
-		return Progress{}, codeFencedLeaderEpoch
 	}
-	return Progress{}, codeUnknownLeaderEpoch
+	if code := suits(p.Epoch, epoch); code != codeNone {
+		return Progress{}, code
+	}
+	return p, codeNone
+}
+
+// suits compares a leader epoch with the client's idea of it.
+func suits(epoch, client int32) code {
+	switch {
+	case client < 0 || client == epoch:
+		return codeNone
+	case client < epoch:
+		return codeFencedLeaderEpoch
+	}
+	return codeUnknownLeaderEpoch
 }
 
 // settings that the wire itself obeys, with Kafka's defaults.

@@ -170,7 +170,7 @@ func measure(ctx context.Context, o options, c *cluster.Cluster, partitions int)
 				return err
 			}
 		}
-		fmt.Printf("%-4s %6d partitions  %d trials   over all: median %v, worst %v   slowest record: median %v, worst %v   client errors %d\n",
+		fmt.Printf("%-4s %6d partitions  %d trials   over all: median %v, worst %v   slowest record: median %v, worst %v   client errors %v\n",
 			how, partitions, o.trials, ms(median(over)), ms(slices.Max(over)), ms(median(worst)), ms(slices.Max(worst)), l.failed())
 	}
 	return nil
@@ -213,6 +213,7 @@ type load struct {
 	gap    time.Duration // longest since begin
 	slow   time.Duration // record since begin
 	errs   int
+	first  error               // of them
 	flight map[int64]time.Time // records without acknowledgement, by number
 }
 
@@ -258,7 +259,9 @@ func (l *load) run(ctx context.Context) {
 			defer l.mu.Unlock()
 			delete(l.flight, n)
 			if err != nil {
-				l.errs++
+				if l.errs++; l.first == nil {
+					l.first = err
+				}
 				return
 			}
 			l.gap = max(l.gap, now.Sub(l.last))
@@ -289,10 +292,13 @@ func (l *load) end(began time.Time) (gap, slow time.Duration) {
 	return gap, slow
 }
 
-func (l *load) failed() int {
+func (l *load) failed() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.errs
+	if l.first == nil {
+		return "0"
+	}
+	return fmt.Sprintf("%d, the first: %v", l.errs, l.first)
 }
 
 // balanced waits until the broker leads its share, and for a moment of quiet.
