@@ -171,11 +171,13 @@ func (p *produced) settle(at place, o Appended) {
 	code := p.n.produceCode(o.Err)
 	rp.ErrorCode = int16(code)
 	rp.ErrorMessage = message(o.Err)
-	var bad *record.BadRecord
+	var bad record.BadRecords
 	if errors.As(o.Err, &bad) {
-		e := kmsg.NewProduceResponseTopicPartitionErrorRecord()
-		e.RelativeOffset, e.ErrorMessage = int32(bad.Index), &bad.Why
-		rp.ErrorRecords = append(rp.ErrorRecords, e)
+		rp.ErrorRecords = make([]kmsg.ProduceResponseTopicPartitionErrorRecord, len(bad))
+		for i := range bad {
+			e := &rp.ErrorRecords[i]
+			e.RelativeOffset, e.ErrorMessage = bad[i].Index, &bad[i].Why
+		}
 	}
 	if code == codeNotLeaderOrFollower && p.c.version >= 10 {
 		rp.CurrentLeader.LeaderID, rp.CurrentLeader.LeaderEpoch = p.hint(p.r.Topics[at.topic].Topic, rp.Partition)

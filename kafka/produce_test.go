@@ -126,11 +126,13 @@ func TestSemantic21BatchesAreValidated(t *testing.T) {
 	noKey := record.Builder{}
 	noKey.Add(now, []byte("k"), []byte("v"))
 	noKey.Add(now, nil, []byte("v"))
+	noKey.Add(now, nil, []byte("w"))
 	b, _ := noKey.Build()
 	got := produceOne(c, 9, "compacted", b)
 	wantCode(t, "null key", got.ErrorCode, codeInvalidRecord)
-	if len(got.ErrorRecords) != 1 || got.ErrorRecords[0].RelativeOffset != 1 || !strings.Contains(*got.ErrorRecords[0].ErrorMessage, "key") {
-		t.Errorf("record errors %+v, want one for record 1", got.ErrorRecords)
+	// Every one of them is named: clients give up those and send the others again.
+	if len(got.ErrorRecords) != 2 || got.ErrorRecords[0].RelativeOffset != 1 || got.ErrorRecords[1].RelativeOffset != 2 || !strings.Contains(*got.ErrorRecords[0].ErrorMessage, "key") {
+		t.Errorf("record errors %+v, want those of records 1 and 2", got.ErrorRecords)
 	}
 	if f.appended() != before+1 {
 		t.Errorf("%d appends, want %d", f.appended(), before+1)

@@ -118,11 +118,30 @@ func TestCheckRefusesWhatKafkaRefuses(t *testing.T) { // semantics 21, 22
 	b := Builder{}
 	b.Add(1, []byte("k"), nil)
 	b.Add(1, nil, []byte("v"))
-	nullKey, _ := b.Build()
-	h, _ := ParseHeader(nullKey)
-	var bad *BadRecord
-	if err := CheckRecords(h, nullKey, new(Decoder), true); !errors.As(err, &bad) || bad.Index != 1 || !errors.Is(err, ErrInvalidRecord) {
+	b.Add(1, []byte("k"), nil)
+	b.Add(1, nil, []byte("v"))
+	nullKeys, _ := b.Build()
+	h, _ := ParseHeader(nullKeys)
+	var bad BadRecords
+	if err := CheckRecords(h, nullKeys, new(Decoder), true); !errors.As(err, &bad) || len(bad) != 2 || bad[0].Index != 1 || bad[1].Index != 3 || !errors.Is(err, ErrInvalidRecord) {
 		t.Fatal(err)
+	}
+}
+
+// A batch of a few KiB can hold a million bad records.
+func TestBadRecordsAreToldOfUpToABound(t *testing.T) {
+	b := Builder{Codec: Zstd}
+	for range 3 * maxBadRecords {
+		b.Add(1, nil, nil)
+	}
+	batch, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, _ := ParseHeader(batch)
+	var bad BadRecords
+	if err := CheckRecords(h, batch, new(Decoder), true); !errors.As(err, &bad) || len(bad) != maxBadRecords {
+		t.Fatalf("%d of %d records in %d bytes", len(bad), h.NumRecords, len(batch))
 	}
 }
 

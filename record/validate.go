@@ -2,30 +2,56 @@ package record
 
 import "fmt"
 
-// BadRecord is an error in one record of a batch (KIP-467).
+// maxBadRecords bounds how many records of a batch are told of. A small compressed
+// batch can hold millions.
+const maxBadRecords = 4096
+
+// BadRecord is what is wrong with one record of a batch (KIP-467).
 type BadRecord struct {
 	Index int32 // of the record in its batch, from 0
 	Why   string
 }
 
-func (e *BadRecord) Error() string { return fmt.Sprintf("record %d of the batch: %s", e.Index, e.Why) }
+// BadRecords is an error in records of a batch: all of them up to a bound, in their
+// order and at least one, since clients give up those and send the others again. It
+// is an ErrInvalidRecord.
+type BadRecords []BadRecord
+
+func (e BadRecords) Error() string {
+	s := fmt.Sprintf("record %d of the batch: %s", e[0].Index, e[0].Why)
+	if n := len(e) - 1; n > 0 {
+		s += fmt.Sprintf("; and %d more", n)
+	}
+	return s
+}
 
 // Unwrap makes it an ErrInvalidRecord.
-func (e *BadRecord) Unwrap() error { return ErrInvalidRecord }
+func (e BadRecords) Unwrap() error { return ErrInvalidRecord }
 
 // CheckRecords reads all records of a batch that a client sends: their number,
 // lengths and dense offsets, and with needKey that none has a null key, as
-// compacted topics demand. It decompresses into dec.
+// compacted topics demand. It decompresses into dec. The error is BadRecords where
+// the batch itself is sound.
 func CheckRecords(h Header, batch []byte, dec *Decoder, needKey bool) error {
+	var bad BadRecords
 	it := Iterate(h, batch, dec)
 	i := int32(0)
 	for ; it.Next(); i++ {
-		if it.Record.OffsetDelta != i {
-			return &BadRecord{i, fmt.Sprintf("its offset delta is %d", it.Record.OffsetDelta)}
+		why := ""
+		switch {
+		case it.Record.OffsetDelta != i:
+			why = fmt.Sprintf("its offset delta is %d", it.Record.OffsetDelta)
+		case needKey && it.Record.Key == nil:
+			why = "compacted topics take no record without a key"
+		default:
+			continue
 		}
-		if needKey && it.Record.Key == nil {
-			return &BadRecord{i, "compacted topics take no record without a key"}
+		if len(bad) < maxBadRecords {
+			bad = append(bad, BadRecord{i, why})
 		}
 	}
-	return it.Err()
+	if err := it.Err(); err != nil || len(bad) == 0 {
+		return err
+	}
+	return bad
 }
