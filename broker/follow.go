@@ -118,7 +118,7 @@ func shifts(state, since *catalog.State, session uint64, led func(record.Partiti
 		case mine && (!ok || epoch < c.New.Epoch):
 			take = append(take, c.New)
 		case !mine && ok && epoch <= c.New.Epoch:
-			gone = append(gone, pump.Ended{Partition: c.New.ID, Epoch: c.New.Epoch})
+			gone = append(gone, pump.Ended{Partition: c.New.ID, Epoch: c.New.Epoch, Owner: c.New.Owner})
 		}
 	}
 	return take, gone

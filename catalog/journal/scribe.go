@@ -22,6 +22,7 @@ type Scribe struct {
 	nonce  [16]byte
 	log    *slog.Logger
 	reader *Reader
+	state  *catalog.State // what was last read or written to its end
 	seq    uint64
 	latest uint64                // newest snapshot put or seen
 	moved  func()                // State is another one; may be nil
@@ -32,11 +33,12 @@ type Scribe struct {
 // from those of all others.
 func NewScribe(store cold.Store, nonce [16]byte, opts Options) *Scribe {
 	opts = opts.defaults()
-	return &Scribe{store: store, opts: opts, nonce: nonce, log: opts.Logger, reader: NewReader(store)}
+	r := NewReader(store)
+	return &Scribe{store: store, opts: opts, nonce: nonce, log: opts.Logger, reader: r, state: r.state}
 }
 
 // State is the catalog as of the last Catchup or Commit. It is never changed.
-func (s *Scribe) State() *catalog.State { return s.reader.state }
+func (s *Scribe) State() *catalog.State { return s.state }
 
 // Open reads the journal to its end. In an empty bucket it founds the cluster, with
 // the id given.
@@ -58,18 +60,19 @@ func (s *Scribe) Open(ctx context.Context, cluster string) error {
 
 // Catchup applies the entries of others.
 func (s *Scribe) Catchup(ctx context.Context) error {
-	before, began := s.reader.state, time.Now()
+	began := time.Now()
 	err := s.reader.Catchup(ctx, nil)
 	if err == nil && s.met != nil {
 		s.met(began)
 	}
-	if s.reader.state != before {
+	if err == nil && s.reader.state != s.state {
 		s.publish()
 	}
 	return err
 }
 
 func (s *Scribe) publish() {
+	s.state = s.reader.state
 	if s.moved != nil {
 		s.moved()
 	}

@@ -48,6 +48,7 @@ type Pump struct {
 	// All below is the loop's.
 	machine  *ingest.Machine
 	session  Session
+	fresh    uint64 // the session that a rotation goes on with
 	covered  uint64 // as last seen in the catalog
 	behindAt uint64 // the slot at which behind is poked again
 	loose    []int  // runs in each committed slot from covered on

@@ -357,7 +357,7 @@ func TestWatchesWakeWithoutMissingAnything(t *testing.T) {
 		assert.Empty(t, r.board.find(part(0)).watches)
 		w := r.Watch(part(1))
 		s, _ := r.Session()
-		require.NoError(t, r.Disown(t.Context(), s.ID, Ended{part(1), Deleted}))
+		require.NoError(t, r.Disown(t.Context(), s.ID, Ended{Partition: part(1), Epoch: Deleted}))
 		<-w.Ready()
 		_, ok := r.Progress(part(1))
 		assert.False(t, ok)

@@ -46,7 +46,10 @@ func (p *Pump) Rotate(ctx context.Context, next catalog.RegisterSession) error {
 
 func (p *Pump) rotate(ctx context.Context, old, fresh Session) error {
 	var phase ingest.Phase
-	if err := p.call(ctx, func(time.Time) { p.machine.Drain(); phase = p.machine.Phase() }); err != nil {
+	if err := p.call(ctx, func(time.Time) {
+		p.machine.Drain()
+		phase, p.fresh = p.machine.Phase(), fresh.ID
+	}); err != nil {
 		return err
 	}
 	if phase != ingest.Draining {
@@ -120,7 +123,9 @@ func (p *Pump) move(ctx context.Context, old, fresh Session, fence uint64) error
 	}
 }
 
-// handOver makes the loop serve the new session with what the catalog gives it.
+// handOver makes the loop serve the new session with what the catalog gives it. What
+// the session got back from somebody who had it in between is another log than the one
+// here, and is taken like any other.
 func (p *Pump) handOver(ctx context.Context, fresh Session) error {
 	state := p.opts.Catalog.State()
 	var fail error
@@ -131,7 +136,7 @@ func (p *Pump) handOver(ctx context.Context, fresh Session) error {
 		}
 		grants := make(map[record.Partition]int32)
 		for _, id := range p.machine.Partitions() {
-			if c, ok := state.Partition(id); ok && c.Owner == fresh.ID {
+			if c, ok := state.Partition(id); ok && c.Owner == fresh.ID && p.goesOn(id, c.Epoch) {
 				grants[id] = c.Epoch
 				p.board.epoch(id, c.Epoch)
 			} else {
@@ -165,7 +170,7 @@ func (p *Pump) Release(ctx context.Context, heirs Heirs, partitions ...record.Pa
 		session = p.session.ID
 		for _, id := range partitions {
 			if epoch, ok := p.machine.Epoch(id); ok {
-				ended = append(ended, Ended{id, epoch})
+				ended = append(ended, Ended{Partition: id, Epoch: epoch})
 			}
 			p.machine.Release(id)
 		}

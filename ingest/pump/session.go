@@ -116,6 +116,7 @@ func stable(s ingest.Start) int64 {
 type Ended struct {
 	Partition record.Partition
 	Epoch     int32
+	Owner     uint64 // under that epoch; 0 when nobody is
 }
 
 // Deleted is the epoch of a partition that is deleted: it ends them all.
@@ -127,15 +128,25 @@ const Deleted int32 = math.MaxInt32
 // It does nothing when another session is served by now: what that one owns is
 // another question.
 //
-// While a rotation is under way it does nothing: the catalog may say already that
-// the partitions belong to the next session, which is ours, too. The rotation's
-// end forgets those that do not.
+// While a rotation is under way, those stay that the catalog says have gone over to the
+// next session, which is ours, too. Those that somebody else had meanwhile do not.
 func (p *Pump) Disown(ctx context.Context, session uint64, ended ...Ended) error {
 	return p.call(ctx, func(time.Time) {
-		if p.machine.Phase() != ingest.Draining && p.session.ID == session {
-			p.disown(ended)
+		if p.session.ID != session {
+			return
 		}
+		if p.machine.Phase() == ingest.Draining {
+			ended = slices.DeleteFunc(slices.Clone(ended), func(e Ended) bool { return e.Owner == p.fresh && p.goesOn(e.Partition, e.Epoch) })
+		}
+		p.disown(ended)
 	})
+}
+
+// goesOn reports whether a log goes on under an epoch as it stands here: nobody had it
+// in between.
+func (p *Pump) goesOn(id record.Partition, epoch int32) bool {
+	e, ok := p.machine.Epoch(id)
+	return ok && e+1 == epoch
 }
 
 func (p *Pump) disown(ended []Ended) {

@@ -120,8 +120,13 @@ func TestABrokerThatFollowsTheCatalogDoesNotDisturbARotation(t *testing.T) { // 
 		r := newRig(t, 4, Options{})
 		old, _ := r.Session()
 		r.catalog.after = func(c catalog.Command) {
-			if _, moved := c.(*catalog.Move); moved { // they are not the old session's any more
-				require.NoError(t, r.Disown(t.Context(), old.ID, Ended{part(0), 9}, Ended{part(1), 9}, Ended{part(2), 9}, Ended{part(3), 9}))
+			if m, moved := c.(*catalog.Move); moved { // they are not the old session's any more
+				var ended []Ended
+				for i := range int32(4) {
+					p, _ := r.catalog.State().Partition(part(i))
+					ended = append(ended, Ended{Partition: p.ID, Epoch: p.Epoch, Owner: m.New})
+				}
+				require.NoError(t, r.Disown(t.Context(), old.ID, ended...))
 			}
 		}
 		acked := r.under(8, func() {
@@ -150,6 +155,43 @@ func TestARotationOfAFencedSessionEnds(t *testing.T) { // S9, S6
 			assert.ErrorIs(t, res.Err, ingest.ErrNotLeader)
 		}
 		assert.Equal(t, []string{"x"}, r.log(part(0)))
+		r.kill()
+	})
+}
+
+// A rotation that sleeps: the old session is fenced, somebody else has the partition and
+// writes, and gives it to the session that was registered for the rotation.
+func TestARotationDoesNotGoOnWithWhatOthersHadInBetween(t *testing.T) { // S8, S9, W1
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 2, Options{})
+		old, _ := r.Session()
+		for i := range int32(2) {
+			require.NoError(t, r.produce(ingest.AcksAll, part(i), "mine").Err)
+		}
+		r.store.Use(fault.Always(fault.Fault{Before: 10 * time.Millisecond}))
+		var rotated sync.WaitGroup
+		rotated.Go(func() { require.NoError(t, r.Rotate(t.Context(), catalog.RegisterSession{Nonce: [16]byte{77}})) })
+		time.Sleep(5 * time.Millisecond) // its fence is under way
+		fresh := r.catalog.State().Number()
+		f, err := Fence(t.Context(), FenceOptions{Store: r.bucket, Session: old})
+		require.NoError(t, err)
+		r.catalog.must(t, &catalog.SealSession{Session: old.ID, Fence: f.Slot, Extents: f.Extents(old.ID)})
+		take := func(session uint64, id record.Partition) Ended {
+			p, _ := r.catalog.State().Partition(id)
+			res := r.catalog.must(t, &catalog.Take{Session: session, Items: []catalog.TakeItem{{Partition: id, Epoch: p.Epoch + 1, Start: p.Next}}})
+			require.NoError(t, res[0].Item(0))
+			return Ended{Partition: id, Epoch: p.Epoch + 1, Owner: session}
+		}
+		other := r.register()
+		theirs := take(other.ID, part(0))
+		x := catalog.Extent{Base: 1, Next: 2, Epoch: theirs.Epoch, Object: catalog.WAL(other.ID, 0), Len: 1}
+		r.catalog.must(t, &catalog.Release{Session: other.ID, Partitions: []record.Partition{part(0)}, Extents: []catalog.Located{{Partition: part(0), Extent: x}}})
+		require.NoError(t, r.Disown(t.Context(), old.ID, take(fresh, part(0)), take(fresh, part(1))))
+		rotated.Wait()
+		assert.ErrorIs(t, r.produce(ingest.AcksAll, part(0), "at an offset that is taken").Err, ingest.ErrNotLeader)
+		res := r.produce(ingest.AcksAll, part(1), "goes on")
+		assert.NoError(t, res.Err)
+		assert.EqualValues(t, 1, res.Base)
 		r.kill()
 	})
 }
@@ -206,7 +248,7 @@ func TestTheMarkMovesByCount(t *testing.T) { // DESIGN 6
 
 		// A topic that was deleted does not leave a hole.
 		require.NoError(t, r.produce(ingest.AcksAll, part(1), "kept").Err)
-		require.NoError(t, r.Disown(t.Context(), s.ID, Ended{part(1), Deleted}))
+		require.NoError(t, r.Disown(t.Context(), s.ID, Ended{Partition: part(1), Epoch: Deleted}))
 		require.NoError(t, r.Index(t.Context()))
 		assert.Equal(t, []string{"kept"}, r.log(part(1)))
 		require.NoError(t, r.WaitCommitted(t.Context(), s.ID, 12))
@@ -450,8 +492,8 @@ func TestAnOldViewOfTheCatalogChangesNothing(t *testing.T) {
 		}
 		first := epoch()
 
-		require.NoError(t, r.Disown(t.Context(), s.ID, Ended{part(0), first - 1}))
-		require.NoError(t, r.Disown(t.Context(), s.ID+1, Ended{part(0), first}))
+		require.NoError(t, r.Disown(t.Context(), s.ID, Ended{Partition: part(0), Epoch: first - 1}))
+		require.NoError(t, r.Disown(t.Context(), s.ID+1, Ended{Partition: part(0), Epoch: first}))
 		require.NoError(t, r.produce(ingest.AcksAll, part(0), "b").Err)
 
 		require.NoError(t, r.Release(t.Context(), nil, part(0)))
@@ -461,7 +503,7 @@ func TestAnOldViewOfTheCatalogChangesNothing(t *testing.T) {
 		assert.ErrorIs(t, r.produce(ingest.AcksAll, part(0), "c").Err, ingest.ErrNotLeader)
 
 		own(first+1, 2)
-		require.NoError(t, r.Disown(t.Context(), s.ID, Ended{part(0), first}))
+		require.NoError(t, r.Disown(t.Context(), s.ID, Ended{Partition: part(0), Epoch: first}))
 		own(first, 0)
 		assert.Equal(t, first+1, epoch())
 		res := r.produce(ingest.AcksAll, part(0), "d")

@@ -122,7 +122,7 @@ func (p *Press) Run(ctx context.Context) error {
 		p.try(ctx, "seal", p.seal)
 		if now := p.Now(); p.more || p.buried() || now.Sub(pressed) >= p.SealEvery {
 			pressed = now
-			p.turn(ctx)
+			p.Turn(ctx)
 		}
 		if now := p.Now(); now.Sub(retained) >= p.RetainEvery {
 			retained = now
@@ -132,8 +132,9 @@ func (p *Press) Run(ctx context.Context) error {
 	}
 }
 
-// turn does all but sealing and retention, once.
-func (p *Press) turn(ctx context.Context) {
+// Turn does all but sealing and retention, once. Run calls it; simulations, which have
+// no Run, do it themselves.
+func (p *Press) Turn(ctx context.Context) {
 	p.more = false
 	p.try(ctx, "press WAL objects of dead sessions", p.linger)
 	p.try(ctx, "merge", p.merge)

@@ -728,7 +728,7 @@ func (w *world) settle() {
 				g.Filling = false
 			}
 			n.press.try(n.ctx, "seal", n.press.seal)
-			n.press.turn(n.ctx)
+			n.press.Turn(n.ctx)
 		}
 		w.check()
 		if w.fault != nil {

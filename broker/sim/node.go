@@ -1,0 +1,300 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/firnlog/firn/broker"
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/catalog/journal"
+	"github.com/firnlog/firn/ingest"
+	"github.com/firnlog/firn/ingest/pump"
+	"github.com/firnlog/firn/record"
+	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/tier/object"
+	"github.com/firnlog/firn/tier/press"
+)
+
+// node is one broker: one life of its process after another.
+type node struct {
+	w       *world
+	id      int32
+	process *process
+	life    int
+	cut     time.Time // until then the bucket is out of reach
+	book    *book
+	pump    *pump.Pump
+	tenure  *broker.Tenure
+	press   *press.Press
+	serving bool
+	gone    []uint64       // sessions that gossip said are dead
+	sees    map[int32]bool // which nodes gossip says are alive
+}
+
+func (n *node) String() string { return fmt.Sprintf("broker %d.%d", n.id, n.life) }
+
+func (n *node) alive() bool { return n.process != nil && !n.process.dead }
+
+func (n *node) asleep() bool { return n.process.asleep.After(n.w.now) }
+
+// session is what the broker serves; 0 when nothing.
+func (n *node) session() uint64 {
+	if s, ok := n.pump.Session(); ok {
+		return s.ID
+	}
+	return 0
+}
+
+func (w *world) nonce() (b [16]byte) {
+	for i := range b {
+		b[i] = byte(w.rng.Uint32())
+	}
+	return b
+}
+
+// boot begins a life.
+func (n *node) boot() {
+	w := n.w
+	n.life++
+	w.count("boots")
+	w.trace("%s boots", n)
+	n.process = &process{clock: &w.clock}
+	n.serving, n.gone, n.sees = false, nil, map[int32]bool{}
+	p, store := n.process, link{w.bucket, n}
+	random := func() float64 { return w.rng.Float64() }
+	n.book = &book{n: n, scribe: journal.NewScribe(store, w.nonce(), journal.Options{
+		SnapshotEvery: w.snapshotEvery, Keep: w.keep, Sleep: p.Sleep, Rand: random,
+	})}
+	settler := cold.NewSettler(store, cold.SettlerOptions{Rand: random, Sleep: p.Sleep})
+	n.pump = pump.New(pump.Options{
+		Store: store, Settler: settler, Catalog: n.book, Stage: p, Behind: w.behind,
+		Ingest: ingest.Config{Window: w.window, Large: w.large, Max: 2 * w.large},
+	})
+	me := catalog.RegisterSession{Nonce: w.nonce(), Node: n.id, Advertised: strconv.Itoa(int(n.id))}
+	n.tenure = broker.NewTenure(broker.TenureOptions{
+		Store: store, Journal: n.book, Pump: n.pump, Stage: p, Me: me,
+		Renew: func(r *catalog.RegisterSession) { r.Nonce, r.StartedMs = w.nonce(), w.now.UnixMilli() },
+		Reach: n.reach, Alive: func() map[int32]bool { return n.sees }, Producers: n.producers,
+	})
+	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
+	n.press = press.New(press.Options{
+		Store: still{w.bucket, n}, Settler: settler, Journal: n.book, Writer: writer{n.pump}, Nonce: me.Nonce, Logger: logger,
+		SealEvery: time.Second, RetainEvery: time.Second, Grace: w.grace,
+		Setting: func(string) (string, bool) { return "", false }, Now: func() time.Time { return w.now },
+		Limits: press.Limits{Budget: 4000, Own: 1500, Small: 3, Extents: 8, Keep: 3, Fewest: 3, Keys: 16},
+	})
+	p.spawn(func() { n.live(context.Background()) })
+}
+
+// live is the life of a broker, from its begin to its death.
+func (n *node) live(ctx context.Context) {
+	p, w := n.process, n.w
+	for n.book.scribe.Open(ctx, "simulation-of-a-cluste") != nil {
+		_ = p.Sleep(ctx, 100*time.Millisecond)
+	}
+	p.spawn(func() { n.book.run(ctx) })
+	for {
+		err := n.tenure.TakeOver(ctx)
+		if err == nil {
+			break
+		}
+		w.trace("%s cannot take over: %v", n, err)
+		_ = p.Sleep(ctx, 100*time.Millisecond)
+	}
+	w.trace("%s serves as session %d", n, n.session())
+	n.serving = true
+	p.spawn(func() { n.follow(ctx) })
+	p.spawn(func() { n.maintain(ctx) })
+	p.spawn(func() { n.tidy(ctx) })
+}
+
+// follow is Broker.followAll.
+func (n *node) follow(ctx context.Context) {
+	var last *catalog.State
+	for {
+		_ = n.process.Wait(ctx, func() bool { return n.book.State() != last })
+		last = n.book.State()
+		if err := n.tenure.Follow(ctx); err != nil {
+			n.w.trace("%s cannot follow: %v", n, err)
+		}
+	}
+}
+
+// maintain is Broker.maintain.
+func (n *node) maintain(ctx context.Context) {
+	p, w := n.process, n.w
+	began, since := n.session(), w.now
+	due := w.now
+	last := n.book.State()
+	for {
+		if due.Before(w.now) || due.Equal(w.now) {
+			due = w.now.Add(time.Second)
+			w.at(due, p, func() {})
+		}
+		_ = p.Wait(ctx, func() bool {
+			return len(n.pump.Uncovered()) > 0 || len(n.pump.Over()) > 0 || len(n.gone) > 0 || n.book.State() != last || !w.now.Before(due)
+		})
+		var err error
+		what := ""
+		switch {
+		case len(n.pump.Uncovered()) > 0:
+			<-n.pump.Uncovered()
+			what, err = "index", n.pump.Index(ctx)
+		case len(n.pump.Over()) > 0:
+			<-n.pump.Over()
+			w.count("fenced alive")
+			what, err = "take over again", n.tenure.TakeOver(ctx)
+		case len(n.gone) > 0:
+			id := n.gone[0]
+			n.gone = n.gone[1:]
+			what, err = "bury", n.bury(ctx, id)
+		case n.book.State() != last:
+			last = n.book.State()
+			if n.turn() == 0 {
+				what, err = "find owners", n.tenure.Take(ctx)
+			}
+		default:
+			s := n.session()
+			if s == 0 {
+				continue
+			}
+			if s != began {
+				began, since = s, w.now
+			}
+			what, err = "adopt", n.tenure.Adopt(ctx)
+			if ps := n.tenure.Excess(); len(ps) > 0 {
+				w.count("releases")
+				if what, err = "release", n.pump.Release(ctx, ps...); err == nil {
+					what, err = "find owners", n.tenure.Take(ctx)
+				}
+			}
+			rotated, rerr := n.tenure.Rotate(ctx, w.now.Sub(since), w.rotateSlots, w.rotateAge)
+			if rotated {
+				w.count("rotations")
+				what, err = "rotate", rerr
+				_ = n.tenure.Follow(ctx)
+			}
+		}
+		if err != nil {
+			w.trace("%s cannot %s: %v", n, what, err)
+		}
+	}
+}
+
+// bury is Broker.bury: brokers take turns.
+func (n *node) bury(ctx context.Context, id uint64) error {
+	limit := n.w.now.Add(time.Duration(n.turn()) * 250 * time.Millisecond)
+	n.w.at(limit, n.process, func() {})
+	var v *catalog.Session
+	_ = n.process.Wait(ctx, func() bool {
+		var ok bool
+		v, ok = n.book.State().Session(id)
+		if !ok || v.Sealed {
+			v = nil
+		}
+		return v == nil || !n.w.now.Before(limit)
+	})
+	if v == nil {
+		return n.tenure.Take(ctx)
+	}
+	n.w.count("burials")
+	n.w.trace("%s fences session %d", n, id)
+	return n.tenure.Bury(ctx, v)
+}
+
+// turn is how many live brokers have a lower node id, as gossip says.
+func (n *node) turn() int {
+	k := 0
+	for id, alive := range n.sees {
+		if alive && id < n.id {
+			k++
+		}
+	}
+	return k
+}
+
+// tidy is the loop of press.Press.
+func (n *node) tidy(ctx context.Context) {
+	for {
+		_ = n.process.Sleep(ctx, n.w.pressEvery)
+		n.press.Turn(ctx)
+	}
+}
+
+// reach is a dial: a process that sleeps has a kernel that answers.
+func (n *node) reach(ctx context.Context, advertised string) bool {
+	_ = n.process.Sleep(ctx, n.w.lag())
+	id, _ := strconv.Atoi(advertised)
+	other := n.w.nodes[id]
+	return other.alive() && !n.w.split(n, other)
+}
+
+// producers is pump.LoadProducers, whose reads are all at one instant.
+func (n *node) producers(ctx context.Context, _ cold.Store, state *catalog.State, ps ...record.Partition) (map[record.Partition][]ingest.Producer, error) {
+	for {
+		_ = n.process.Sleep(ctx, n.w.lag()+n.w.lag())
+		if (still{n.w.bucket, n}).away() == nil {
+			return pump.LoadProducers(ctx, present{still{n.w.bucket, nil}}, state, ps...)
+		}
+	}
+}
+
+// present is a bucket in which what is not there is damage: it will not come.
+type present struct{ still }
+
+// Stat implements cold.Store.
+func (s present) Stat(ctx context.Context, name string) (cold.Info, error) {
+	i, err := s.still.Stat(ctx, name)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", object.ErrCorrupt, err)
+	}
+	return i, err
+}
+
+// writer is press.Writer on the pump.
+type writer struct{ *pump.Pump }
+
+// Producers implements press.Writer.
+func (w writer) Producers(ctx context.Context, p record.Partition) ([]object.Producer, error) {
+	ps, err := w.Pump.Producers(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", press.ErrNotLed, err)
+	}
+	return pump.ProducersOut(ps), nil
+}
+
+// crash kills the process.
+func (n *node) crash() {
+	if !n.alive() {
+		return
+	}
+	n.w.count("crashes")
+	n.w.trace("%s is killed", n)
+	n.process.kill()
+	n.serving = false
+}
+
+// owns reports whether the broker believes that it leads the partition.
+func (n *node) owns(p record.Partition) bool {
+	if !n.alive() || !n.serving {
+		return false
+	}
+	_, ok := n.pump.Progress(p)
+	return ok
+}
+
+func sortedNodes(m map[int32]bool) []int32 {
+	var out []int32
+	for id, ok := range m {
+		if ok {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,350 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/record"
+)
+
+// world is everything there is in one run.
+type world struct {
+	clock
+	rng    *rand.Rand
+	bucket *bucket
+	nodes  map[int]*node
+	order  []*node
+	people *process // the clients
+
+	// What the seed has chosen.
+	base          time.Duration // of the way to anything
+	trouble       float64       // of each request to the bucket
+	loss          float64       // of each message between client and broker
+	window        int
+	large         int64
+	behind        uint64
+	snapshotEvery uint64
+	keep, grace   time.Duration
+	rotateSlots   uint64
+	rotateAge     time.Duration
+	pressEvery    time.Duration
+	chaos         time.Duration // how long it goes wrong
+	faultEvery    time.Duration
+	topics        []record.TopicID
+	partitions    []record.Partition
+
+	healed  bool
+	stopped bool // clients send nothing new
+	busy    int  // producers with something to send
+	groups  map[int32]int
+	splits  time.Time
+	knows   map[[2]int32]uint64 // the last session that one knows of another
+
+	model  map[record.Partition]*model
+	log    func(string)
+	lines  int
+	digest uint64
+	counts map[string]int
+	fault  error
+}
+
+func between[T int | int64 | uint64 | time.Duration](r *rand.Rand, lo, hi T) T {
+	return lo + T(r.Int64N(int64(hi-lo)+1))
+}
+
+func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
+
+// begin is when virtual time begins.
+var begin = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func newWorld(seed uint64) *world {
+	r := rand.New(rand.NewPCG(seed, 0x6669726e))
+	w := &world{
+		clock: clock{now: begin}, rng: r, nodes: map[int]*node{},
+		base: between(r, time.Millisecond, 12*time.Millisecond), trouble: pick(r, 0, 0.003, 0.02), loss: pick(r, 0, 0.01, 0.05),
+		window: between(r, 1, 4), large: pick[int64](r, 200, 1000, 4000), behind: pick[uint64](r, 4, 20, 100),
+		snapshotEvery: pick[uint64](r, 3, 12, 40), keep: between(r, time.Second, 30*time.Second), grace: between(r, 2*time.Second, 15*time.Second),
+		rotateSlots: pick[uint64](r, 5, 30, 200), rotateAge: between(r, 2*time.Second, 60*time.Second), pressEvery: between(r, 300*time.Millisecond, 5*time.Second),
+		chaos: between(r, 8*time.Second, 30*time.Second), faultEvery: between(r, 300*time.Millisecond, 6*time.Second),
+		groups: map[int32]int{}, knows: map[[2]int32]uint64{}, model: map[record.Partition]*model{}, counts: map[string]int{},
+	}
+	w.bucket = &bucket{w: w, objects: map[string]stored{}}
+	w.people = &process{clock: &w.clock}
+	for i := range between(r, 2, 4) {
+		n := &node{w: w, id: int32(i + 1)}
+		w.nodes[i+1] = n
+		w.order = append(w.order, n)
+	}
+	for t := range between(r, 1, 2) {
+		id := record.TopicID{byte(t + 1)}
+		w.topics = append(w.topics, id)
+		for p := range int32(between(r, 1, 3)) {
+			w.partitions = append(w.partitions, record.Partition{Topic: id, Index: p})
+			w.model[record.Partition{Topic: id, Index: p}] = newModel()
+		}
+	}
+	return w
+}
+
+func (w *world) count(what string) { w.counts[what]++ }
+
+func (w *world) chance(p float64) bool { return p > 0 && w.rng.Float64() < p }
+
+// lag is one way to anywhere.
+func (w *world) lag() time.Duration {
+	d := w.base/2 + time.Duration(w.rng.ExpFloat64()*float64(w.base)/2)
+	if !w.healed && w.rng.IntN(50) == 0 {
+		d *= 20
+	}
+	return min(d, 2*time.Second)
+}
+
+// trace notes what happens. Its digest tells runs apart.
+func (w *world) trace(format string, a ...any) {
+	line := fmt.Sprintf("%9.4f ", w.now.Sub(begin).Seconds()) + fmt.Sprintf(format, a...)
+	w.lines++
+	for i := range len(line) {
+		w.digest = (w.digest ^ uint64(line[i])) * 1099511628211
+	}
+	if w.log != nil {
+		w.log(line)
+	}
+}
+
+func (w *world) fail(format string, a ...any) {
+	if w.fault == nil {
+		w.fault = fmt.Errorf(format, a...)
+		w.trace("FAULT %v", w.fault)
+	}
+}
+
+// grew is the hint that the journal grew.
+func (w *world) grew(by *node) {
+	for _, n := range w.order {
+		if n != by && n.alive() && !w.split(by, n) {
+			b := n.book
+			w.after(w.lag(), n.process, func() { b.grew = true })
+		}
+	}
+}
+
+func (w *world) split(a, b *node) bool {
+	return w.now.Before(w.splits) && w.groups[a.id] != w.groups[b.id]
+}
+
+// gossip lets every broker look at every other one.
+func (w *world) gossip() {
+	for _, n := range w.order {
+		if !n.alive() {
+			continue
+		}
+		for _, m := range w.order {
+			if m == n {
+				continue
+			}
+			alive := m.alive() && !m.asleep() && m.serving && m.session() != 0 && !w.split(n, m)
+			key := [2]int32{n.id, m.id}
+			if alive {
+				w.knows[key] = m.session()
+			}
+			if n.sees[m.id] == alive {
+				continue
+			}
+			id, session := m.id, w.knows[key]
+			w.after(w.lag(), n.process, func() {
+				n.sees[id] = alive
+				if !alive && session != 0 {
+					n.gone = append(n.gone, session)
+				}
+			})
+		}
+	}
+	w.after(200*time.Millisecond, nil, w.gossip)
+}
+
+// misfortune is one fault.
+func (w *world) misfortune() {
+	if w.healed {
+		return
+	}
+	n := w.order[w.rng.IntN(len(w.order))]
+	long := func(hi time.Duration) time.Duration { return between(w.rng, 100*time.Millisecond, hi) }
+	switch w.rng.IntN(9) {
+	case 0, 1:
+		n.crash()
+		w.after(long(10*time.Second), nil, n.start)
+	case 2:
+		if n.alive() {
+			w.count("sleeps")
+			n.process.asleep = w.now.Add(long(pick(w.rng, 3*time.Second, 3*time.Minute)))
+			w.trace("%s sleeps until %v", n, n.process.asleep.Sub(begin))
+			w.at(n.process.asleep, n.process, func() { w.trace("%s wakes up", n) })
+		}
+	case 3:
+		w.count("cuts")
+		n.cut = w.now.Add(long(15 * time.Second))
+		w.trace("%s is cut off from the bucket until %v", n, n.cut.Sub(begin))
+	case 4:
+		if w.rng.IntN(3) == 0 {
+			w.count("outages")
+			w.bucket.outage = w.now.Add(long(6 * time.Second))
+			w.trace("the bucket is away until %v", w.bucket.outage.Sub(begin))
+		}
+	case 5:
+		w.count("splits")
+		for _, m := range w.order {
+			w.groups[m.id] = w.rng.IntN(2)
+		}
+		w.splits = w.now.Add(long(15 * time.Second))
+		w.trace("gossip is split: %v until %v", w.groups, w.splits.Sub(begin))
+	case 6: // suspected for nothing
+		m := w.order[w.rng.IntN(len(w.order))]
+		if n != m && n.alive() && m.alive() && m.session() != 0 {
+			w.count("suspicions")
+			session := m.session()
+			w.trace("%s suspects %s", n, m)
+			w.after(w.lag(), n.process, func() { n.gone = append(n.gone, session) })
+		}
+	case 7:
+		n.leave(long(5 * time.Second))
+	case 8: // a whole outage of brokers
+		if w.rng.IntN(4) == 0 {
+			for _, m := range w.order {
+				m.crash()
+				w.after(long(3*time.Second), nil, m.start)
+			}
+		}
+	}
+	w.after(w.faultEvery/2+time.Duration(w.rng.Int64N(int64(w.faultEvery))), nil, w.misfortune)
+}
+
+// start boots the broker if it is dead.
+func (n *node) start() {
+	if !n.alive() {
+		n.boot()
+	}
+}
+
+// leave is SIGTERM.
+func (n *node) leave(again time.Duration) {
+	if !n.alive() || !n.serving || n.asleep() {
+		return
+	}
+	w, p := n.w, n.process
+	w.count("leaves")
+	w.trace("%s leaves", n)
+	n.serving = false
+	over := func() {
+		w.after(0, nil, func() {
+			if n.process == p && !p.dead {
+				n.crash()
+			}
+		})
+		w.after(again, nil, n.start)
+	}
+	p.spawn(func() {
+		if err := n.pump.Leave(context.Background()); err != nil {
+			w.trace("%s left badly: %v", n, err)
+		}
+		over()
+	})
+	w.after(20*time.Second, nil, over)
+}
+
+// heal ends all that goes wrong.
+func (w *world) heal() {
+	w.healed = true
+	w.trace("all is healed")
+	w.bucket.outage, w.splits = time.Time{}, time.Time{}
+	for _, n := range w.order {
+		n.cut = time.Time{}
+		if n.alive() && n.asleep() {
+			n.process.asleep = w.now.Add(time.Duration(w.rng.Int64N(int64(10 * time.Second))))
+		}
+		n.start()
+	}
+}
+
+// run is a whole run.
+func run(seed uint64, log func(string)) *world {
+	w := newWorld(seed)
+	w.log = log
+	w.trace("%d brokers, %d partitions, %v to the bucket, trouble %v, loss %v", len(w.order), len(w.partitions), w.base, w.trouble, w.loss)
+	defer func() {
+		for _, n := range w.order {
+			if n.alive() {
+				n.process.kill()
+			}
+		}
+		w.people.kill()
+	}()
+	for _, n := range w.order {
+		w.after(time.Duration(w.rng.Int64N(int64(2*time.Second))), nil, n.start)
+	}
+	w.people.spawn(w.found)
+	w.gossip()
+	w.after(w.faultEvery, nil, w.misfortune)
+	w.after(w.chaos, nil, w.heal)
+	w.watch()
+	end := begin.Add(w.chaos)
+	w.until(end, func() bool { return false })
+	w.stopped = true
+	end = end.Add(90 * time.Second)
+	w.until(end, w.calm)
+	if w.fault == nil && !w.calm() {
+		w.fail("L: a minute and a half after all has healed %d producers wait, and %s", w.busy, w.orphans())
+	}
+	w.until(w.now.Add(3*time.Second), func() bool { return false })
+	if w.fault == nil {
+		w.judge()
+	}
+	w.trace("the end: %d entries, %d objects, %d records", w.newest().Number(), len(w.bucket.objects), w.records())
+	return w
+}
+
+func (w *world) until(end time.Time, over func() bool) {
+	for w.fault == nil && !over() && w.step(end) {
+	}
+}
+
+// calm is what there must be in the end.
+func (w *world) calm() bool {
+	return w.busy == 0 && w.orphans() == ""
+}
+
+// orphans are the partitions whose owner does not live, or does not know that it is.
+func (w *world) orphans() string {
+	s := w.newest()
+	for _, id := range w.partitions {
+		p, ok := s.Partition(id)
+		if !ok {
+			return fmt.Sprintf("%s is not there", id)
+		}
+		if !slices.ContainsFunc(w.order, func(n *node) bool { return n.alive() && !n.asleep() && n.session() == p.Owner && n.owns(id) }) {
+			return fmt.Sprintf("%s has no owner that lives: session %d", id, p.Owner)
+		}
+	}
+	return ""
+}
+
+// newest is the newest state that a broker knows.
+func (w *world) newest() *catalog.State {
+	s := catalog.NewState()
+	for _, n := range w.order {
+		if n.book != nil && n.book.State().Number() > s.Number() {
+			s = n.book.State()
+		}
+	}
+	return s
+}
+
+func (w *world) records() (n int) {
+	for _, m := range w.model {
+		n += len(m.seen)
+	}
+	return n
+}
