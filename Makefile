@@ -1,7 +1,7 @@
 # One verb for each ring of tests; .ci/run runs them all.
 GO ?= go
 
-.PHONY: build test race lint fuzz e2e e2e-minio e2e-versitygw nemesis planted corpus differential bench bench-failover
+.PHONY: build test race sim model lint fuzz e2e e2e-minio e2e-versitygw nemesis planted corpus differential bench bench-failover
 
 build: ## the program
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/firn ./cmd/firn
@@ -28,6 +28,14 @@ e2e-versitygw: ## the same on a versitygw
 	RING4_STORE=versitygw $(GO) test -tags ring4 -count=1 -timeout 40m -v ./localstack/ring4/
 
 NEMESIS ?= 1h
+SEEDS ?= 10000
+FIRST ?= 1
+sim: ## SEEDS seeds of several brokers on virtual time, from FIRST on; one again: go test ./broker/sim -run TestSeed -seed N -v
+	$(GO) test -count=1 -timeout 24h -run TestSeed ./broker/sim -args -first $(FIRST) -seeds $(SEEDS)
+
+model: ## every order of events in small worlds, the larger ones too: some minutes
+	MODEL=deep $(GO) test -count=1 -timeout 2h -v -run 'Order|Shortcut' ./ingest ./broker/sim
+
 nemesis: ## three brokers on MinIO under rotating faults for NEMESIS, and a judge of what clients saw
 	RING4_STORE=minio RING4_NEMESIS=$(NEMESIS) $(GO) test -tags ring4 -count=1 -timeout 24h -v -run HistoryUnderFaults ./localstack/ring4/
 

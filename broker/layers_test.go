@@ -32,7 +32,8 @@ var edges = map[string][]string{
 	"gossip/placement":        {},
 	"web/cost":                {},
 	"kafka/reach":             {},
-	"broker/bubble":           {"tier/cold"},                    // the network between brokers under test, and a gate before their bucket
+	"broker/bubble":           {"tier/cold"}, // the network between brokers under test, and a gate before their bucket
+	"broker/sim/fiber":        {},
 	"broker/settings":         {"catalog"},                      // the one description of a config
 	"localstack":              {"tier/cold", "tier/cold/minio"}, // makes the bucket by the one package that has minio-go
 	"localstack/proc":         {},
@@ -55,7 +56,7 @@ var edges = map[string][]string{
 }
 
 // anything may be imported by these: they put the parts together.
-var assemblers = []string{"broker", "cmd/firn", "tier/cold/open"}
+var assemblers = []string{"broker", "broker/sim", "cmd/firn", "tier/cold/open"}
 
 // once are libraries that one package imports.
 var once = map[string]string{

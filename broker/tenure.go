@@ -58,8 +58,11 @@ func (t *Tenure) heirs(state *catalog.State, own uint64) []uint64 {
 // and after a fence.
 func (t *Tenure) TakeOver(ctx context.Context) error { return t.session.takeOver(ctx) }
 
-// Follow makes the pump serve what the catalog gives its session. One call at a time.
+// Follow makes the pump serve what the catalog gives its session.
 func (t *Tenure) Follow(ctx context.Context) error {
+	if err := t.session.stage.Wait(ctx, func() bool { return len(t.follower.turn) == 0 }); err != nil {
+		return err
+	}
 	return t.follower.follow(ctx, &t.session, t.session.stage.Now(), func() {})
 }
 
@@ -67,6 +70,12 @@ func (t *Tenure) Follow(ctx context.Context) error {
 func (t *Tenure) Bury(ctx context.Context, v *catalog.Session) error {
 	own, _ := t.session.pump.Session()
 	return t.session.seal(ctx, v, own.ID)
+}
+
+// Bequeath says who owns next what is given up: it is pump.Heirs.
+func (t *Tenure) Bequeath(after *catalog.State) []catalog.Command {
+	own, _ := t.session.pump.Session()
+	return t.session.takes(after, own.ID, nil)
 }
 
 // Adopt is what is done each second: sessions whose brokers do not answer are fenced,

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"strconv"
 	"time"
 
@@ -63,14 +62,13 @@ func (n *node) boot() {
 	n.life++
 	w.count("boots")
 	w.trace("%s boots", n)
-	n.process = &process{clock: &w.clock}
+	n.process = &process{clock: &w.clock, rng: w.rng}
 	n.serving, n.gone, n.sees = false, nil, map[int32]bool{}
 	p, store := n.process, link{w.bucket, n}
-	random := func() float64 { return w.rng.Float64() }
 	n.book = &book{n: n, scribe: journal.NewScribe(store, w.nonce(), journal.Options{
-		SnapshotEvery: w.snapshotEvery, Keep: w.keep, Sleep: p.Sleep, Rand: random,
+		SnapshotEvery: w.snapshotEvery, Keep: w.keep, Sleep: p.Sleep, Rand: p.Rand,
 	})}
-	settler := cold.NewSettler(store, cold.SettlerOptions{Rand: random, Sleep: p.Sleep})
+	settler := cold.NewSettler(store, cold.SettlerOptions{Rand: p.Rand, Sleep: p.Sleep})
 	n.pump = pump.New(pump.Options{
 		Store: store, Settler: settler, Catalog: n.book, Stage: p, Behind: w.behind,
 		Ingest: ingest.Config{Window: w.window, Large: w.large, Max: 2 * w.large},
@@ -110,6 +108,8 @@ func (n *node) live(ctx context.Context) {
 	n.serving = true
 	p.spawn(func() { n.follow(ctx) })
 	p.spawn(func() { n.maintain(ctx) })
+	p.spawn(func() { n.succeed(ctx) })
+	p.spawn(func() { n.patrol(ctx) })
 	p.spawn(func() { n.tidy(ctx) })
 }
 
@@ -119,9 +119,7 @@ func (n *node) follow(ctx context.Context) {
 	for {
 		_ = n.process.Wait(ctx, func() bool { return n.book.State() != last })
 		last = n.book.State()
-		if err := n.tenure.Follow(ctx); err != nil {
-			n.w.trace("%s cannot follow: %v", n, err)
-		}
+		n.tell("follow", n.tenure.Follow(ctx))
 	}
 }
 
@@ -130,34 +128,22 @@ func (n *node) maintain(ctx context.Context) {
 	p, w := n.process, n.w
 	began, since := n.session(), w.now
 	due := w.now
-	last := n.book.State()
 	for {
-		if due.Before(w.now) || due.Equal(w.now) {
+		if !due.After(w.now) {
 			due = w.now.Add(time.Second)
 			w.at(due, p, func() {})
 		}
 		_ = p.Wait(ctx, func() bool {
-			return len(n.pump.Uncovered()) > 0 || len(n.pump.Over()) > 0 || len(n.gone) > 0 || n.book.State() != last || !w.now.Before(due)
+			return len(n.pump.Uncovered()) > 0 || len(n.pump.Over()) > 0 || !w.now.Before(due)
 		})
-		var err error
-		what := ""
 		switch {
 		case len(n.pump.Uncovered()) > 0:
 			<-n.pump.Uncovered()
-			what, err = "index", n.pump.Index(ctx)
+			n.tell("index", n.pump.Index(ctx))
 		case len(n.pump.Over()) > 0:
 			<-n.pump.Over()
 			w.count("fenced alive")
-			what, err = "take over again", n.tenure.TakeOver(ctx)
-		case len(n.gone) > 0:
-			id := n.gone[0]
-			n.gone = n.gone[1:]
-			what, err = "bury", n.bury(ctx, id)
-		case n.book.State() != last:
-			last = n.book.State()
-			if n.turn() == 0 {
-				what, err = "find owners", n.tenure.Take(ctx)
-			}
+			n.tell("take over again", n.tenure.TakeOver(ctx))
 		default:
 			s := n.session()
 			if s == 0 {
@@ -166,22 +152,39 @@ func (n *node) maintain(ctx context.Context) {
 			if s != began {
 				began, since = s, w.now
 			}
-			what, err = "adopt", n.tenure.Adopt(ctx)
 			if ps := n.tenure.Excess(); len(ps) > 0 {
 				w.count("releases")
-				if what, err = "release", n.pump.Release(ctx, ps...); err == nil {
-					what, err = "find owners", n.tenure.Take(ctx)
-				}
+				n.tell("release", n.pump.Release(ctx, n.tenure.Bequeath, ps...))
 			}
-			rotated, rerr := n.tenure.Rotate(ctx, w.now.Sub(since), w.rotateSlots, w.rotateAge)
+			rotated, err := n.tenure.Rotate(ctx, w.now.Sub(since), w.rotateSlots, w.rotateAge)
 			if rotated {
 				w.count("rotations")
-				what, err = "rotate", rerr
-				_ = n.tenure.Follow(ctx)
+				n.tell("rotate", err)
+				n.tell("follow", n.tenure.Follow(ctx))
 			}
 		}
-		if err != nil {
-			w.trace("%s cannot %s: %v", n, what, err)
+	}
+}
+
+func (n *node) tell(what string, err error) {
+	if err != nil {
+		n.w.trace("%s cannot %s: %v", n, what, err)
+	}
+}
+
+// succeed is Broker.succeed.
+func (n *node) succeed(ctx context.Context) {
+	p := n.process
+	for {
+		last := n.book.State()
+		if n.session() != 0 && n.turn() == 0 {
+			n.tell("find owners", n.tenure.Take(ctx))
+		}
+		_ = p.Wait(ctx, func() bool { return len(n.gone) > 0 || n.book.State() != last })
+		if len(n.gone) > 0 {
+			id := n.gone[0]
+			n.gone = n.gone[1:]
+			p.spawn(func() { n.tell("bury", n.bury(ctx, id)) })
 		}
 	}
 }
@@ -200,11 +203,19 @@ func (n *node) bury(ctx context.Context, id uint64) error {
 		return v == nil || !n.w.now.Before(limit)
 	})
 	if v == nil {
-		return n.tenure.Take(ctx)
+		return nil
 	}
 	n.w.count("burials")
 	n.w.trace("%s fences session %d", n, id)
 	return n.tenure.Bury(ctx, v)
+}
+
+// patrol is Broker.patrol.
+func (n *node) patrol(ctx context.Context) {
+	for {
+		_ = n.process.Sleep(ctx, time.Second)
+		n.tell("adopt", n.tenure.Adopt(ctx))
+	}
 }
 
 // turn is how many live brokers have a lower node id, as gossip says.
@@ -226,12 +237,12 @@ func (n *node) tidy(ctx context.Context) {
 	}
 }
 
-// reach is a dial: a process that sleeps has a kernel that answers.
+// reach is a dial and a request.
 func (n *node) reach(ctx context.Context, advertised string) bool {
 	_ = n.process.Sleep(ctx, n.w.lag())
 	id, _ := strconv.Atoi(advertised)
 	other := n.w.nodes[id]
-	return other.alive() && !n.w.split(n, other)
+	return other.alive() && other.serving && !other.asleep() && !n.w.split(n, other)
 }
 
 // producers is pump.LoadProducers, whose reads are all at one instant.
@@ -286,15 +297,4 @@ func (n *node) owns(p record.Partition) bool {
 	}
 	_, ok := n.pump.Progress(p)
 	return ok
-}
-
-func sortedNodes(m map[int32]bool) []int32 {
-	var out []int32
-	for id, ok := range m {
-		if ok {
-			out = append(out, id)
-		}
-	}
-	slices.Sort(out)
-	return out
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"flag"
+	"os"
 	"testing"
 )
 
@@ -10,6 +11,18 @@ var (
 	seeds = flag.Uint64("seeds", 60, "how many seeds to run")
 	first = flag.Uint64("first", 1, "the first of them")
 )
+
+// limit is how many worlds of one kind are explored: all of them, if they are fewer.
+const limit = 2_000_000
+
+// shallow is how many of the scopes of a small world are explored by default, deep with
+// MODEL=deep.
+func shallow(usual, deep int) int {
+	if os.Getenv("MODEL") == "deep" {
+		return deep
+	}
+	return usual
+}
 
 func TestSeed(t *testing.T) {
 	if *seed != 0 {
@@ -31,4 +44,14 @@ func TestSeed(t *testing.T) {
 		sum["records"] += w.records()
 	}
 	t.Log(sum)
+}
+
+// The same seed gives the same run: otherwise no failure could be looked at.
+func TestASeedRunTwiceIsTheSameRun(t *testing.T) {
+	for s := uint64(1); s <= 5; s++ {
+		a, b := run(s, nil), run(s, nil)
+		if a.digest != b.digest || a.lines != b.lines {
+			t.Fatalf("seed %d: %d lines with digest %x, then %d with %x", s, a.lines, a.digest, b.lines, b.digest)
+		}
+	}
 }

@@ -3,6 +3,7 @@ package sim
 import (
 	"container/heap"
 	"context"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -65,6 +66,7 @@ func (c *clock) step(limit time.Time) bool {
 // process is what can die, and sleep: a life of a broker, or the clients.
 type process struct {
 	clock   *clock
+	rng     *rand.Rand
 	dead    bool
 	asleep  time.Time // until then nothing happens in it
 	waiting []*waiting
@@ -140,6 +142,9 @@ func (p *process) Wait(ctx context.Context, ready func() bool) error {
 	}
 	return nil
 }
+
+// Rand implements pump.Stage.
+func (p *process) Rand() float64 { return p.rng.Float64() }
 
 // Sleep implements pump.Stage.
 func (p *process) Sleep(ctx context.Context, d time.Duration) error {

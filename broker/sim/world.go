@@ -73,7 +73,7 @@ func newWorld(seed uint64) *world {
 		groups: map[int32]int{}, knows: map[[2]int32]uint64{}, model: map[record.Partition]*model{}, counts: map[string]int{},
 	}
 	w.bucket = &bucket{w: w, objects: map[string]stored{}}
-	w.people = &process{clock: &w.clock}
+	w.people = &process{clock: &w.clock, rng: r}
 	for i := range between(r, 2, 4) {
 		n := &node{w: w, id: int32(i + 1)}
 		w.nodes[i+1] = n
@@ -247,7 +247,7 @@ func (n *node) leave(again time.Duration) {
 		w.after(again, nil, n.start)
 	}
 	p.spawn(func() {
-		if err := n.pump.Leave(context.Background()); err != nil {
+		if err := n.pump.Leave(context.Background(), n.tenure.Bequeath); err != nil {
 			w.trace("%s left badly: %v", n, err)
 		}
 		over()

@@ -87,7 +87,7 @@ func Fence(ctx context.Context, o FenceOptions) (Fenced, error) {
 func (o FenceOptions) settling() cold.SettlerOptions {
 	s := cold.SettlerOptions{Peek: cold.Range{Length: object.HeaderLen}}
 	if o.Stage != nil {
-		s.Sleep = o.Stage.Sleep
+		s.Sleep, s.Rand = o.Stage.Sleep, o.Stage.Rand
 	}
 	return s
 }

@@ -35,7 +35,10 @@ func (r *Request) Done() <-chan struct{} { return r.done }
 func (p *Pump) Produce(ctx context.Context, r *Request) error {
 	r.Token = r
 	r.done = make(chan struct{})
-	if p.opts.Stage != nil {
+	if st := p.opts.Stage; st != nil {
+		if err := st.Wait(ctx, func() bool { return !p.leaving && !p.machine.Full() }); err != nil {
+			return err
+		}
 		p.accept(p.now(), r)
 		p.turn()
 		return nil

@@ -142,11 +142,12 @@ func (p *Pump) Disown(ctx context.Context, session uint64, ended ...Ended) error
 	})
 }
 
-// goesOn reports whether a log goes on under an epoch as it stands here: nobody had it
-// in between.
+// goesOn reports whether a log that the next session owns under an epoch is as it stands
+// here: it was moved, which keeps the epoch, or taken from this session, which adds one.
+// Otherwise somebody had it in between.
 func (p *Pump) goesOn(id record.Partition, epoch int32) bool {
 	e, ok := p.machine.Epoch(id)
-	return ok && e+1 == epoch
+	return ok && (epoch == e || epoch == e+1)
 }
 
 func (p *Pump) disown(ended []Ended) {

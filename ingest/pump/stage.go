@@ -22,6 +22,8 @@ type Stage interface {
 	Wait(ctx context.Context, ready func() bool) error
 	// Sleep returns after d, or ctx's error.
 	Sleep(ctx context.Context, d time.Duration) error
+	// Rand is a number in [0, 1).
+	Rand() float64
 }
 
 // turn is one turn of the loop on a stage: what Run does between two waits.

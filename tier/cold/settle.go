@@ -42,7 +42,8 @@ type SettlerOptions struct {
 	Observe func(Attempt)
 	// Rand, when not nil, is the source of jitter in [0, 1), for simulations.
 	Rand func() float64
-	// Sleep, when not nil, is how it pauses, for simulations.
+	// Sleep, when not nil, is how it pauses, for simulations: their time is not the
+	// clock's, and no attempt is ended by it.
 	Sleep func(ctx context.Context, d time.Duration) error
 }
 
@@ -172,7 +173,7 @@ func (p *pending) identify(ctx context.Context) (done bool, err error) {
 var errUnsteady = errors.New("the store's reads do not agree")
 
 func (p *pending) peek(ctx context.Context) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	ctx, cancel := p.bound(ctx)
 	defer cancel()
 	start := time.Now()
 	existing, err := p.store.Get(ctx, p.name, p.options.Peek, nil)
@@ -229,9 +230,17 @@ func better(a, b error) error {
 	return a
 }
 
+// bound ends an attempt in time. In a simulation the store does.
+func (p *pending) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if p.options.Sleep != nil {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, p.timeout)
+}
+
 // once is one request.
 func (p *pending) once(ctx context.Context, hedge bool) error {
-	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	ctx, cancel := p.bound(ctx)
 	defer cancel()
 	start := time.Now()
 	err := p.store.PutIfAbsent(ctx, p.name, p.body)

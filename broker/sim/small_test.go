@@ -1,0 +1,366 @@
+package sim
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/firnlog/firn/broker/sim/fiber"
+	"github.com/firnlog/firn/tier/cold"
+)
+
+// small is a world for fiber.Explore: a bucket and some processes, each of them fibers
+// that run the code that brokers run, and ask the bucket. An event is that one of their
+// requests is carried out and answered, or carried out with the answer lost, or given up
+// although it lands later, or that a fiber goes on that waits for nothing but its turn.
+type small struct {
+	loop   fiber.Loop
+	bucket map[string]stored
+	procs  []*proc
+	late   []late // puts that were given up, and may land
+	faults int    // that may still happen
+	time   int
+	broken error
+	extra  func() string // more that decides the future
+	judge  func() error
+	lossy  func(name string) bool // whose puts may go wrong; nil: all
+}
+
+type late struct {
+	name string
+	data []byte
+}
+
+// proc is a process: its fibers share memory, so that the order in which they went on is
+// all that its state depends on.
+type proc struct {
+	w    *small
+	name string
+	runs []*runner
+	past hash.Hash
+	dead bool
+}
+
+type runner struct {
+	fiber *fiber.Fiber
+	n     int
+	ask   *request
+	ready func() bool
+	ctx   context.Context
+}
+
+// request is what a fiber asks the bucket.
+type request struct {
+	what     string
+	put      bool
+	do       func() error
+	digest   func() string // of what do has brought
+	err      error
+	answered bool
+	name     string
+	data     []byte
+}
+
+var errLost = errors.New("no answer")
+
+func (w *small) proc(name string) *proc {
+	p := &proc{w: w, name: name, past: sha256.New()}
+	w.procs = append(w.procs, p)
+	return p
+}
+
+// spawn adds a fiber, which begins when it is its turn.
+func (p *proc) spawn(f func()) {
+	p.runs = append(p.runs, &runner{fiber: p.w.loop.New(f), n: len(p.runs), ready: func() bool { return true }, ctx: context.Background()})
+}
+
+func (p *proc) resume(r *runner, how string) {
+	fmt.Fprintf(p.past, "%d %s\n", r.n, how)
+	r.fiber.Resume()
+	// Those that wait for what is in memory go on at once, in order.
+	for again := true; again; {
+		again = false
+		for i := 0; i < len(p.runs); i++ {
+			if o := p.runs[i]; o.ask == nil && o.ready != nil && !o.fiber.Done() && (o.ready() || o.ctx.Err() != nil) {
+				o.ready = nil
+				o.fiber.Resume()
+				again = true
+			} else if o.ask != nil && o.ctx.Err() != nil && !o.ask.answered {
+				o.ask.answered, o.ask.err = true, o.ctx.Err()
+				o.fiber.Resume()
+				again = true
+			}
+		}
+	}
+}
+
+func (p *proc) current() *runner {
+	b := p.w.loop.Current()
+	for _, r := range p.runs {
+		if r.fiber == b {
+			return r
+		}
+	}
+	return nil
+}
+
+// Events implements fiber.World.
+func (w *small) Events() []fiber.Event {
+	var out []fiber.Event
+	if w.broken != nil {
+		return nil
+	}
+	add := func(do func(), format string, a ...any) {
+		out = append(out, fiber.Event{Name: fmt.Sprintf(format, a...), Do: do})
+	}
+	for _, p := range w.procs {
+		if p.dead {
+			continue
+		}
+		for _, r := range p.runs {
+			switch q := r.ask; {
+			case r.fiber.Done():
+			case q == nil && r.ready != nil && r.ready():
+				add(func() { r.ready = nil; p.resume(r, "go") }, "%s goes on", p.name)
+			case q == nil:
+			default:
+				add(func() { w.answer(p, r, q.do(), "") }, "%s: %s", p.name, q.what)
+				if q.put && w.faults > 0 && (w.lossy == nil || w.lossy(q.name)) {
+					add(func() { w.faults--; _ = q.do(); w.answer(p, r, errLost, "lost") }, "%s: %s, the answer is lost", p.name, q.what)
+					add(func() {
+						w.faults--
+						w.late = append(w.late, late{q.name, q.data})
+						w.answer(p, r, errLost, "late")
+					}, "%s: %s is given up", p.name, q.what)
+				}
+			}
+		}
+	}
+	for i, l := range w.late {
+		add(func() {
+			w.late = slices.Delete(slices.Clone(w.late), i, i+1)
+			_ = w.put(l.name, l.data)
+		}, "%s lands late", l.name)
+	}
+	return out
+}
+
+func (w *small) answer(p *proc, r *runner, err error, how string) {
+	q := r.ask
+	q.err, q.answered = err, true
+	r.ask = nil
+	if q.digest != nil && err == nil {
+		how += q.digest()
+	}
+	p.resume(r, fmt.Sprintf("%s %v %s", q.what, err, how))
+}
+
+func (w *small) put(name string, data []byte) error {
+	if _, taken := w.bucket[name]; taken {
+		return fmt.Errorf("put %s: %w", name, cold.ErrExists)
+	}
+	w.time++
+	w.bucket[name] = stored{data, begin.Add(time.Duration(w.time) * time.Second)}
+	return nil
+}
+
+// Key implements fiber.World.
+func (w *small) Key() string {
+	h := sha256.New()
+	var names []string
+	for name := range w.bucket {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		fmt.Fprintf(h, "%s %x\n", name, sha256.Sum256(w.bucket[name].data))
+	}
+	var lates []string
+	for _, l := range w.late {
+		lates = append(lates, fmt.Sprintf("%s %x", l.name, sha256.Sum256(l.data)))
+	}
+	slices.Sort(lates)
+	fmt.Fprintln(h, lates, w.faults)
+	for _, p := range w.procs {
+		fmt.Fprintf(h, "%x %v\n", p.past.Sum(nil), p.dead)
+	}
+	if w.extra != nil {
+		fmt.Fprintln(h, w.extra())
+	}
+	return string(h.Sum(nil))
+}
+
+// Check implements fiber.World.
+func (w *small) Check() error {
+	if w.broken == nil && w.judge != nil {
+		w.broken = w.judge()
+	}
+	return w.broken
+}
+
+// Close implements fiber.World.
+func (w *small) Close() {
+	for _, p := range w.procs {
+		for _, r := range p.runs {
+			r.fiber.Kill()
+		}
+	}
+}
+
+// fault says what is broken, where code that runs finds it.
+func (w *small) fail(format string, a ...any) {
+	if w.broken == nil {
+		w.broken = fmt.Errorf(format, a...)
+	}
+}
+
+// ask makes the fiber that calls wait until its request is answered.
+func (p *proc) ask(ctx context.Context, q *request) error {
+	r := p.current()
+	if r == nil { // the world is being made: everything happens at once
+		return q.do()
+	}
+	r.ask, r.ctx = q, ctx
+	for !q.answered {
+		p.w.loop.Park()
+	}
+	r.ask = nil
+	return q.err
+}
+
+// Now implements pump.Stage: time stands still.
+func (p *proc) Now() time.Time { return begin }
+
+// Go implements pump.Stage.
+func (p *proc) Go(f func()) { p.spawn(f) }
+
+// At implements pump.Stage. Nothing here waits for time.
+func (p *proc) At(time.Time, func()) {}
+
+// Wait implements pump.Stage.
+func (p *proc) Wait(ctx context.Context, ready func() bool) error {
+	for !ready() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		r := p.current()
+		r.ready, r.ctx = ready, ctx
+		p.w.loop.Park()
+	}
+	return nil
+}
+
+// Rand implements pump.Stage.
+func (p *proc) Rand() float64 { return 0 }
+
+// Sleep implements pump.Stage: it may take any time.
+func (p *proc) Sleep(ctx context.Context, _ time.Duration) error {
+	return p.ask(ctx, &request{what: "sleeps", do: func() error { return nil }})
+}
+
+// port is the bucket as a process sees it.
+type port struct {
+	p    *proc
+	hide func(name string) bool // what it does not see (a planted bug)
+	take bool                   // 412 is taken for success (a planted bug)
+	lose bool                   // no answer is taken for success (a planted bug)
+	void func(name string) bool // puts that are answered and not done (a planted bug)
+}
+
+// PutIfAbsent implements cold.Store.
+func (s port) PutIfAbsent(ctx context.Context, name string, body cold.Body) error {
+	data, err := read(body)
+	if err != nil {
+		return err
+	}
+	err = s.p.ask(ctx, &request{what: "put " + name, put: true, name: name, data: data, do: func() error {
+		if s.void != nil && s.void(name) {
+			return nil
+		}
+		return s.p.w.put(name, data)
+	}})
+	if s.take && errors.Is(err, cold.ErrExists) || s.lose && errors.Is(err, errLost) {
+		return nil
+	}
+	return err
+}
+
+// Get implements cold.Store.
+func (s port) Get(ctx context.Context, name string, r cold.Range, buf []byte) (out []byte, err error) {
+	q := &request{what: "get " + name, do: func() error {
+		o, ok := s.p.w.bucket[name]
+		if !ok || s.hide != nil && s.hide(name) {
+			return fmt.Errorf("get %s: %w", name, cold.ErrNotFound)
+		}
+		at, n, err := r.Within(int64(len(o.data)))
+		if err == nil {
+			out = o.data[at : at+n]
+		}
+		return err
+	}}
+	q.digest = func() string { h := sha256.Sum256(out); return fmt.Sprint(binary.LittleEndian.Uint64(h[:])) }
+	if err := s.p.ask(ctx, q); err != nil {
+		return buf, err
+	}
+	return append(buf, out...), nil
+}
+
+// Stat implements cold.Store.
+func (s port) Stat(ctx context.Context, name string) (info cold.Info, err error) {
+	err = s.p.ask(ctx, &request{what: "stat " + name, do: func() error {
+		o, ok := s.p.w.bucket[name]
+		if !ok {
+			return fmt.Errorf("stat %s: %w", name, cold.ErrNotFound)
+		}
+		info = cold.Info{Name: name, Size: int64(len(o.data)), Modified: o.at}
+		return nil
+	}})
+	return info, err
+}
+
+// List implements cold.Store.
+func (s port) List(ctx context.Context, prefix, after string) iter.Seq2[cold.Info, error] {
+	return func(yield func(cold.Info, error) bool) {
+		var out []cold.Info
+		q := &request{what: "list " + prefix, do: func() error {
+			for name, o := range s.p.w.bucket {
+				if strings.HasPrefix(name, prefix) && name > after {
+					out = append(out, cold.Info{Name: name, Size: int64(len(o.data)), Modified: o.at})
+				}
+			}
+			slices.SortFunc(out, func(a, b cold.Info) int { return strings.Compare(a.Name, b.Name) })
+			return nil
+		}}
+		q.digest = func() string {
+			var names []string
+			for _, i := range out {
+				names = append(names, i.Name)
+			}
+			return strings.Join(names, " ")
+		}
+		if err := s.p.ask(ctx, q); err != nil {
+			yield(cold.Info{}, err)
+			return
+		}
+		for _, i := range out {
+			if !yield(i, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Delete implements cold.Store.
+func (s port) Delete(ctx context.Context, name string) error {
+	return s.p.ask(ctx, &request{what: "delete " + name, do: func() error {
+		delete(s.p.w.bucket, name)
+		return nil
+	}})
+}
