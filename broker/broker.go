@@ -73,6 +73,7 @@ type Broker struct {
 	roster  atomic.Pointer[roster]
 
 	follower follower
+	settling *settling
 	left     sync.Once
 }
 
@@ -252,6 +253,7 @@ func (b *Broker) assemble() {
 	}
 	b.config = &config{journal: b.journal, values: b.values, node: b.node}
 	b.topics = &topics{journal: b.journal, owners: b.owners, settle: b.follow}
+	b.settling = newSettling(b.journal, b.session)
 	b.groups = &groups{b: b, topics: b.topics, coordinator: coord.New(offsetsLog{b}, b.log, b.groupConfig)}
 }
 
@@ -330,7 +332,7 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 		},
 		Backend: kafka.Backend{
 			Cluster: cl, Settings: b.config, Topics: b.topics, Producers: newProducerIDs(b.journal), Groups: b.groups, Members: b.groups, Offsets: b.groups, GroupAdmin: b.groups,
-			Log:     &log{b.pump, reads{b.tiers, b.metrics.Traffic.Cold}, b.lease, b.metrics.Traffic.Produced, b.metrics.Traffic.Fetched},
+			Log:     &log{b.pump, reads{b.tiers, b.metrics.Traffic.Cold}, b.lease, b.settling.settle, b.metrics.Traffic.Produced, b.metrics.Traffic.Fetched},
 			History: &history{b.journal, b.pump, b.hot, b.tiers, b.lease},
 		},
 	})

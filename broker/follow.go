@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/firnlog/firn/catalog"
@@ -42,8 +43,12 @@ func (b *Broker) follow(ctx context.Context) error {
 	return b.follower.follow(ctx, b.session, time.Now(), b.groups.lead)
 }
 
-// follow looks at what has changed since the last time. It calls lead when what is
-// led may have changed.
+// ownBatch is how many partitions the pump is given at once: those that are asked for
+// meanwhile come in between (broker/settle.go).
+const ownBatch = 64
+
+// follow looks at what has changed since the last time, until it has seen the newest
+// state. It calls lead when what is led may have changed.
 func (f *follower) follow(ctx context.Context, s *session, now time.Time, lead func()) error {
 	select {
 	case f.turn <- struct{}{}:
@@ -51,9 +56,19 @@ func (f *follower) follow(ctx context.Context, s *session, now time.Time, lead f
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	for {
+		seen, err := f.look(ctx, s, now, lead)
+		if seen || err != nil {
+			return err
+		}
+	}
+}
+
+// look follows one state; false when there is a newer one to be looked at first.
+func (f *follower) look(ctx context.Context, s *session, now time.Time, lead func()) (seen bool, err error) {
 	own, ok := s.pump.Session()
 	if !ok {
-		return nil
+		return true, nil
 	}
 	since := f.state
 	all := f.session != own.ID || now.Sub(f.at) >= lookAround
@@ -65,9 +80,9 @@ func (f *follower) follow(ctx context.Context, s *session, now time.Time, lead f
 	state := s.journal.State()
 	switch v, ok := state.Session(own.ID); {
 	case !ok:
-		return s.pump.Sealed(ctx, own.ID, 0) // and forgotten since
+		return true, s.pump.Sealed(ctx, own.ID, 0) // and forgotten since
 	case v.Sealed:
-		return s.pump.Sealed(ctx, own.ID, v.Fence)
+		return true, s.pump.Sealed(ctx, own.ID, v.Fence)
 	}
 	take, gone := shifts(state, since, own.ID, s.led)
 	for _, p := range before {
@@ -75,17 +90,24 @@ func (f *follower) follow(ctx context.Context, s *session, now time.Time, lead f
 			gone = append(gone, pump.Ended{Partition: p, Epoch: pump.Deleted})
 		}
 	}
+	if len(gone) > 0 {
+		if err := s.pump.Disown(ctx, own.ID, gone...); err != nil {
+			return true, err
+		}
+	}
 	if len(take) > 0 {
 		// Groups of a partition that was given up and comes back before anybody looked
 		// would go on with what they knew: another broker may have written since.
 		lead()
+		internalFirst(state, take)
 	}
-	if err := s.own(ctx, own.ID, state, take); err != nil {
-		return err
-	}
-	if len(gone) > 0 {
-		if err := s.pump.Disown(ctx, own.ID, gone...); err != nil {
-			return err
+	for batch := range slices.Chunk(take, ownBatch) {
+		if err := s.own(ctx, own.ID, state, batch); err != nil {
+			return true, err
+		}
+		lead()
+		if s.journal.State() != state {
+			return false, nil
 		}
 	}
 	f.state, f.session = state, own.ID
@@ -93,7 +115,24 @@ func (f *follower) follow(ctx context.Context, s *session, now time.Time, lead f
 		f.at = now
 	}
 	lead()
-	return nil
+	return true, nil
+}
+
+// internalFirst puts the partitions of internal topics first: without coordinators
+// nobody reads anything.
+func internalFirst(state *catalog.State, ps []*catalog.Partition) {
+	rank := func(p *catalog.Partition) int {
+		if internal(state, p.ID) {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(ps, func(a, b *catalog.Partition) int { return rank(a) - rank(b) })
+}
+
+func internal(state *catalog.State, p record.Partition) bool {
+	t, ok := state.Topic(p.Topic)
+	return ok && t.Internal
 }
 
 // led is the epoch under which this broker leads a partition.

@@ -18,6 +18,8 @@ type log struct {
 	pump  *pump.Pump
 	read  reader
 	lease lease
+	// settle returns when it is known whether partitions are led here.
+	settle func(ctx context.Context, ps ...record.Partition)
 	// appended and fetched count what clients write and read, by topic.
 	appended, fetched func(topic record.TopicID, records, bytes int64)
 }
@@ -42,6 +44,12 @@ func (l *log) Append(ctx context.Context, a kafka.Append) (kafka.Appending, erro
 		r.Frame = a.Frame
 	}
 	for i, it := range a.Items {
+		if _, led := l.pump.Progress(it.Partition); !led {
+			l.settle(ctx, partitionsOf(a.Items[i:])...)
+			break
+		}
+	}
+	for i, it := range a.Items {
 		l.appended(it.Partition.Topic, int64(it.Header.NumRecords), int64(len(it.Batch)))
 		r.Items[i] = ingest.Item{Partition: it.Partition, Batch: it.Batch, Header: it.Header}
 	}
@@ -49,6 +57,21 @@ func (l *log) Append(ctx context.Context, a kafka.Append) (kafka.Appending, erro
 		return nil, wireError(err)
 	}
 	return (*appending)(r), nil
+}
+
+func partitionsOf(items []kafka.Item) []record.Partition {
+	ps := make([]record.Partition, len(items))
+	for i := range items {
+		ps[i] = items[i].Partition
+	}
+	return ps
+}
+
+// Settle implements kafka.Log.
+func (l *log) Settle(ctx context.Context, ps []record.Partition) {
+	if l.lease.held() {
+		l.settle(ctx, ps...)
+	}
 }
 
 // appending is kafka.Appending on a request of the pump.

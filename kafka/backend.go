@@ -107,6 +107,10 @@ type Log interface {
 	// Progress says how far a partition has come; false when this broker does not
 	// lead it. It does not block.
 	Progress(p record.Partition) (Progress, bool)
+	// Settle returns when this broker knows as well as it can whether it leads
+	// partitions: it may be asked for them before it has heard that it does. It waits
+	// for a moment at most. Append does this by itself.
+	Settle(ctx context.Context, ps []record.Partition)
 	// Watch registers interest in partitions: take it first, look at Progress
 	// second, wait third. Those not led here are left out. It does not block.
 	Watch(ps []record.Partition) Watch

@@ -37,7 +37,10 @@ type fake struct {
 	reads    []Read
 	readErr  error
 	groupsAt int32
-	groups   *fakeGroups
+	// settled is what was asked for in vain; comesBack makes that find it.
+	settled   []record.Partition
+	comesBack bool
+	groups    *fakeGroups
 }
 
 type fakeLog struct {
@@ -251,6 +254,18 @@ func (w *fakeWatch) Close() {
 	w.f.mu.Lock()
 	defer w.f.mu.Unlock()
 	delete(w.f.watches, w)
+}
+
+// Settle makes what was gone for the sake of a test come back, as f.settle says.
+func (f *fake) Settle(_ context.Context, ps []record.Partition) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.settled = append(f.settled, ps...)
+	for _, p := range ps {
+		if l := f.logs[p]; l != nil && f.comesBack {
+			l.gone = false
+		}
+	}
 }
 
 func (f *fake) Watch([]record.Partition) Watch {

@@ -162,6 +162,7 @@ func (n *node) fetch(ctx context.Context, c *call, q *kmsg.FetchRequest) *fetche
 func (f *fetching) wait(ctx context.Context) {
 	n, q := f.n, f.q
 	f.resolve()
+	f.settle(ctx)
 
 	wait := time.Duration(max(q.MaxWaitMillis, 0)) * time.Millisecond
 	ctx, cancel := context.WithTimeout(ctx, wait+coldLimit)
@@ -218,6 +219,22 @@ func (f *fetching) resolve() {
 			}
 		}
 		f.f.topics = append(f.f.topics, ft)
+	}
+}
+
+// settle waits for what is not led here, unless it is here for those who are near.
+func (f *fetching) settle(ctx context.Context) {
+	var ps []record.Partition
+	for _, p := range f.parts {
+		if _, led := f.n.Log.Progress(p.id); led || !p.read {
+			continue
+		}
+		if _, near := f.history(p); !near {
+			ps = append(ps, p.id)
+		}
+	}
+	if len(ps) > 0 {
+		f.n.Log.Settle(ctx, ps)
 	}
 }
 

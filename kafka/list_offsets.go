@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/record"
 )
 
 // ListOffsets (2): offsets by time, and the special ones (kafka.md 37).
@@ -88,6 +89,10 @@ func (n *node) listOffsets(ctx context.Context, c *call, q *kmsg.ListOffsetsRequ
 // offset answers for one partition.
 func (n *node) offset(ctx context.Context, part *catalog.Partition, version int16, committed bool, q *kmsg.ListOffsetsRequestTopicPartition, r *kmsg.ListOffsetsResponseTopicPartition) code {
 	pr, code := n.lead(part.ID, q.CurrentLeaderEpoch)
+	if code == codeNotLeaderOrFollower {
+		n.Log.Settle(ctx, []record.Partition{part.ID})
+		pr, code = n.lead(part.ID, q.CurrentLeaderEpoch)
+	}
 	if code != codeNone {
 		return code
 	}

@@ -123,3 +123,39 @@ func TestABrokerServesHistoryThatItDoesNotLead(t *testing.T) { // KIP-392
 		t.Errorf("an epoch that never was: code %d, diverging %+v", r.ErrorCode, r.DivergingEpoch)
 	}
 }
+
+// A broker that is asked for what it does not lead finds out first whether it does by now.
+func TestWhoComesEarlyIsNotSentAway(t *testing.T) {
+	for name, get := range map[string]func(*testing.T, *fake) int16{
+		"Fetch": func(t *testing.T, f *fake) int16 {
+			return ask[*kmsg.FetchResponse](serve(t, f, Limits{}).client(t), 12, fetchOf(12, f, "t", 0)).Topics[0].Partitions[0].ErrorCode
+		},
+		"ListOffsets": func(t *testing.T, f *fake) int16 {
+			q := kmsg.NewPtrListOffsetsRequest()
+			q.ReplicaID = -1
+			rt := kmsg.NewListOffsetsRequestTopic()
+			rt.Topic = "t"
+			rp := kmsg.NewListOffsetsRequestTopicPartition()
+			rp.Timestamp, rp.CurrentLeaderEpoch = -1, -1
+			rt.Partitions = append(rt.Partitions, rp)
+			q.Topics = append(q.Topics, rt)
+			return ask[*kmsg.ListOffsetsResponse](serve(t, f, Limits{}).client(t), 6, q).Topics[0].Partitions[0].ErrorCode
+		},
+	} {
+		for _, comes := range []bool{true, false} {
+			f := newFake()
+			topic := f.topic("t", 1)
+			f.fill(topic, 0, 3, 100)
+			f.log(topic, 0).gone = true
+			f.comesBack = comes
+			want := codeNone
+			if !comes {
+				want = codeNotLeaderOrFollower
+			}
+			wantCode(t, name, get(t, f), want)
+			if len(f.settled) != 1 {
+				t.Errorf("%s: asked for %v", name, f.settled)
+			}
+		}
+	}
+}

@@ -83,6 +83,7 @@ type Journal struct {
 
 	inbox chan *proposal
 	nudge chan struct{}
+	looks chan chan struct{} // closed when a look that begins later is over
 	ended chan struct{}
 
 	state   atomic.Pointer[catalog.State]
@@ -107,7 +108,7 @@ func Open(ctx context.Context, store cold.Store, opts Options) (*Journal, error)
 	s := NewScribe(store, nonce, opts)
 	j := &Journal{
 		opts: s.opts, log: s.log, scribe: s,
-		inbox: make(chan *proposal), nudge: make(chan struct{}, 1), ended: make(chan struct{}),
+		inbox: make(chan *proposal), nudge: make(chan struct{}, 1), looks: make(chan chan struct{}), ended: make(chan struct{}),
 		changed: make(chan struct{}), born: time.Now(),
 	}
 	s.moved = j.publish
@@ -150,6 +151,28 @@ func (j *Journal) Nudge() {
 	}
 }
 
+// Look looks at the journal: State is no older than the call when it returns nil, unless
+// the bucket did not answer. Those who call at the same time share one look. The error is
+// ctx's, or ErrClosed.
+func (j *Journal) Look(ctx context.Context) error {
+	l := make(chan struct{})
+	select {
+	case j.looks <- l:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-j.ended:
+		return ErrClosed
+	}
+	select {
+	case <-l:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-j.ended:
+		return ErrClosed
+	}
+}
+
 // Contact is how long ago the journal was last known to be current (S13).
 func (j *Journal) Contact() time.Duration {
 	return time.Since(j.born) - time.Duration(j.contact.Load())
@@ -182,6 +205,7 @@ func (j *Journal) Run(ctx context.Context) error {
 	defer close(j.ended)
 	poll := time.NewTicker(j.opts.Poll)
 	defer poll.Stop()
+	var looking []chan struct{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -204,6 +228,16 @@ func (j *Journal) Run(ctx context.Context) error {
 			continue
 		case <-j.nudge:
 		case <-poll.C:
+		case l := <-j.looks:
+			looking = append(looking, l)
+			for more := true; more; {
+				select {
+				case l := <-j.looks:
+					looking = append(looking, l)
+				default:
+					more = false
+				}
+			}
 		}
 		if err := j.scribe.Catchup(ctx); err != nil && ctx.Err() == nil {
 			if errors.Is(err, catalog.ErrVersion) || errors.Is(err, catalog.ErrCorrupt) {
@@ -211,6 +245,11 @@ func (j *Journal) Run(ctx context.Context) error {
 			}
 			j.log.Warn("journal is out of reach", "err", err, "contact", j.Contact())
 		}
+		for _, l := range looking {
+			close(l)
+		}
+		clear(looking)
+		looking = looking[:0]
 	}
 }
 

@@ -182,21 +182,25 @@ func readFooter(ctx context.Context, store cold.Store, name string, size int64) 
 	return h, f, err
 }
 
-// readFooterOnce also returns the bytes that it looked at. Most objects are two
-// requests: Stat, and their last 64 KiB.
+// readFooterOnce also returns the bytes that it looked at. A small object is one
+// request; most others are three: their last 64 KiB, Stat, and the header.
 func readFooterOnce(ctx context.Context, store cold.Store, name string, size int64) (h object.Header, f *object.Footer, seen []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if size == 0 {
+	tail, err := store.Get(ctx, name, cold.Tail(object.TailLen), nil)
+	if err != nil {
+		return h, nil, nil, err
+	}
+	switch {
+	case size > 0:
+	case len(tail) < object.TailLen:
+		size = int64(len(tail))
+	default:
 		info, err := store.Stat(ctx, name)
 		if err != nil {
 			return h, nil, nil, err
 		}
 		size = info.Size
-	}
-	tail, err := store.Get(ctx, name, cold.Tail(object.TailLen), nil)
-	if err != nil {
-		return h, nil, nil, err
 	}
 	if want := min(size, object.TailLen); int64(len(tail)) < want {
 		return h, nil, nil, fmt.Errorf("%w: %d bytes of the last %d", io.ErrUnexpectedEOF, len(tail), want)

@@ -1,0 +1,104 @@
+package broker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/catalog/journal"
+	"github.com/firnlog/firn/record"
+)
+
+// settleWait is how long somebody who asks for a partition that is not led here, or not
+// yet, is kept waiting before he is sent away.
+const settleWait = 500 * time.Millisecond
+
+// settling makes sure that nobody is told "not here" by a broker that does not know yet:
+// a client that was sent here may be faster than the hint that the journal grew, and than
+// a takeover of ten thousand partitions. What is asked for is served first.
+type settling struct {
+	journal *journal.Journal
+	session *session
+
+	mu      sync.Mutex
+	opening map[record.Partition]chan struct{} // closed when the attempt is over; guarded by mu
+}
+
+func newSettling(j *journal.Journal, s *session) *settling {
+	return &settling{journal: j, session: s, opening: map[record.Partition]chan struct{}{}}
+}
+
+// settle returns when the partitions are led here, or when a look at the journal that
+// began after the call has shown that they are somebody else's, or after settleWait.
+func (s *settling) settle(ctx context.Context, ps ...record.Partition) {
+	ps = s.missing(ps)
+	if len(ps) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleWait)
+	defer cancel()
+	if s.own(ctx, ps) {
+		return
+	}
+	if s.journal.Look(ctx) == nil {
+		s.own(ctx, ps)
+	}
+}
+
+// missing are those that are not led.
+func (s *settling) missing(ps []record.Partition) []record.Partition {
+	var out []record.Partition
+	for _, p := range ps {
+		if _, ok := s.session.led(p); !ok {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// own makes the pump serve those of the partitions that the catalog gives this broker,
+// and reports whether it gives it all of them.
+func (s *settling) own(ctx context.Context, ps []record.Partition) (all bool) {
+	own, ok := s.session.pump.Session()
+	if !ok {
+		return false
+	}
+	state := s.journal.State()
+	all = true
+	var take []*catalog.Partition
+	var wait []chan struct{}
+	done := make(chan struct{})
+	s.mu.Lock()
+	for _, id := range ps {
+		c, ok := state.Partition(id)
+		switch {
+		case !ok || c.Owner != own.ID || internal(state, id):
+			all = false // groups are to hear of theirs in the order in which follow looks
+		case s.opening[id] != nil:
+			wait = append(wait, s.opening[id])
+		default:
+			s.opening[id] = done
+			take = append(take, c)
+		}
+	}
+	s.mu.Unlock()
+	if len(take) > 0 {
+		// What fails is tried again by follow, which tells of it.
+		_ = s.session.own(ctx, own.ID, state, take)
+		s.mu.Lock()
+		for _, c := range take {
+			delete(s.opening, c.ID)
+		}
+		s.mu.Unlock()
+		close(done)
+	}
+	for _, w := range wait {
+		select {
+		case <-w:
+		case <-ctx.Done():
+			return all
+		}
+	}
+	return all
+}
