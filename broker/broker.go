@@ -313,10 +313,32 @@ func (b *Broker) leave(mctx context.Context) {
 		if err := b.pump.Leave(lctx, b.bequeath); err != nil {
 			b.log.Warn("left without sealing the session; the next broker will", "err", err)
 		}
+		b.groups.lead() // nothing any more
 		if err := b.remember(); err != nil {
 			b.log.Warn("how far the journal is was not remembered", "err", err)
 		}
 	})
+}
+
+// linger stays for a while after this broker has left, when there are others: clients
+// that say nothing for some seconds, as members of groups do, are told where to go when
+// they come, instead of finding nobody.
+func (b *Broker) linger(mctx context.Context) {
+	end := time.NewTimer(b.values.Duration("drain.linger.ms"))
+	defer end.Stop()
+	for {
+		changed := b.gossip.Changed()
+		if len(b.heirs(b.journal.State(), 0)) == 0 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-end.C:
+			return
+		case <-mctx.Done():
+			return
+		}
+	}
 }
 
 // serve listens until ctx ends. Then it leaves before it closes: clients are told at
@@ -359,6 +381,7 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 	defer closeListeners()
 	leaving := context.AfterFunc(ctx, func() {
 		b.leave(mctx)
+		b.linger(mctx)
 		closeListeners()
 	})
 	defer leaving()

@@ -26,9 +26,7 @@ type follower struct {
 func (b *Broker) followAll(ctx context.Context) error {
 	for {
 		changed := b.journal.Changed()
-		if err := b.follow(ctx); err != nil && ctx.Err() == nil {
-			b.log.Warn("cannot follow the catalog", "err", err)
-		}
+		b.tell("follow the catalog", b.follow(ctx))
 		select {
 		case <-changed:
 		case <-ctx.Done():
@@ -68,6 +66,7 @@ func (f *follower) follow(ctx context.Context, s *session, now time.Time, lead f
 func (f *follower) look(ctx context.Context, s *session, now time.Time, lead func()) (seen bool, err error) {
 	own, ok := s.pump.Session()
 	if !ok {
+		lead()
 		return true, nil
 	}
 	since := f.state
@@ -78,11 +77,14 @@ func (f *follower) look(ctx context.Context, s *session, now time.Time, lead fun
 		before = s.pump.Led() // before the state, which then knows them unless they are deleted
 	}
 	state := s.journal.State()
-	switch v, ok := state.Session(own.ID); {
-	case !ok:
-		return true, s.pump.Sealed(ctx, own.ID, 0) // and forgotten since
-	case v.Sealed:
-		return true, s.pump.Sealed(ctx, own.ID, v.Fence)
+	if v, ok := state.Session(own.ID); !ok || v.Sealed {
+		fence := uint64(0) // forgotten since
+		if ok {
+			fence = v.Fence
+		}
+		err := s.pump.Sealed(ctx, own.ID, fence)
+		lead()
+		return true, err
 	}
 	take, gone := shifts(state, since, own.ID, s.led)
 	for _, p := range before {
@@ -102,12 +104,20 @@ func (f *follower) look(ctx context.Context, s *session, now time.Time, lead fun
 		internalFirst(state, take)
 	}
 	for batch := range slices.Chunk(take, ownBatch) {
+		began := time.Now()
 		if err := s.own(ctx, own.ID, state, batch); err != nil {
 			return true, err
 		}
 		lead()
 		if s.journal.State() != state {
 			return false, nil
+		}
+		if s.stage == nil && len(take) > ownBatch {
+			// Half of the time is for those that are asked for. Partitions that have no
+			// past cost none.
+			if err := sleep(ctx, time.Since(began)); err != nil {
+				return true, err
+			}
 		}
 	}
 	f.state, f.session = state, own.ID
@@ -116,6 +126,17 @@ func (f *follower) look(ctx context.Context, s *session, now time.Time, lead fun
 	}
 	lead()
 	return true, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // internalFirst puts the partitions of internal topics first: without coordinators

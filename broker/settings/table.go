@@ -68,6 +68,8 @@ var table = []Spec{
 	live(number("default.replication.factor", "1", 1, 32767, "Replication factor shown for topics that ask for none. The bucket replicates, not the brokers.",
 		"Where a tool insists on seeing 3.")),
 	live(truth("delete.topic.enable", "true", "Whether topics can be deleted.", "Operators who want no client to delete history.")),
+	number("drain.linger.ms", "4000", 0, maxLong, "How long a broker that has given up its partitions stays to tell clients who has them now.",
+		"Above heartbeat.interval.ms of consumers, 3 s by default, so that members of groups notice no end. A lone broker does not stay."),
 	number("drain.timeout.ms", "30000", 0, maxLong, "How long a broker that is asked to stop may take to put what waits into the bucket.",
 		"Raise it with slow stores; keep it below the time after which the orchestrator kills (terminationGracePeriodSeconds)."),
 	number("fetch.max.bytes", "57671680", 1024, maxInt, "The largest answer to one Fetch.", "Lower it when many consumers and little memory meet."),
