@@ -171,7 +171,7 @@ func entriesOf(out []hot.Entry, s *ingest.Slot) []hot.Entry {
 			b := &p.Batches[j]
 			out = append(out, hot.Entry{
 				Partition: p.Partition, Base: b.Base, Last: b.Base + int64(b.Header.LastOffsetDelta),
-				Epoch: p.Epoch, MaxTimestamp: b.Header.MaxTimestamp, Value: b.Bytes,
+				Epoch: p.Epoch, MaxTimestamp: b.Header.MaxTimestamp, Batch: true, Value: b.Bytes,
 			})
 		}
 	}

@@ -40,7 +40,10 @@ type Entry struct {
 	Base, Last   int64 // offsets of the first and the last record
 	Epoch        int32
 	MaxTimestamp int64
-	Value        []byte
+	// Batch says that Value is one batch whose CRC holds, as the caller has seen: the
+	// tier's checksum is made of it, without reading the bytes once more.
+	Batch bool
+	Value []byte
 }
 
 // line is what the index keeps of an Entry: 40 bytes.
@@ -107,13 +110,18 @@ var be = binary.BigEndian
 // seal is the checksum of a value bound to the place where it belongs, so that
 // neither a flipped bit nor a value that turns up in another place passes (H1).
 func seal(origin uint32, seq uint64, pos uint32, p record.Partition, base int64, value []byte) uint32 {
+	return crc32.Update(placed(origin, seq, pos, p, base), castagnoli, value)
+}
+
+// placed is the checksum of the place alone.
+func placed(origin uint32, seq uint64, pos uint32, p record.Partition, base int64) uint32 {
 	var place [40]byte
 	be.PutUint64(place[0:], seq)
 	be.PutUint32(place[8:], pos)
 	copy(place[12:], p.Topic[:])
 	be.PutUint32(place[28:], uint32(p.Index))
 	be.PutUint64(place[32:], uint64(base))
-	return crc32.Update(crc32.Update(origin, castagnoli, place[:]), castagnoli, value)
+	return crc32.Update(origin, castagnoli, place[:])
 }
 
 // tabulate makes the slot table of entries whose values begin at pos: the lines for
@@ -144,10 +152,15 @@ func tabulate(o origin, first, seq uint64, pos uint32, entries []Entry) (table, 
 		lines[i] = line{
 			base: e.Base, maxTs: e.MaxTimestamp, delta: uint32(e.Last - e.Base), size: uint32(len(e.Value)),
 			slot: uint32(seq - first), pos: pos, epoch: e.Epoch,
-			crc: seal(seed, seq, pos, e.Partition, e.Base, e.Value),
+			crc: placed(seed, seq, pos, e.Partition, e.Base),
 		}
 		pos += uint32(len(e.Value))
 		l := &lines[i]
+		if e.Batch {
+			l.crc = record.Extend(l.crc, e.Value)
+		} else {
+			l.crc = crc32.Update(l.crc, castagnoli, e.Value)
+		}
 		t.runs[len(t.runs)-1].lines = lines[runFrom : i+1]
 		be.PutUint32(buf[runAt+20:], uint32(i+1-runFrom))
 		buf = be.AppendUint64(buf, uint64(l.base))

@@ -751,6 +751,29 @@ func TestFailedWriteEndsTheGeneration(t *testing.T) { // H7
 	require.Equal(t, []int64{20}, offsets(t, tier, p, 20))
 }
 
+// The checksum of a batch is made of the batch's own, and is the same.
+func TestBatchIsNotReadTwice(t *testing.T) { // H1
+	tier, p := small(t), part(1)
+	var b record.Builder
+	b.Add(0, nil, payload(p, 0, 5000))
+	batch, err := b.Build()
+	require.NoError(t, err)
+	for i, of := range []bool{true, false} {
+		slot, base := uint64(i), int64(i)
+		record.Rebase(batch, base, 3)
+		require.NoError(t, tier.Append(Slot{7, slot}, []Entry{{Partition: p, Base: base, Last: base, Epoch: 3, Batch: of, Value: batch}}))
+		v := tier.Read(p, base, forever, 1)
+		require.Len(t, v.Entries, 1)
+		require.Equal(t, batch, v.Entries[0].Value)
+		v.Release()
+	}
+	spoilt := bytes.Clone(batch)
+	record.Rebase(spoilt, 2, 3)
+	spoilt[3000] ^= 1 // after its CRC was seen to hold
+	require.NoError(t, tier.Append(Slot{7, 2}, []Entry{{Partition: p, Base: 2, Last: 2, Epoch: 3, Batch: true, Value: spoilt}}))
+	require.Empty(t, tier.Read(p, 2, forever, 1).Entries, "what memory has changed is not served")
+}
+
 // A slot has no limit of vectors, and its bytes no size that they must have.
 func TestSlotOfManyOddValues(t *testing.T) {
 	tier, p := small(t), part(1)

@@ -93,7 +93,8 @@ func (e *Encoder) run() *Run {
 }
 
 // Append adds a batch, whose header is h, to the run. Batches are dense and have
-// the run's epoch (O2).
+// the run's epoch (O2). Whoever made or read the batch has seen that its CRC holds: the
+// run's is made of it.
 func (e *Encoder) Append(h record.Header, batch []byte) {
 	r := e.run()
 	if h.BaseOffset != r.Next || h.Size() != len(batch) || h.LeaderEpoch != r.Epoch {
@@ -102,8 +103,8 @@ func (e *Encoder) Append(h record.Header, batch []byte) {
 	}
 	// The header is what the broker thinks, the bytes are what is stored: a batch
 	// that was changed in between must not become durable.
-	if base := int64(binary.BigEndian.Uint64(batch)); base != h.BaseOffset {
-		panic(fmt.Sprintf("object: O2: the bytes of the batch at offset %d say %d", h.BaseOffset, base))
+	if base, crc := int64(binary.BigEndian.Uint64(batch)), binary.BigEndian.Uint32(batch[17:]); base != h.BaseOffset || crc != h.CRC {
+		panic(fmt.Sprintf("object: O2: the bytes of the batch at offset %d and of CRC %08x say %d and %08x", h.BaseOffset, h.CRC, base, crc))
 	}
 	if r.Len+int64(len(batch)) > math.MaxUint32 {
 		e.fail(errors.New("object: a run is larger than 4 GiB"))
@@ -113,7 +114,7 @@ func (e *Encoder) Append(h record.Header, batch []byte) {
 		e.indexed = r.Len
 		e.index = append(e.index, IndexEntry{h.BaseOffset, r.Len, r.MaxTimestamp})
 	}
-	r.CRC = crc32.Update(r.CRC, castagnoli, batch)
+	r.CRC = record.Extend(r.CRC, batch)
 	r.Len += int64(len(batch))
 	r.Next = h.NextOffset()
 	r.Records += int64(h.NumRecords)
