@@ -19,7 +19,7 @@ const misses = 3
 // answer.
 func (s *session) adopt(ctx context.Context, id uint64, silent map[uint64]int) error {
 	for _, v := range s.journal.State().Sessions() {
-		if v.Sealed || v.ID == id || v.Node == s.me.Node || s.lives != nil && s.lives(v) || s.reach(ctx, v.Advertised) {
+		if v.Sealed || v.ID == id || v.Node == s.me.Node || s.stands != nil && s.stands(v) || s.reach(ctx, v.Advertised) {
 			delete(silent, v.ID)
 			continue
 		}

@@ -96,6 +96,28 @@ func (b *Broker) lives(v *catalog.Session) bool {
 	return slices.ContainsFunc(b.gossip.Members(), func(m gossip.Member) bool { return m.Session == v.ID && m.Node == v.Node })
 }
 
+// stands reports whether gossip hears of a session's broker, or of the one that
+// rotated to it and has not told of it yet. A later life of the same node is another.
+func (b *Broker) stands(v *catalog.Session) bool {
+	return slices.ContainsFunc(b.gossip.Members(), func(m gossip.Member) bool {
+		return m.Node == v.Node && m.Session != 0 && m.Session <= v.ID
+	})
+}
+
+// askWait is how long a broker that starts waits at most for gossip to ask around.
+const askWait = 3 * time.Second
+
+// asked waits until gossip has asked everybody once.
+func (b *Broker) asked(ctx context.Context) {
+	t := time.NewTimer(askWait)
+	defer t.Stop()
+	select {
+	case <-b.gossip.Asked():
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
 // last is the session that a member had when it died, or nil when it is sealed: the one
 // that it has told of, or a later one that it has told nobody of, because it died while
 // it rotated. A later one may also be that of its next life.

@@ -31,8 +31,11 @@ type session struct {
 	heirs func(state *catalog.State, own uint64) []uint64
 	// reach reports whether a broker answers at what it has advertised.
 	reach func(ctx context.Context, advertised string) bool
-	// lives reports whether the broker of a session is known to live; nil: of none.
-	lives func(*catalog.Session) bool
+	// stands reports whether the broker of a session is known to live, however it is
+	// reached; nil: of none.
+	stands func(*catalog.Session) bool
+	// asked waits until stands has heard of all that live; nil: at once.
+	asked func(ctx context.Context)
 	// producers are pump.LoadProducers.
 	producers func(ctx context.Context, store cold.Store, state *catalog.State, ps ...record.Partition) (map[record.Partition][]ingest.Producer, error)
 	// In simulations: where it runs, and what gives a registration its nonce.
@@ -86,8 +89,10 @@ func (s *session) takeOver(ctx context.Context) error {
 }
 
 // sealDead fences and seals the sessions of this node's former lives and those
-// whose broker does not answer. Fencing somebody who lives does no harm (DESIGN 8).
-// It returns the sessions of former lives of this node.
+// whose broker does not answer. Fencing somebody who lives does no harm (DESIGN 8), but
+// brokers whose clients come over addresses that the brokers do not reach themselves
+// would do nothing else: who lives as gossip says is left alone. It returns the
+// sessions of former lives of this node.
 func (s *session) sealDead(ctx context.Context) (mine []*catalog.Session, err error) {
 	for {
 		var dead []*catalog.Session
@@ -97,7 +102,7 @@ func (s *session) sealDead(ctx context.Context) (mine []*catalog.Session, err er
 			if own {
 				mine = append(mine, v)
 			}
-			if !v.Sealed && (own || !s.reach(ctx, v.Advertised)) {
+			if !v.Sealed && (own || s.dead(ctx, v)) {
 				dead = append(dead, v)
 			}
 		}
@@ -110,6 +115,24 @@ func (s *session) sealDead(ctx context.Context) (mine []*catalog.Session, err er
 			}
 		}
 	}
+}
+
+// dead reports whether a broker neither answers nor is heard of.
+func (s *session) dead(ctx context.Context, v *catalog.Session) bool {
+	if s.reach(ctx, v.Advertised) {
+		return false
+	}
+	if s.stands == nil {
+		return true
+	}
+	if s.asked != nil {
+		s.asked(ctx)
+	}
+	if !s.stands(v) {
+		return true
+	}
+	s.log.Warn("a broker lives and does not answer at the address that it advertises to clients", "node", v.Node, "advertised", v.Advertised)
+	return false
 }
 
 // seal fences one session and records it (S6, S7). In the same entry of the journal its

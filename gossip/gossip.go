@@ -71,6 +71,7 @@ type Gossip struct {
 	wrote  atomic.Uint64 // the newest entry of ours that is to be told
 	newest atomic.Uint64 // the newest entry that others have told of
 	gone   chan Member
+	asked  chan struct{} // closed when all that are known at the start have been asked once
 }
 
 // Open binds the address and listens. Others are looked for when it runs.
@@ -107,6 +108,7 @@ func Open(ctx context.Context, o Options) (*Gossip, error) {
 	g := &Gossip{
 		opts: o, log: o.Logger, keys: sealed, self: o.Self, others: map[string]Member{}, reached: map[string]string{}, changed: make(chan struct{}),
 		say: make(chan struct{}, 1), grew: make(chan struct{}, 1), hints: make(chan struct{}, 1), gone: make(chan Member, 64),
+		asked: make(chan struct{}),
 	}
 	c := memberlist.DefaultLANConfig()
 	c.Name, c.Label = o.Name, o.Cluster
@@ -209,6 +211,10 @@ func raise(a *atomic.Uint64, to uint64) {
 // Gone receives members that died without leaving.
 func (g *Gossip) Gone() <-chan Member { return g.gone }
 
+// Asked is closed when everybody that is known at the start has been asked once: then
+// Members are those that answered.
+func (g *Gossip) Asked() <-chan struct{} { return g.asked }
+
 // Changed is closed at the next change of Members. Take it before Members.
 func (g *Gossip) Changed() <-chan struct{} {
 	g.mu.Lock()
@@ -264,13 +270,15 @@ func (g *Gossip) observe(ctx context.Context) {
 func (g *Gossip) seek(ctx context.Context) {
 	again := time.NewTicker(rejoin)
 	defer again.Stop()
+	g.join()
+	close(g.asked)
 	for {
-		g.join()
 		select {
 		case <-ctx.Done():
 			return
 		case <-again.C:
 			g.rekey()
+			g.join()
 		}
 	}
 }
