@@ -111,6 +111,7 @@ func Open(ctx context.Context, store cold.Store, opts Options) (*Journal, error)
 		inbox: make(chan *proposal), nudge: make(chan struct{}, 1), looks: make(chan chan struct{}), ended: make(chan struct{}),
 		changed: make(chan struct{}), born: time.Now(),
 	}
+	s.reader.ahead = aheadMost
 	s.moved = j.publish
 	s.met = func(began time.Time) { j.contact.Store(int64(began.Sub(j.born))) }
 	if err := s.Open(ctx, newClusterID()); err != nil {
@@ -206,6 +207,13 @@ func (j *Journal) Run(ctx context.Context) error {
 	poll := time.NewTicker(j.opts.Poll)
 	defer poll.Stop()
 	var looking []chan struct{}
+	var tidying chan error // nil while nothing is tidied; the journal goes on meanwhile
+	tctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		if cancel(); tidying != nil {
+			<-tidying
+		}
+	}()
 	for {
 		select {
 		case <-ctx.Done():
@@ -222,9 +230,14 @@ func (j *Journal) Run(ctx context.Context) error {
 			if err != nil && ctx.Err() == nil {
 				return err
 			}
-			if err == nil {
-				j.scribe.Housekeep(ctx)
+			if err == nil && j.scribe.owes() && tidying == nil {
+				tidying = make(chan error, 1)
+				go func(tidy func(context.Context) error, done chan<- error) { done <- tidy(tctx) }(j.scribe.tidying(), tidying)
 			}
+			continue
+		case err := <-tidying:
+			tidying = nil
+			j.scribe.tidied(err)
 			continue
 		case <-j.nudge:
 		case <-poll.C:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/tier/cold"
@@ -19,11 +20,12 @@ type Reader struct {
 	floor    uint64 // what it names
 	snapshot uint64 // newest snapshot known
 	state    *catalog.State
+	ahead    int // how many entries are read at once, each by a goroutine; 1: none
 }
 
 // NewReader returns a reader that has read nothing yet: its State is empty.
 func NewReader(store cold.Store) *Reader {
-	return &Reader{store: store, state: catalog.NewState()}
+	return &Reader{store: store, state: catalog.NewState(), ahead: aheadMost}
 }
 
 // State is the catalog as of the last Catchup.
@@ -62,19 +64,37 @@ func (r *Reader) Catchup(ctx context.Context, visit func(Entry, []catalog.Result
 	}
 }
 
-// follow applies entries up to the first one that is not there.
+// aheadMost is how many entries are read at once by who is far behind: a start needs a
+// round trip for so many, not for each.
+const aheadMost = 32
+
+// follow applies entries up to the first one that is not there. After some that were, it
+// reads several at once; what lies behind a gap does not count.
 func (r *Reader) follow(ctx context.Context, visit func(Entry, []catalog.Result)) error {
-	for {
-		e, _, err := r.entry(ctx, r.state.Number()+1)
-		if errors.Is(err, cold.ErrNotFound) {
-			return nil
+	type read struct {
+		entry Entry
+		err   error
+	}
+	for found := 0; ; {
+		reads := make([]read, max(1, min(found/2, r.ahead)))
+		first := r.state.Number() + 1
+		var tasks sync.WaitGroup
+		for i := range reads[1:] {
+			tasks.Go(func() { reads[i+1].entry, _, reads[i+1].err = r.entry(ctx, first+uint64(i)+1) })
 		}
-		if err != nil {
-			return err
-		}
-		results := r.apply(e)
-		if visit != nil {
-			visit(e, results)
+		reads[0].entry, _, reads[0].err = r.entry(ctx, first)
+		tasks.Wait()
+		for _, e := range reads {
+			if errors.Is(e.err, cold.ErrNotFound) {
+				return nil
+			}
+			if e.err != nil {
+				return e.err
+			}
+			results := r.apply(e.entry)
+			if found++; visit != nil {
+				visit(e.entry, results)
+			}
 		}
 	}
 }
@@ -89,13 +109,8 @@ func (r *Reader) apply(e Entry) []catalog.Result {
 // start finds a place to begin: the newest snapshot that a listing shows or the
 // boundary chain names. Both are safe: an older snapshot means more to read.
 func (r *Reader) start(ctx context.Context) error {
-	for info, err := range r.store.List(ctx, PrefixBoundaries, "") {
-		if err != nil {
-			return fmt.Errorf("list boundaries: %w", err)
-		}
-		if k, ok := parseNumber(PrefixBoundaries, info.Name); ok && k > r.boundary {
-			r.boundary = k - 1
-		}
+	if err := r.leap(ctx); err != nil {
+		return err
 	}
 	if err := r.followBoundary(ctx); err != nil {
 		return err
@@ -127,6 +142,43 @@ func (r *Reader) start(ctx context.Context) error {
 	}
 	if r.floor > 0 {
 		return bad // the entries from the first on are gone
+	}
+	return nil
+}
+
+// leap finds a place near the end of the boundary chain. The chain is as long as the
+// cluster is old, but dense: where it ends takes twice the logarithm of its length to find,
+// and no listing.
+func (r *Reader) leap(ctx context.Context) error {
+	there := func(k uint64) (bool, error) {
+		_, err := r.get(ctx, numbered(PrefixBoundaries, k), kindBoundary, k)
+		if errors.Is(err, cold.ErrNotFound) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	have, step := r.boundary, uint64(1)
+	for ; ; step *= 2 {
+		ok, err := there(have + step)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		have += step
+	}
+	for step /= 2; step > 0; step /= 2 { // have is there, have+2*step is not
+		ok, err := there(have + step)
+		if err != nil {
+			return err
+		}
+		if ok {
+			have += step
+		}
+	}
+	if have > 0 {
+		r.boundary = have - 1 // which followBoundary reads
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/firnlog/firn/catalog"
@@ -23,8 +24,8 @@ type Scribe struct {
 	log    *slog.Logger
 	reader *Reader
 	state  *catalog.State // what was last read or written to its end
-	seq    uint64
-	latest uint64                // newest snapshot put or seen
+	seq    atomic.Uint64
+	owed   bool                  // a snapshot is due, and ours to put
 	moved  func()                // State is another one; may be nil
 	met    func(began time.Time) // a Catchup that began then has read everything; may be nil
 }
@@ -34,6 +35,7 @@ type Scribe struct {
 func NewScribe(store cold.Store, nonce [16]byte, opts Options) *Scribe {
 	opts = opts.defaults()
 	r := NewReader(store)
+	r.ahead = 1
 	return &Scribe{store: store, opts: opts, nonce: nonce, log: opts.Logger, reader: r, state: r.state}
 }
 
@@ -54,7 +56,6 @@ func (s *Scribe) Open(ctx context.Context, cluster string) error {
 			return fmt.Errorf("found the cluster: %w", err)
 		}
 	}
-	s.latest = s.reader.snapshot
 	return nil
 }
 
@@ -86,8 +87,7 @@ func (s *Scribe) Commit(ctx context.Context, cmds ...catalog.Command) ([]catalog
 	for {
 		n := s.reader.state.Number() + 1
 		body := payload
-		s.seq++
-		w := writer{s.nonce, s.seq}
+		w := s.writer()
 		if len(payload) > maxInline {
 			if err := s.putSide(ctx, w, n, payload[1:]); err != nil {
 				return nil, err
@@ -172,37 +172,69 @@ func (s *Scribe) insist(ctx context.Context, do func() error) error {
 	}
 }
 
-// Housekeep puts a snapshot when one is due, and gives up old entries.
+// writer names one more object of ours.
+func (s *Scribe) writer() writer { return writer{s.nonce, s.seq.Add(1)} }
+
+// Between snapshots of a catalog of up to perSnapshot partitions there are SnapshotEvery
+// entries, of one of twice that twice as many, and so on up to farthest times as many: a
+// snapshot of a million partitions is 60 MB, and reading some thousand entries takes no
+// longer than reading that.
+const (
+	perSnapshot = 25_000
+	farthest    = 8
+)
+
+// due decides whether there is to be a snapshot of a state. Whoever wins the entry puts
+// it: one for the whole cluster, not one for each broker.
+func due(state *catalog.State, every uint64) bool {
+	n := state.Number()
+	return n%every == 0 && n/every%min(farthest, 1+uint64(state.PartitionCount()/perSnapshot)) == 0
+}
+
+// owes reports, after a Commit, whether we are to put a snapshot.
+func (s *Scribe) owes() bool {
+	s.owed = s.owed || due(s.reader.state, s.opts.SnapshotEvery)
+	return s.owed
+}
+
+// Housekeep, after a Commit, puts a snapshot when one is due, and gives up old entries.
 func (s *Scribe) Housekeep(ctx context.Context) {
-	n := s.reader.state.Number()
-	s.latest = max(s.latest, s.reader.snapshot)
-	if n < s.latest+s.opts.SnapshotEvery {
-		return
-	}
-	if err := s.snapshot(ctx, n); err != nil {
-		s.log.Warn("journal: no snapshot this time", "err", err)
-		return
-	}
-	s.latest = n
-	if err := s.collect(ctx, n); err != nil {
-		s.log.Warn("journal: old entries stay for now", "err", err)
+	if s.owes() {
+		s.tidied(s.tidying()(ctx))
 	}
 }
 
-func (s *Scribe) snapshot(ctx context.Context, n uint64) error {
-	s.seq++
-	f := frame{kindSnapshot, n, writer{s.nonce, s.seq}, s.reader.state.Encode()}
+// tidying is what is owed, as of now. It may run beside Commit and Catchup: writing down a
+// million partitions takes a second, deleting some thousand entries longer. tidied is to
+// be told of its result.
+func (s *Scribe) tidying() func(ctx context.Context) error {
+	s.owed = false
+	r := *s.reader
+	return func(ctx context.Context) error { return s.tidy(ctx, &r) }
+}
+
+func (s *Scribe) tidied(err error) {
+	if err != nil {
+		s.owed = true
+		s.log.Warn("journal: no snapshot this time, or old entries stay for now", "err", err)
+	}
+}
+
+// tidy puts a snapshot of what a reader knows, and gives up old entries.
+func (s *Scribe) tidy(ctx context.Context, r *Reader) error {
+	n := r.state.Number()
+	f := frame{kindSnapshot, n, s.writer(), r.state.Encode()}
 	err := s.store.PutIfAbsent(ctx, numbered(PrefixSnapshots, n), cold.Bytes(f.encode()))
 	if err != nil && !errors.Is(err, cold.ErrExists) {
 		return fmt.Errorf("put snapshot %d: %w", n, err)
 	}
-	return nil
+	return s.collect(ctx, r, n)
 }
 
 // collect advances the boundary to the newest snapshot that is older than Keep,
 // both times by the store's clock, and then deletes what lies at or below it: the
 // journal says first what can no longer count (S10, S11).
-func (s *Scribe) collect(ctx context.Context, n uint64) error {
+func (s *Scribe) collect(ctx context.Context, r *Reader, n uint64) error {
 	newest, err := s.store.Stat(ctx, numbered(PrefixSnapshots, n))
 	if err != nil {
 		return fmt.Errorf("stat snapshot %d: %w", n, err)
@@ -219,24 +251,27 @@ func (s *Scribe) collect(ctx context.Context, n uint64) error {
 			old = append(old, info.Name)
 		}
 	}
-	if floor <= s.reader.floor {
+	if floor <= r.floor {
 		return nil
 	}
-	s.seq++
 	b := binary.AppendUvarint(binary.AppendUvarint(nil, floor), n)
-	k := s.reader.boundary + 1
-	won, err := s.settle(ctx, numbered(PrefixBoundaries, k), frame{kindBoundary, k, writer{s.nonce, s.seq}, b})
+	k := r.boundary + 1
+	won, err := s.settle(ctx, numbered(PrefixBoundaries, k), frame{kindBoundary, k, s.writer(), b})
 	if err != nil || !won {
 		return err // somebody else does it
 	}
-	if err := s.reader.followBoundary(ctx); err != nil {
+	if err := r.followBoundary(ctx); err != nil {
 		return err
 	}
 	for info, err := range s.store.List(ctx, PrefixEntries, "") {
 		if err != nil {
 			return fmt.Errorf("list entries: %w", err)
 		}
-		if m, ok := parseNumber(PrefixEntries, info.Name); ok && m <= floor {
+		m, ok := parseNumber(PrefixEntries, info.Name)
+		if ok && m > floor {
+			break // they come in order, and what is younger is much more
+		}
+		if ok {
 			old = append(old, info.Name)
 		}
 	}
@@ -248,13 +283,13 @@ func (s *Scribe) collect(ctx context.Context, n uint64) error {
 			return fmt.Errorf("delete %s: %w", name, err)
 		}
 	}
-	return s.collectSide(ctx, newest)
+	return s.collectSide(ctx, r, newest)
 }
 
 // collectSide deletes side objects that are older than Keep: the entries that
 // named them lie below the boundary or never won.
-func (s *Scribe) collectSide(ctx context.Context, newest cold.Info) error {
-	boundary, err := s.store.Stat(ctx, numbered(PrefixSnapshots, s.reader.snapshot))
+func (s *Scribe) collectSide(ctx context.Context, r *Reader, newest cold.Info) error {
+	boundary, err := s.store.Stat(ctx, numbered(PrefixSnapshots, r.snapshot))
 	if err != nil {
 		return fmt.Errorf("stat snapshot: %w", err)
 	}
@@ -270,7 +305,7 @@ func (s *Scribe) collectSide(ctx context.Context, newest cold.Info) error {
 			continue
 		}
 		f, err := decodeFrame(b, kindSide, frameNumber(b))
-		if err == nil && f.number <= s.reader.floor {
+		if err == nil && f.number <= r.floor {
 			if err := s.store.Delete(ctx, info.Name); err != nil {
 				return fmt.Errorf("delete %s: %w", info.Name, err)
 			}

@@ -1,0 +1,188 @@
+package journal
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/record"
+	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/tier/cold/mem"
+)
+
+// far is a store that is some way off, and counts what it is asked.
+type far struct {
+	cold.Store
+	trip      func(op, name string) time.Duration
+	gets, ask atomic.Int64 // of gets, of all
+}
+
+func (f *far) wait(op, name string) {
+	f.ask.Add(1)
+	if f.trip != nil {
+		time.Sleep(f.trip(op, name))
+	}
+}
+
+func (f *far) PutIfAbsent(ctx context.Context, name string, body cold.Body) error {
+	f.wait("put", name)
+	return f.Store.PutIfAbsent(ctx, name, body)
+}
+
+func (f *far) Get(ctx context.Context, name string, r cold.Range, buf []byte) ([]byte, error) {
+	f.wait("get", name)
+	f.gets.Add(1)
+	return f.Store.Get(ctx, name, r, buf)
+}
+
+func (f *far) List(ctx context.Context, prefix, after string) iter.Seq2[cold.Info, error] {
+	f.wait("list", prefix)
+	return f.Store.List(ctx, prefix, after)
+}
+
+// TestCommitsGoOnWhileASnapshotIsPut: a snapshot of very many partitions takes long to
+// write down and to put; who takes over meanwhile does not wait for it.
+func TestCommitsGoOnWhileASnapshotIsPut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &far{Store: mem.New(), trip: func(op, name string) time.Duration {
+			if op == "put" && strings.HasPrefix(name, PrefixSnapshots) {
+				return time.Minute
+			}
+			return time.Millisecond
+		}}
+		j, stop := open(t, s, Options{SnapshotEvery: 10})
+		defer stop()
+		began := time.Now()
+		for i := range 25 {
+			register(t, j, int32(i))
+		}
+		if d := time.Since(began); d > time.Second {
+			t.Fatalf("25 commits took %v", d)
+		}
+		time.Sleep(2 * time.Minute)
+		register(t, j, 99) // the second one was owed meanwhile
+		time.Sleep(2 * time.Minute)
+		if n := count(t, s, PrefixSnapshots); n != 2 {
+			t.Fatalf("%d snapshots", n)
+		}
+	})
+}
+
+func count(t *testing.T, s cold.Store, prefix string) (n int) {
+	for _, err := range s.List(t.Context(), prefix, "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	return n
+}
+
+// TestOneSnapshotForTheWholeCluster: however many brokers there are.
+func TestOneSnapshotForTheWholeCluster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mem.New()
+		var js []*Journal
+		for range 4 {
+			j, stop := open(t, s, Options{SnapshotEvery: 10})
+			defer stop()
+			js = append(js, j)
+		}
+		for i := range 99 { // entries 2 to 100
+			register(t, js[i%4], int32(i))
+			time.Sleep(10 * time.Millisecond)
+		}
+		if n := count(t, s, PrefixSnapshots); n != 10 {
+			t.Fatalf("%d snapshots of 100 entries", n)
+		}
+	})
+}
+
+// TestSnapshotsOfManyPartitionsAreRarer: what they cost in proportion to the entries
+// between them is bounded.
+func TestSnapshotsOfManyPartitionsAreRarer(t *testing.T) {
+	s := catalog.NewState()
+	s.Apply(1, []catalog.Command{&catalog.CreateCluster{ID: "c"}})
+	for _, c := range []struct{ partitions, want int }{{0, 8}, {24_999, 8}, {25_000, 4}, {80_000, 2}, {1_000_000, 1}} {
+		for n := s.PartitionCount(); n < c.partitions; n = s.PartitionCount() {
+			id := record.TopicID{15: byte(s.Number()), 14: byte(s.Number() >> 8)}
+			s.Apply(s.Number()+1, []catalog.Command{&catalog.CreateTopic{Name: fmt.Sprint("t", s.Number()), ID: id, Owners: make([]uint64, min(100_000, c.partitions-n))}})
+		}
+		for s.Number()%4096 != 0 {
+			s.Apply(s.Number()+1, nil)
+		}
+		got := 0
+		for range 4096 {
+			s.Apply(s.Number()+1, nil)
+			if due(s, 512) {
+				got++
+			}
+		}
+		if got != c.want {
+			t.Errorf("%d snapshots of %d partitions in 4,096 entries, want %d", got, c.partitions, c.want)
+		}
+	}
+}
+
+// TestAStartReadsAhead: what lies behind the snapshot takes a round trip for many entries.
+func TestAStartReadsAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &far{Store: mem.New()}
+		a, stop := open(t, s, Options{SnapshotEvery: 1 << 30})
+		for i := range 500 {
+			register(t, a, int32(i))
+		}
+		stop()
+		s.trip = func(string, string) time.Duration { return 20 * time.Millisecond }
+		s.gets.Store(0)
+		began := time.Now()
+		b, err := Open(t.Context(), s, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, a, b)
+		if d, n := time.Since(began), s.gets.Load(); d > time.Second || n > 550 {
+			t.Fatalf("500 entries, 20 ms away: %v, %d gets", d, n)
+		}
+		c := NewScribe(s, [16]byte{1}, Options{})
+		s.gets.Store(0)
+		if err := c.Open(t.Context(), "c"); err != nil || s.gets.Load() > 510 {
+			t.Fatalf("a scribe reads one by one: %d gets, %v", s.gets.Load(), err)
+		}
+	})
+}
+
+// TestTheEndOfALongChainIsFoundQuickly: boundaries stay for ever, and a start does not look
+// at them all.
+func TestTheEndOfALongChainIsFoundQuickly(t *testing.T) {
+	for _, k := range []uint64{0, 1, 2, 3, 7, 8, 100, 4095, 4096, 10_000} {
+		s := &far{Store: mem.New()}
+		for i := range k {
+			b := binary.AppendUvarint(binary.AppendUvarint(nil, i+1), i+1)
+			f := frame{kindBoundary, i + 1, writer{}, b}
+			if err := s.Store.PutIfAbsent(t.Context(), numbered(PrefixBoundaries, i+1), cold.Bytes(f.encode())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := NewReader(s)
+		if err := r.leap(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.followBoundary(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if r.boundary != k || r.floor != k {
+			t.Errorf("a chain of %d ends at %d, floor %d", k, r.boundary, r.floor)
+		}
+		if n := s.ask.Load(); n > 32 {
+			t.Errorf("a chain of %d: %d requests", k, n)
+		}
+	}
+}
