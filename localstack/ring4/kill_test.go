@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -192,6 +193,12 @@ func newStack(t *testing.T, args ...string) *stack {
 	t.Cleanup(func() {
 		if s.broker != nil {
 			s.broker.Kill()
+		}
+		if keep := os.Getenv("RING4_LOGS"); keep != "" { // a folder that takes them, however it ends
+			b, _ := os.ReadFile(log.Name())
+			if err := os.WriteFile(filepath.Join(keep, strings.ReplaceAll(s.addr, ":", "_")+".log"), b, 0o644); err != nil {
+				t.Error(err)
+			}
 		}
 		if t.Failed() {
 			b, _ := os.ReadFile(log.Name())

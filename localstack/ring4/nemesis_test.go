@@ -230,6 +230,7 @@ func (n *nemesis) strike() {
 	f := faults[n.rng.IntN(len(faults))]
 	n.did[f.name]++
 	n.strikes = append(n.strikes, strike{time.Now(), fmt.Sprintf("%s (broker %d)", f.name, at)})
+	n.t.Logf("%s %s (broker %d, %s)", time.Now().UTC().Format("15:04:05.000"), f.name, at, b.addr)
 	f.do()
 	for i, b := range n.brokers {
 		select {
