@@ -1,7 +1,7 @@
 # One verb for each ring of tests; .ci/run runs them all.
 GO ?= go
 
-.PHONY: build test race sim model lint fuzz e2e e2e-minio e2e-versitygw nemesis planted corpus differential bench bench-failover
+.PHONY: build test race sim model lint fuzz e2e e2e-minio e2e-versitygw nemesis planted corpus differential bench bench-failover bench-scale
 
 build: ## the program
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/firn ./cmd/firn
@@ -59,3 +59,6 @@ bench: ## the raw store and Firn in one run
 bench-failover: ## what clients notice when one of three brokers goes, on MinIO and with puts of 30 ms more
 	$(GO) run ./localstack/failover -partitions 10,1000,10000
 	$(GO) run ./localstack/failover -partitions 10,1000,10000 -put-delay 30ms
+
+bench-scale: ## 100,000 partitions on real brokers, a million in catalog, journal and placement
+	$(GO) run ./localstack/scale

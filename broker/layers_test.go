@@ -45,6 +45,7 @@ var edges = map[string][]string{
 	"localstack/failover":     {"localstack", "localstack/cluster", "localstack/faultproxy", "localstack/proc"},
 	"localstack/ring4":        {"localstack", "localstack/faultproxy", "localstack/proc"},
 	"localstack/bench":        {"localstack/proc", "tier/cold", "tier/cold/file"},
+	"localstack/scale":        {"localstack/proc", "record", "catalog", "catalog/journal", "gossip/placement", "tier/cold", "tier/cold/mem", "tier/press"}, // also measures the pure parts
 	"tier/cold/mem":           {"tier/cold"},
 	"tier/cold/file":          {"tier/cold"},
 	"tier/cold/fault":         {"tier/cold", "tier/cold/trace"},

@@ -234,8 +234,18 @@ func (s *session) takes(state *catalog.State, id uint64, former map[record.Parti
 	return cmds
 }
 
-// own gives the pump partitions that the state says are the session's.
+// own gives the pump partitions that the state says are the session's, in the order of
+// claims.
 func (s *session) own(ctx context.Context, id uint64, state *catalog.State, ps []*catalog.Partition) error {
+	for _, some := range claims(ps) {
+		if err := s.ownSome(ctx, id, state, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) ownSome(ctx context.Context, id uint64, state *catalog.State, ps []*catalog.Partition) error {
 	if len(ps) == 0 {
 		return nil
 	}

@@ -114,6 +114,10 @@ func (c *chain) producers() []ingest.Producer {
 	})
 }
 
+// footersAtOnce is how many footers are read at once: whoever waits for them cannot
+// append, and they are small.
+const footersAtOnce = 64
+
 // readFooters fills in the values of the map.
 func readFooters(ctx context.Context, store cold.Store, footers map[catalog.ObjectRef]*object.Footer) error {
 	refs := make(chan catalog.ObjectRef, len(footers))
@@ -126,7 +130,7 @@ func readFooters(ctx context.Context, store cold.Store, footers map[catalog.Obje
 	var tasks sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for range min(16, len(footers)) {
+	for range min(footersAtOnce, len(footers)) {
 		tasks.Go(func() {
 			for r := range refs {
 				f, err := insist(ctx, func() (*object.Footer, error) {
