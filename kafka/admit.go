@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/firnlog/firn/catalog"
@@ -33,6 +35,11 @@ func rulesOf(t *catalog.Topic, setting func(string) (string, bool), now int64) r
 	return r
 }
 
+// shortened says whether b is less than the batch that it begins.
+func shortened(b []byte) bool {
+	return len(b) < record.Overhead+5 || int64(int32(binary.BigEndian.Uint32(b[8:]))) > int64(len(b)-record.Overhead)
+}
+
 // admit checks the batch that a client sends for one partition (kafka.md 21-24)
 // and makes of it what is to be stored. It may write into b: the time of
 // LogAppendTime. What it returns is b, or another slice when it was compressed anew.
@@ -40,16 +47,27 @@ func admit(b []byte, version int16, r rules, now int64) (batch []byte, h record.
 	if len(b) == 0 {
 		return nil, h, fmt.Errorf("%w: no batch", record.ErrInvalidRecord)
 	}
+	if shortened(b) {
+		// Not CORRUPT_MESSAGE, which clients send again (ProduceRequest.validateRecords).
+		return nil, h, fmt.Errorf("%w: want one whole batch a partition", record.ErrInvalidRecord)
+	}
 	if h, err = record.Check(b, r.limits); err != nil {
+		if errors.Is(err, record.ErrInvalidTimestamp) {
+			dec := record.BorrowDecoder()
+			defer dec.Return()
+			err = record.NameUntimely(h, b, dec, r.limits, err)
+		}
 		return nil, h, err
 	}
 	switch {
+	case h.BaseOffset != 0:
+		return nil, h, fmt.Errorf("%w: base offset %d, want 0 of a producer", record.ErrInvalidRecord, h.BaseOffset)
 	case h.Codec() == record.Zstd && version < 7:
 		return nil, h, fmt.Errorf("%w: zstd needs Produce v7 or later (KIP-110)", record.ErrUnsupportedCodec)
 	case h.LogAppendTime() && !r.stamp:
 		return nil, h, fmt.Errorf("%w: producers do not set LogAppendTime", record.ErrInvalidTimestamp)
 	case h.Transactional():
-		return nil, h, fmt.Errorf("%w: this broker does not serve transactions", ErrInvalidTxnState)
+		return nil, h, errTransactions
 	}
 	recompress := r.compress && r.codec != h.Codec()
 	// Reading uncompressed records costs less than their CRC. Compressed ones are

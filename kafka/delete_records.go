@@ -54,7 +54,7 @@ func (n *node) trim(ctx context.Context, t *catalog.Topic, index int32, offset i
 		return -1, code
 	case t.Internal:
 		return -1, codeInvalidTopic
-	case !t.Has("cleanup.policy", "delete", n.Settings.Setting):
+	case t.Has("cleanup.policy", "compact", n.Settings.Setting) && !t.Has("cleanup.policy", "delete", n.Settings.Setting):
 		return -1, fmt.Errorf("%w: the topic's cleanup.policy is not delete", codePolicyViolation)
 	}
 	pr, code := n.lead(p.ID, -1)

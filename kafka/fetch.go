@@ -142,7 +142,7 @@ func (n *node) fetch(ctx context.Context, c *call, q *kmsg.FetchRequest) *fetche
 	switch {
 	case q.ReplicaID >= 0 || q.ReplicaState.ID >= 0:
 		return &fetched{code: codeInvalidRequest} // CVE-2018-1288: nobody here is a replica
-	case q.SessionID != 0 && q.SessionEpoch > 0, q.SessionID == 0 && q.SessionEpoch > 0:
+	case q.SessionEpoch > 0, q.SessionID == 0 && q.SessionEpoch < -1:
 		return &fetched{code: codeFetchSessionIDNotFound}
 	}
 	f := &fetching{n: n, version: c.version, listener: c.listener, q: q, f: &fetched{}}
@@ -210,12 +210,14 @@ func (f *fetching) resolve() {
 			p := &fetchPart{q: qp, a: a}
 			f.parts = append(f.parts, p)
 			if code != codeNone {
-				a.code = code
+				a.code, a.committed = code, true // an empty list of aborted transactions, as Kafka's
 				continue
 			}
 			part, code := partition(t, qp.Partition)
 			if a.code = code; code == codeNone {
 				p.id, p.read = part.ID, true
+			} else {
+				a.committed = true
 			}
 		}
 		f.f.topics = append(f.f.topics, ft)
@@ -256,13 +258,13 @@ func (f *fetching) watched() []record.Partition {
 // pass looks at every partition, in the order of the request, and reads what fits.
 // It reports whether the answer is to be sent now.
 func (f *fetching) pass(ctx context.Context, enough time.Time) bool {
-	plan := fetchPlan{left: f.max, min: int(f.q.MinBytes), partitions: len(f.parts)}
+	plan := fetchPlan{left: f.max, min: int(f.q.MinBytes)}
 	todo, maxes := f.todo[:0], f.maxes[:0]
 	for _, p := range f.parts {
 		if !p.read {
-			plan.ended = true
-			continue
+			continue // its fault is known, and does not keep others from waiting
 		}
+		plan.partitions++
 		p.a.reset(p.q.Partition, f.q.IsolationLevel == 1)
 		var ok bool
 		if p.end, ok = f.look(ctx, p); !ok {
@@ -358,6 +360,9 @@ func (f *fetching) look(ctx context.Context, p *fetchPart) (end int64, ok bool) 
 	}
 	p.a.hw, p.a.lso, p.a.start = pr.HighWatermark, pr.LastStable, pr.LogStart
 	if f.version >= 12 && p.q.LastFetchedEpoch >= 0 {
+		if p.q.LastFetchedEpoch > pr.Epoch {
+			return f.outOfRange(p) // an epoch that has not been
+		}
 		epoch, end, err := pr.epochEnd(ctx, p.q.LastFetchedEpoch)
 		switch {
 		case err != nil:
@@ -365,16 +370,14 @@ func (f *fetching) look(ctx context.Context, p *fetchPart) (end int64, ok bool) 
 			f.hint(p)
 			return 0, false
 		case epoch < 0:
-			p.a.code = codeOffsetOutOfRange
-			return 0, false
+			return f.outOfRange(p)
 		case epoch < p.q.LastFetchedEpoch || end < p.q.FetchOffset:
 			p.a.divergingEpoch, p.a.divergingEnd = epoch, end
 			return 0, false
 		}
 	}
 	if p.q.FetchOffset < pr.LogStart || p.q.FetchOffset > pr.HighWatermark {
-		p.a.code = codeOffsetOutOfRange
-		return 0, false
+		return f.outOfRange(p)
 	}
 	if pr.leader {
 		if p.a.nearest = f.nearest(p); p.a.nearest >= 0 {
@@ -385,6 +388,14 @@ func (f *fetching) look(ctx context.Context, p *fetchPart) (end int64, ok bool) 
 		return pr.LastStable, true
 	}
 	return pr.HighWatermark, true
+}
+
+// outOfRange is the answer to an offset that the log does not have: without the
+// offsets that it has, for which clients ask ListOffsets.
+func (f *fetching) outOfRange(p *fetchPart) (int64, bool) {
+	p.a.reset(p.q.Partition, p.a.committed)
+	p.a.code = codeOffsetOutOfRange
+	return 0, false
 }
 
 // hint tells the client who leads the partition now (KIP-951).

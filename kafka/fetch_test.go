@@ -141,7 +141,9 @@ func TestSemantic31LongPollEnds(t *testing.T) {
 		{"full answer", func(q *kmsg.FetchRequest) { q.MinBytes, q.MaxBytes = 1000, 200 }, func(f *fake, t *catalog.Topic) { f.fill(t, 0, 9, 100) }, 5 * time.Second},
 		{"min bytes 0", func(q *kmsg.FetchRequest) { q.MinBytes = 0 }, func(*fake, *catalog.Topic) {}, 0},
 		{"error", func(q *kmsg.FetchRequest) { q.Topics[0].Partitions[0].FetchOffset = 99 }, func(*fake, *catalog.Topic) {}, 0},
-		{"error of another partition", func(q *kmsg.FetchRequest) { withPartition(q, 9, 0) }, func(*fake, *catalog.Topic) {}, 0},
+		// A partition that does not exist must not make consumers of others spin.
+		{"unknown partition beside", func(q *kmsg.FetchRequest) { withPartition(q, 9, 0) }, func(*fake, *catalog.Topic) {}, 5 * time.Second},
+		{"unknown partition alone", func(q *kmsg.FetchRequest) { q.Topics[0].Partitions[0].Partition = 9 }, func(*fake, *catalog.Topic) {}, 0},
 		{"leader lost", func(*kmsg.FetchRequest) {}, func(f *fake, t *catalog.Topic) {
 			f.mu.Lock()
 			f.logs[t.Partitions[0].ID].gone = true
@@ -272,6 +274,9 @@ func TestSemantic36OffsetOutOfRange(t *testing.T) {
 		wantCode(t, "fetch", p.ErrorCode, want)
 		if (offset == 5) != (want == codeNone && len(p.RecordBatches) == 0) {
 			t.Errorf("offset %d: %d bytes", offset, len(p.RecordBatches))
+		}
+		if (want != codeNone) != (p.HighWatermark == -1 && p.LogStartOffset == -1 && p.LastStableOffset == -1) {
+			t.Errorf("offset %d: %+v", offset, p)
 		}
 	}
 }

@@ -24,6 +24,9 @@ func (n *node) initProducerID(ctx context.Context, _ *call, q *kmsg.InitProducer
 	r := kmsg.NewPtrInitProducerIDResponse()
 	r.ProducerID, r.ProducerEpoch = -1, -1
 	switch {
+	case q.TransactionalID != nil && *q.TransactionalID == "":
+		r.ErrorCode = int16(codeInvalidRequest)
+		return r
 	case (q.ProducerID < 0) != (q.ProducerEpoch < 0):
 		r.ErrorCode = int16(codeInvalidRequest)
 		return r

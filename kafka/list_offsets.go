@@ -68,7 +68,10 @@ func (n *node) listOffsets(ctx context.Context, c *call, q *kmsg.ListOffsetsRequ
 			rp := kmsg.NewListOffsetsResponseTopicPartition()
 			rp.Partition = qp.Partition
 			switch {
+			case asked[key{qt.Topic, qp.Partition}] == 0:
+				continue // it has its answer
 			case q.ReplicaID >= 0 || asked[key{qt.Topic, qp.Partition}] > 1:
+				asked[key{qt.Topic, qp.Partition}] = 0
 				rp.ErrorCode = int16(codeInvalidRequest)
 			case code != codeNone:
 				rp.ErrorCode = int16(code)

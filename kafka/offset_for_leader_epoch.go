@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/firnlog/firn/record"
 )
 
 // OffsetForLeaderEpoch (23): where an epoch ended, for clients that check after a
@@ -39,8 +41,9 @@ func (n *node) offsetForLeaderEpoch(ctx context.Context, c *call, q *kmsg.Offset
 			if fault == codeNone {
 				part, code := partition(t, qp.Partition)
 				if fault = code; code == codeNone {
-					if _, fault = n.lead(part.ID, qp.CurrentLeaderEpoch); fault == codeNone {
-						epoch, end, err := n.History.EpochEnd(ctx, part.ID, qp.LeaderEpoch)
+					var pr Progress
+					if pr, fault = n.lead(part.ID, qp.CurrentLeaderEpoch); fault == codeNone {
+						epoch, end, err := n.epochEnd(ctx, part.ID, pr, qp.LeaderEpoch)
 						if fault = n.code("OffsetForLeaderEpoch", err); err == nil {
 							rp.LeaderEpoch, rp.EndOffset = epoch, end
 						}
@@ -53,4 +56,13 @@ func (n *node) offsetForLeaderEpoch(ctx context.Context, c *call, q *kmsg.Offset
 		r.Topics = append(r.Topics, rt)
 	}
 	return r
+}
+
+// epochEnd is History.EpochEnd for epochs that have been: a client that knows of a
+// later one is told that nobody here does (LeaderEpochFileCache.endOffsetFor).
+func (n *node) epochEnd(ctx context.Context, id record.Partition, pr Progress, epoch int32) (int32, int64, error) {
+	if epoch > pr.Epoch {
+		return -1, -1, nil
+	}
+	return n.History.EpochEnd(ctx, id, epoch)
 }

@@ -103,8 +103,10 @@ func TestSemantic21BatchesAreValidated(t *testing.T) {
 		"two batches":             {"t", append(bytes.Clone(good), good...), codeInvalidRecord},
 		"no batch":                {"t", nil, codeInvalidRecord},
 		"CRC":                     {"t", corrupt, codeCorruptMessage},
+		"header cut":              {"t", good[:16], codeInvalidRecord},
+		"a base offset":           {"t", change(7, 9), codeInvalidRecord},
 		"magic 1":                 {"t", change(16, 1), codeInvalidRecord},
-		"cut short":               {"t", good[:len(good)-1], codeCorruptMessage},
+		"cut short":               {"t", good[:len(good)-1], codeInvalidRecord},
 		"count":                   {"t", change(57, 0, 0, 0, 3), codeInvalidRecord},
 		"count and delta":         {"t", change(23, 0, 0, 0, 2), codeInvalidRecord},
 		"lies about its records":  {"t", bothCounts(change(23, 0, 0, 0, 2)), codeInvalidRecord},
@@ -112,7 +114,7 @@ func TestSemantic21BatchesAreValidated(t *testing.T) {
 		"codec 7":                 {"t", change(21, 0, 7), codeUnsupportedCompressionType},
 		"two hours in the future": {"t", batch(record.None, now+2*3600_000, "a"), codeInvalidTimestamp},
 		"LogAppendTime":           {"t", change(21, 0, 8), codeInvalidTimestamp},
-		"transactional":           {"t", txn, codeInvalidTxnState},
+		"transactional":           {"t", txn, codeTransactionalIDAuthorizationFailed},
 		"unknown topic":           {"none", good, codeUnknownTopicOrPartition},
 	} {
 		got := produceOne(c, 9, x.topic, x.b)
@@ -133,6 +135,15 @@ func TestSemantic21BatchesAreValidated(t *testing.T) {
 	// Every one of them is named: clients give up those and send the others again.
 	if len(got.ErrorRecords) != 2 || got.ErrorRecords[0].RelativeOffset != 1 || got.ErrorRecords[1].RelativeOffset != 2 || !strings.Contains(*got.ErrorRecords[0].ErrorMessage, "key") {
 		t.Errorf("record errors %+v, want those of records 1 and 2", got.ErrorRecords)
+	}
+	late := record.Builder{}
+	late.Add(now, []byte("k"), []byte("v"))
+	late.Add(now+7200_000, []byte("k"), []byte("v"))
+	b, _ = late.Build()
+	got = produceOne(c, 9, "t", b)
+	wantCode(t, "one in the future", got.ErrorCode, codeInvalidTimestamp)
+	if len(got.ErrorRecords) != 1 || got.ErrorRecords[0].RelativeOffset != 1 {
+		t.Errorf("record errors %+v, want one for record 1", got.ErrorRecords)
 	}
 	if f.appended() != before+1 {
 		t.Errorf("%d appends, want %d", f.appended(), before+1)

@@ -118,12 +118,17 @@ func TestCheckRefusesWhatKafkaRefuses(t *testing.T) { // semantics 21, 22
 	b := Builder{}
 	b.Add(1, []byte("k"), nil)
 	b.Add(1, nil, []byte("v"))
-	b.Add(1, []byte("k"), nil)
+	b.Add(9, []byte("k"), nil)
 	b.Add(1, nil, []byte("v"))
 	nullKeys, _ := b.Build()
 	h, _ := ParseHeader(nullKeys)
 	var bad BadRecords
 	if err := CheckRecords(h, nullKeys, new(Decoder), true); !errors.As(err, &bad) || len(bad) != 2 || bad[0].Index != 1 || bad[1].Index != 3 || !errors.Is(err, ErrInvalidRecord) {
+		t.Fatal(err)
+	}
+	late := Limits{Now: 5, AfterMax: 1, BeforeMax: -1}
+	_, err := Check(nullKeys, late)
+	if err = NameUntimely(h, nullKeys, new(Decoder), late, err); !errors.As(err, &bad) || len(bad) != 1 || bad[0].Index != 2 || !errors.Is(err, ErrInvalidTimestamp) || errors.Is(err, ErrInvalidRecord) {
 		t.Fatal(err)
 	}
 }

@@ -55,3 +55,42 @@ func CheckRecords(h Header, batch []byte, dec *Decoder, needKey bool) error {
 	}
 	return bad
 }
+
+// untimely is an ErrInvalidTimestamp that has BadRecords.
+type untimely struct{ bad BadRecords }
+
+func (e *untimely) Error() string { return fmt.Sprintf("%v: %v", ErrInvalidTimestamp, e.bad) }
+func (e *untimely) Unwrap() error { return ErrInvalidTimestamp }
+
+// As finds the records; they are no ErrInvalidRecord.
+func (e *untimely) As(target any) bool {
+	bad, ok := target.(*BadRecords)
+	if ok {
+		*bad = e.bad
+	}
+	return ok
+}
+
+// NameUntimely finds the records of a batch that Check refused with
+// ErrInvalidTimestamp, and returns an error that has them as BadRecords; or err, when
+// it cannot read them.
+func NameUntimely(h Header, batch []byte, dec *Decoder, l Limits, err error) error {
+	var bad BadRecords
+	it := Iterate(h, batch, dec)
+	for i := int32(0); it.Next() && len(bad) < maxBadRecords; i++ {
+		one := h
+		one.BaseTimestamp += it.Record.TimestampDelta
+		one.MaxTimestamp = one.BaseTimestamp
+		why := checkTimestamps(one, l)
+		if h.LogAppendTime() {
+			why = err
+		}
+		if why != nil {
+			bad = append(bad, BadRecord{i, why.Error()})
+		}
+	}
+	if it.Err() != nil || len(bad) == 0 {
+		return err
+	}
+	return &untimely{bad}
+}
