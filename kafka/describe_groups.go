@@ -40,7 +40,8 @@ func (n *node) describeGroups(ctx context.Context, c *call, q *kmsg.DescribeGrou
 			}
 		case err != nil:
 			rg.ErrorCode, rg.ErrorMessage = int16(n.groupCode("DescribeGroups", err)), message(err)
-		case c.version >= 3 && q.IncludeAuthorizedOperations:
+		}
+		if rg.ErrorCode == 0 && c.version >= 3 && q.IncludeAuthorizedOperations {
 			rg.AuthorizedOperations = groupOperations
 		}
 		for _, m := range d.Members {

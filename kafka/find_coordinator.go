@@ -36,6 +36,9 @@ func (n *node) findCoordinator(ctx context.Context, c *call, q *kmsg.FindCoordin
 	if c.version < 4 {
 		one := n.coordinator(ctx, c.listener, q.CoordinatorType, q.CoordinatorKey)
 		r.ErrorCode, r.ErrorMessage = one.ErrorCode, one.ErrorMessage
+		if one.ErrorCode == 0 {
+			r.ErrorMessage = kmsg.StringPtr("NONE") // the name of no error, as FindCoordinatorResponse has it
+		}
 		r.NodeID, r.Host, r.Port = one.NodeID, one.Host, one.Port
 		return r
 	}
@@ -67,6 +70,6 @@ func (n *node) coordinator(ctx context.Context, listener string, kind int8, key 
 	if !ok {
 		return refuse(codeCoordinatorNotAvailable, "the coordinator is not alive")
 	}
-	r.NodeID, r.Host, r.Port = b.Node, b.Host, b.Port
+	r.NodeID, r.Host, r.Port, r.ErrorMessage = b.Node, b.Host, b.Port, new(string)
 	return r
 }

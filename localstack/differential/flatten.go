@@ -52,6 +52,9 @@ func (f *flattening) value(path, field string, v reflect.Value) {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			t := v.Type().Field(i)
+			if v.Type() == reflect.TypeFor[kmsg.RecordBatch]() && (t.Name == "CRC" || t.Name == "Records") {
+				continue // batches shows them its own way
+			}
 			f.value(strings.TrimPrefix(path+"."+t.Name, "."), t.Name, v.Field(i))
 		}
 	case reflect.Slice:
@@ -128,7 +131,7 @@ func (f *flattening) key(v reflect.Value) string {
 
 func (f *flattening) scalar(field string, v reflect.Value) string {
 	s := fmt.Sprint(v.Interface())
-	if symbol, ok := f.symbols[s]; ok {
+	if symbol, ok := f.symbols[s]; ok && (v.Kind() == reflect.String || field == "ProducerID" || field == "SessionID") {
 		return symbol
 	}
 	switch field {
@@ -166,11 +169,9 @@ func (f *flattening) batches(path string, b []byte) {
 			return
 		}
 		sum := sha256.Sum256(h.Records)
-		crc := h.CRC
-		h.Records, h.CRC = nil, 0
 		f.value(at, "", reflect.ValueOf(h))
 		if h.Attributes&8 == 0 { // with LogAppendTime it depends on the clock
-			f.add(at+".CRC", fmt.Sprint(crc))
+			f.add(at+".CRC", fmt.Sprint(h.CRC))
 		}
 		f.add(at+".Records", hex.EncodeToString(sum[:4]))
 		b = b[size:]

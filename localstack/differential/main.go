@@ -73,6 +73,7 @@ func differential(ctx context.Context, kafkaAddr, firnAddr, run string, show boo
 			return 0, ctx.Err()
 		}
 		ran++
+		fmt.Fprintln(os.Stderr, "scenario", sc.name)
 		k, err := converse(&side{name: "kafka", addr: kafkaAddr, common: common, asked: map[string]int{}}, sc)
 		if err != nil {
 			return 0, err
@@ -111,8 +112,12 @@ func differential(ctx context.Context, kafkaAddr, firnAddr, run string, show boo
 // converse holds one scenario with one broker.
 func converse(s *side, sc scenario) (_ *side, err error) {
 	defer func() {
-		if f, ok := recover().(fault); ok {
+		switch f := recover().(type) {
+		case nil:
+		case fault:
 			err = fmt.Errorf("%s, %s: %w", s.name, sc.name, f.error)
+		default:
+			panic(f)
 		}
 	}()
 	s.symbols = map[string]string{}

@@ -11,7 +11,7 @@ import (
 // scenarios are all there are, in their order.
 func scenarios() []scenario {
 	var all []scenario
-	for _, some := range [][]scenario{connections(), metadata(), topics(), configs()} {
+	for _, some := range [][]scenario{connections(), metadata(), topics(), configs(), producing(), fetching(), offsets(), groups(), tools()} {
 		all = append(all, some...)
 	}
 	return all
@@ -38,7 +38,7 @@ func usable(s *side, name string, partitions int32) [16]byte {
 			for _, p := range r.Topics[0].Partitions {
 				led = led && p.ErrorCode == 0 && p.Leader >= 0
 			}
-			if led {
+			if led && leading(s, name, partitions) {
 				return r.Topics[0].TopicID
 			}
 		}
@@ -46,6 +46,29 @@ func usable(s *side, name string, partitions int32) [16]byte {
 	}
 	s.say("metadata of "+name, "no leaders")
 	return [16]byte{}
+}
+
+// leading says whether the leader of every partition knows that it is one: Kafka's
+// metadata tells of it earlier.
+func leading(s *side, name string, partitions int32) bool {
+	q := kmsg.NewPtrListOffsetsRequest()
+	q.ReplicaID = -1
+	t := kmsg.NewListOffsetsRequestTopic()
+	t.Topic = name
+	for i := range partitions {
+		p := kmsg.NewListOffsetsRequestTopicPartition()
+		p.Partition, p.Timestamp, p.CurrentLeaderEpoch = i, -1, -1
+		t.Partitions = append(t.Partitions, p)
+	}
+	q.Topics = append(q.Topics, t)
+	for _, t := range quiet[*kmsg.ListOffsetsResponse](s, q).Topics {
+		for _, p := range t.Partitions {
+			if p.ErrorCode != 0 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // gone waits until nobody knows a topic any more.
