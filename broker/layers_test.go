@@ -39,6 +39,7 @@ var edges = map[string][]string{
 	"localstack/proc":         {},
 	"localstack/faultproxy":   {},
 	"localstack/history":      {},
+	"localstack/witness":      {"localstack/history"},
 	"planted":                 {}, // bugs for the tests to see, in builds with its tag
 	"localstack/cluster":      {"localstack/proc"},
 	"localstack/differential": {"localstack/proc"},

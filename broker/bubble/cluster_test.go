@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,7 +39,7 @@ type cluster struct {
 	store   *fault.Store // everybody's way to the bucket
 	set     map[string]string
 	brokers []*node
-	clients int
+	clients atomic.Int64
 	log     logs
 }
 
@@ -194,21 +195,25 @@ func copyFolder(to, from string) error {
 // client makes a client on a host of its own.
 func (c *cluster) client(opts ...kgo.Opt) *kgo.Client {
 	c.t.Helper()
-	c.clients++
-	p := c.net.Boot(fmt.Sprintf("10.1.0.%d", c.clients))
-	seeds := make([]string, len(c.brokers))
-	for i, n := range c.brokers {
-		seeds[i] = n.host + ":9092"
-	}
-	cl, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(seeds...), kgo.AllowAutoTopicCreation(), kgo.ProducerBatchCompression(kgo.NoCompression()),
-		kgo.Dialer(func(ctx context.Context, _, at string) (net.Conn, error) { return p.Dial(ctx, at) }),
-		kgo.MetadataMinAge(100 * time.Millisecond), kgo.DialTimeout(2 * time.Second),
-	}, opts...)...)
+	cl, err := c.newClient(opts...)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	return cl
+}
+
+func (c *cluster) newClient(opts ...kgo.Opt) (*kgo.Client, error) {
+	p := c.net.Boot(fmt.Sprintf("10.1.0.%d", c.clients.Add(1)%250+1))
+	seeds := make([]string, len(c.brokers))
+	for i, n := range c.brokers {
+		seeds[i] = n.host + ":9092"
+	}
+	return kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(seeds...), kgo.AllowAutoTopicCreation(), kgo.ProducerBatchCompression(kgo.NoCompression()),
+		kgo.Dialer(func(ctx context.Context, _, at string) (net.Conn, error) { return p.Dial(ctx, at) }),
+		kgo.MetadataMinAge(100 * time.Millisecond), kgo.DialTimeout(2 * time.Second), kgo.RequestRetries(1000),
+		kgo.RecordDeliveryTimeout(2 * time.Minute), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
+	}, opts...)...)
 }
 
 // logs are what brokers say, with virtual times.

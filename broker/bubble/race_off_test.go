@@ -1,0 +1,5 @@
+//go:build !race && !synctests
+
+package bubble
+
+const raced = false
