@@ -62,6 +62,9 @@ func (s *session) takeOver(ctx context.Context) error {
 	if v, ok := s.journal.State().Session(id); ok {
 		s.me.Node = v.Node // given by the catalog when it was not set
 	}
+	// Before anything is served: what the hot tier holds beyond the fences may be
+	// somebody else's by now, at the same offsets.
+	ended := s.settleHot()
 	if err := s.pump.Begin(ctx, pump.Session{ID: id, Nonce: me.Nonce}); err != nil {
 		return err
 	}
@@ -82,8 +85,9 @@ func (s *session) takeOver(ctx context.Context) error {
 	if err := s.own(ctx, id, state, take); err != nil {
 		return err
 	}
-	if s.hot != nil {
-		s.settleHot(ctx, id, former)
+	for _, v := range ended {
+		s.restore(ctx, v, former)
+		s.hot.Forget(v.ID)
 	}
 	return nil
 }
@@ -269,13 +273,16 @@ func (s *session) ownSome(ctx context.Context, id uint64, state *catalog.State, 
 	return s.pump.Own(ctx, id, owned...)
 }
 
-// settleHot tells the hot tier where former sessions ended, and appends again what
-// it holds beyond their fences (P2).
-func (s *session) settleHot(ctx context.Context, id uint64, former map[record.Partition]bool) {
+// settleHot tells the hot tier where former sessions ended (H2), and returns those
+// that may have left something beyond their fences.
+func (s *session) settleHot() (ended []*catalog.Session) {
+	if s.hot == nil {
+		return nil
+	}
 	state := s.journal.State()
 	seen := map[uint64]bool{}
 	for _, g := range s.hot.Generations() {
-		if seen[g.Session.ID] || g.Session.ID == id {
+		if seen[g.Session.ID] {
 			continue
 		}
 		seen[g.Session.ID] = true
@@ -287,9 +294,9 @@ func (s *session) settleHot(ctx context.Context, id uint64, former map[record.Pa
 			continue
 		}
 		s.hot.Settle(g.Session, v.Fence)
-		s.restore(ctx, v, former)
-		s.hot.Forget(g.Session.ID)
+		ended = append(ended, v)
 	}
+	return ended
 }
 
 // restore appends the leftovers of one former session at the offsets that they

@@ -57,16 +57,18 @@ func (m *Machine) item(now time.Time, r *Request, i int) *Slot {
 			m.fail(r, i, ErrOffset)
 			return nil
 		}
-	} else {
-		sent, again, err := l.appended.Check(h, now)
-		if err != nil {
-			m.fail(r, i, err)
-			return nil
-		}
-		if again && !planted.Is(planted.NoDedupe) {
-			m.again(l, sent, r, i)
-			return nil
-		}
+	}
+	sent, again, err := l.appended.Check(h, now)
+	switch {
+	case err != nil:
+		m.fail(r, i, err)
+		return nil
+	case again && it.Restore: // its producer was quicker, and has it elsewhere
+		m.fail(r, i, ErrOffset)
+		return nil
+	case again && !planted.Is(planted.NoDedupe):
+		m.again(l, sent, r, i)
+		return nil
 	}
 	s, p := m.place(now, l)
 	base := l.next

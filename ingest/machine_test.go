@@ -376,6 +376,24 @@ func TestRestoredBatchesKeepTheirOffsets(t *testing.T) { // DESIGN 4.6
 	assert.EqualValues(t, 10, again.Results[0].Base)
 }
 
+// A producer that was quicker than the hot tier has sent its batch again, to another
+// offset: what is restored must not be a second one.
+func TestNothingIsRestoredThatWasSentAgain(t *testing.T) { // DESIGN 4.6
+	b := newBench(t, Config{})
+	b.Own(part(0), Start{Epoch: 1, Next: 10})
+	r := b.send(AcksAll, batchOf(part(0), *sent(5, 0, 77, 2)))
+	b.done(0, Mine)
+	assert.EqualValues(t, 10, r.Results[0].Base)
+	h := *sent(5, 0, 77, 2)
+	h.BaseOffset = 12
+	it := batchOf(part(0), h)
+	it.Restore = true
+	assert.ErrorIs(t, b.send(AcksAll, it).Results[0].Err, ErrOffset)
+	next := b.send(AcksAll, plain(part(0), 1))
+	b.done(1, Mine)
+	assert.EqualValues(t, 12, next.Results[0].Base)
+}
+
 func TestSnapshotsOfAnotherLogDoNoHarm(t *testing.T) {
 	b := newBench(t, Config{})
 	b.Own(part(0), Start{Next: 10, Producers: []Producer{{ID: 5, TxnStart: 12, N: 9, LastMs: t0.UnixMilli(), Window: [5]Sent{{0, 0, 8, 8}, {1, 1, 11, 11}}}}})

@@ -3,6 +3,7 @@ package bubble
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -40,6 +41,7 @@ type cluster struct {
 	set     map[string]string
 	brokers []*node
 	clients atomic.Int64
+	halt    []func() // what still has to end
 	log     logs
 }
 
@@ -65,8 +67,15 @@ func inBubble(t *testing.T, brokers int, set map[string]string, test func(t *tes
 // usual is a bucket that works, in its time.
 func usual(fault.Call) fault.Fault { return fault.Fault{Before: storing / 2, After: storing / 2} }
 
+// ended is how long memberlist's probe may go on that was under way at the end. It
+// cannot be waited for otherwise.
+const ended = 10 * time.Second
+
 // end stops what still runs.
 func (c *cluster) end() {
+	for _, stop := range c.halt {
+		stop()
+	}
 	c.store.Use(usual)
 	c.net.Mend()
 	for _, n := range c.brokers {
@@ -76,6 +85,7 @@ func (c *cluster) end() {
 		}
 	}
 	c.store.Wait()
+	time.Sleep(ended)
 }
 
 // node is one broker: a host, a disk, and the life that it has.
@@ -94,7 +104,7 @@ type node struct {
 
 // add makes a broker that does not run yet.
 func (c *cluster) add() *node {
-	n := &node{c: c, host: fmt.Sprintf("10.0.0.%d", len(c.brokers)+1), dir: c.t.TempDir(), store: fault.Wrap(c.store, fault.Healthy), set: map[string]string{}}
+	n := &node{c: c, host: fmt.Sprintf("10.0.0.%d", len(c.brokers)+1), dir: c.disk(), store: fault.Wrap(c.store, fault.Healthy), set: map[string]string{}}
 	c.brokers = append(c.brokers, n)
 	return n
 }
@@ -156,7 +166,7 @@ func (n *node) stop() {
 func (n *node) crash() {
 	n.c.t.Helper()
 	n.proc.Kill()
-	image := n.c.t.TempDir()
+	image := n.c.disk()
 	if err := copyFolder(image, n.dir); err != nil {
 		n.c.t.Fatal(err)
 	}
@@ -166,14 +176,28 @@ func (n *node) crash() {
 	<-n.ended // it cannot end well
 }
 
+// disk makes an empty folder, in memory where that is possible: nothing here asks
+// what survives the machine.
+func (c *cluster) disk() string {
+	dir, err := os.MkdirTemp("/dev/shm", "firn-bubble-")
+	if err != nil {
+		return c.t.TempDir()
+	}
+	c.t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // wipe empties the broker's disk.
 func (n *node) wipe() {
-	n.dir = n.c.t.TempDir()
+	n.dir = n.c.disk()
 }
 
 // copyFolder copies files that may be written to meanwhile, as a crash finds them.
 func copyFolder(to, from string) error {
 	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && path != from {
+			return nil // deleted at this moment
+		}
 		if err != nil {
 			return err
 		}
@@ -185,6 +209,9 @@ func copyFolder(to, from string) error {
 			return os.MkdirAll(filepath.Join(to, rel), 0o755)
 		}
 		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // deleted at this moment
+		}
 		if err != nil {
 			return err
 		}

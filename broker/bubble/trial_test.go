@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,8 +25,6 @@ type trial struct {
 	t    *testing.T
 	h    *witness.Historian
 	stop func()
-	// Hard is how long after all was mended clients may have to wait.
-	hard time.Duration
 }
 
 // begin starts n clients on keys of three topics.
@@ -41,7 +40,8 @@ func (c *cluster) begin(t *testing.T, seed uint64, n int) *trial {
 			t.Fatal(err)
 		}
 	}
-	x.stop = x.h.Start(context.Background(), rand.New(rand.NewPCG(seed, 0)), n)
+	x.stop = sync.OnceFunc(x.h.Start(context.Background(), rand.New(rand.NewPCG(seed, 0)), n))
+	c.halt = append(c.halt, x.stop)
 	return x
 }
 
@@ -78,8 +78,8 @@ func (x *trial) judge() *history.Report {
 		}
 		t.Error(a)
 	}
-	x.agree(ctx)
-	x.whole(ctx)
+	x.agree()
+	x.whole()
 	if t.Failed() {
 		x.keep()
 	}
@@ -102,8 +102,10 @@ func (x *trial) keep() {
 
 // agree waits until every broker that runs tells clients the same of every topic: the
 // same brokers, leaders and leader epochs.
-func (x *trial) agree(ctx context.Context) {
+func (x *trial) agree() {
 	x.t.Helper()
+	ctx, cancel := context.WithTimeout(x.t.Context(), mended)
+	defer cancel()
 	var said map[string]string
 	for {
 		said = map[string]string{}
@@ -128,8 +130,8 @@ func (x *trial) agree(ctx context.Context) {
 }
 
 // told is what one broker tells of all others and all topics.
-func (x *trial) told(ctx context.Context, n *node) string {
-	cl, err := x.newClient(kgo.SeedBrokers(n.host+":9092"), kgo.MetadataMinAge(10*time.Millisecond))
+func (c *cluster) told(ctx context.Context, n *node) string {
+	cl, err := c.newClient(kgo.SeedBrokers(n.host+":9092"), kgo.MetadataMinAge(10*time.Millisecond))
 	if err != nil {
 		return err.Error()
 	}
@@ -148,9 +150,9 @@ func (x *trial) told(ctx context.Context, n *node) string {
 }
 
 // whole holds the bucket to its catalog.
-func (c *cluster) whole(ctx context.Context) {
+func (c *cluster) whole() {
 	c.t.Helper()
-	r, err := audit.Run(ctx, c.bucket, audit.Options{Parallel: 1})
+	r, err := audit.Run(c.t.Context(), c.bucket, audit.Options{Parallel: 1})
 	if err != nil {
 		c.t.Errorf("audit: %v", err)
 	}

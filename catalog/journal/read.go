@@ -215,6 +215,11 @@ func (r *Reader) loadSnapshot(ctx context.Context, n uint64) error {
 }
 
 func (r *Reader) get(ctx context.Context, name string, kind byte, number uint64) (frame, error) {
+	if kind == kindEntry || kind == kindBoundary { // small: what takes longer is lost, and asked for again
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, attemptTimeout)
+		defer cancel()
+	}
 	b, err := r.store.Get(ctx, name, cold.Whole, nil)
 	if err != nil {
 		return frame{}, fmt.Errorf("read %s: %w", name, err)

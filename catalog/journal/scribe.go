@@ -151,7 +151,8 @@ func (s *Scribe) settle(ctx context.Context, name string, f frame) (mine bool, e
 	return mine, err
 }
 
-// attemptTimeout bounds one put of the journal; they are small.
+// attemptTimeout bounds one put of the journal, and one get of an entry; they are
+// small.
 const attemptTimeout = 10 * time.Second
 
 // insist repeats what failed without a decision until it is decided, or ctx ends.

@@ -69,17 +69,19 @@ type generation struct {
 	settled bool   // limit is final
 	past    bool   // its session has ended: what is below limit is committed
 	keep    bool   // holds leftovers that nobody has replayed yet
-	synced  uint64 // slots below are durable
-	broken  error  // why nothing more is appended or synced
-	bytes   int64  // of values
-	disk    int64  // bytes and overhead: what counts against the quota
-	batches int
-	memory  int64
-	maxTs   int64
-	opened  time.Time
-	ended   time.Time
-	gone    bool // no pins any more: dropped, or the tier is closed
-	dropped bool // to be removed when the last pin is released
+	// forgotten says that its leftovers are dealt with.
+	forgotten bool
+	synced    uint64 // slots below are durable
+	broken    error  // why nothing more is appended or synced
+	bytes     int64  // of values
+	disk      int64  // bytes and overhead: what counts against the quota
+	batches   int
+	memory    int64
+	maxTs     int64
+	opened    time.Time
+	ended     time.Time
+	gone      bool // no pins any more: dropped, or the tier is closed
+	dropped   bool // to be removed when the last pin is released
 }
 
 // options are small: what Badger holds here is one slot table for each slot.

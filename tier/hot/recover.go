@@ -204,7 +204,13 @@ func (t *Tier) Unsettled() []Session {
 // committed and served from now on, the rest never is (H2). It applies to a
 // session of an earlier life, and to the present one once it has been fenced. A
 // session of that number with another nonce is another cluster's and is dropped.
+// Nothing more is appended to the session.
 func (t *Tier) Settle(s Session, fence uint64) {
+	t.turn <- struct{}{}
+	defer func() { <-t.turn }()
+	if t.session.ID == s.ID {
+		t.started = false
+	}
 	for _, g := range t.list() {
 		if g.origin.session.ID != s.ID {
 			continue
@@ -224,9 +230,13 @@ func (t *Tier) Settle(s Session, fence uint64) {
 // Leftover gives fn the slots of a session from the given one on, in order: what
 // its fence cut off, for the broker to append anew (P2). fn gets all entries of a
 // slot; one that is damaged has no Value. The values are valid until fn returns.
+// After Forget there are none.
 func (t *Tier) Leftover(session, from uint64, fn func(seq uint64, entries []Entry) error) error {
 	for _, g := range t.list() {
-		if g.origin.session.ID != session || !g.acquire() {
+		g.mu.RLock()
+		over := g.forgotten
+		g.mu.RUnlock()
+		if g.origin.session.ID != session || over || !g.acquire() {
 			continue
 		}
 		err := t.leftover(g, from, fn)
@@ -285,7 +295,7 @@ func (t *Tier) Forget(session uint64) {
 		}
 		g.mu.Lock()
 		useless := g.settled && g.limit <= g.first && g.state != filling
-		g.keep = false
+		g.keep, g.forgotten = false, true
 		g.mu.Unlock()
 		if useless {
 			_ = t.Drop(g.id)

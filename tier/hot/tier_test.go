@@ -362,6 +362,22 @@ func TestWhatAnEarlierLifeLeftIsACache(t *testing.T) {
 	require.Equal(t, int64(150), after.Spans(p)[0].To)
 }
 
+// What is still on its way to the tier when its session has ended makes no new
+// generation, of which nobody would say where the fence is (H2).
+func TestASessionThatIsSettledTakesNothingMore(t *testing.T) {
+	tier, p := small(t), part(1)
+	require.NoError(t, tier.Append(Slot{7, 0}, group(0, 1, 100, p)))
+	require.NoError(t, tier.Append(Slot{7, 1}, group(10, 1, 100, p)))
+	s := tier.Generations()[0].Session
+	tier.Rotate()
+	tier.Settle(s, 1)
+	require.ErrorIs(t, tier.Append(Slot{7, 2}, group(20, 1, 100, p)), ErrOrder)
+	require.Equal(t, []int64{0}, offsets(t, tier, p, 0))
+	require.NoError(t, tier.StartSession(Session{ID: 8}, 0))
+	require.NoError(t, tier.Append(Slot{8, 0}, group(10, 1, 100, p)))
+	require.Equal(t, []int64{0, 10}, offsets(t, tier, p, 0))
+}
+
 func TestForeignSessionIsDropped(t *testing.T) {
 	tier, p := small(t), part(1)
 	require.NoError(t, tier.Append(Slot{7, 0}, group(0, 1, 100, p)))
