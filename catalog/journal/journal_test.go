@@ -12,6 +12,7 @@ import (
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/tier/cold/fault"
 	"github.com/firnlog/firn/tier/cold/mem"
 )
 
@@ -264,6 +265,49 @@ func FuzzFrame(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if f, err := decodeFrame(b, kindEntry, 3); err == nil && !bytes.Equal(f.encode()[:4], b[:4]) {
 			t.Fatal("accepted what it would not write")
+		}
+	})
+}
+
+// Bytes that were damaged on the way are read again; only an object that is so ends
+// whoever reads it.
+func TestDamageOnTheWayEndsNobody(t *testing.T) {
+	bucket := mem.New()
+	j, end := open(t, bucket, Options{})
+	if _, err := j.Commit(t.Context(), &catalog.RegisterSession{Node: 1}); err != nil {
+		t.Fatal(err)
+	}
+	end()
+	want := j.State().Number()
+	store := fault.Wrap(bucket, func(c fault.Call) fault.Fault {
+		return fault.Fault{Kind: []fault.Kind{fault.Corrupt, fault.Truncated, fault.Corrupt, fault.None}[c.Nth%4], Seed: uint64(c.Nth)}
+	})
+	r := NewReader(store)
+	if err := r.Catchup(t.Context(), nil); err != nil || r.State().Number() != want {
+		t.Fatalf("entry %d of %d: %v", r.State().Number(), want, err)
+	}
+	bucket.Corrupt(numbered(PrefixEntries, want), 50)
+	if err := NewReader(bucket).Catchup(t.Context(), nil); !errors.Is(err, catalog.ErrCorrupt) {
+		t.Fatalf("an object that is damaged: %v", err)
+	}
+}
+
+// A journal is read to its end though each reading of it fails somewhere, as long as
+// single requests get through.
+func TestALongJournalIsReadFromAStoreThatOftenFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := mem.New()
+		j, end := open(t, bucket, Options{})
+		for i := range 200 {
+			if _, err := j.Commit(t.Context(), &catalog.ProducerIDs{Count: int32(i + 1)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		end()
+		again, end := open(t, fault.Wrap(bucket, fault.Seeded(1, fault.Odds{Kinds: map[fault.Kind]float64{fault.Unavailable: 0.5}})), Options{})
+		defer end()
+		if got, want := again.State().Number(), j.State().Number(); got != want {
+			t.Errorf("read to entry %d of %d", got, want)
 		}
 	})
 }

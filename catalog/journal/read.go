@@ -21,6 +21,11 @@ type Reader struct {
 	snapshot uint64 // newest snapshot known
 	state    *catalog.State
 	ahead    int // how many entries are read at once, each by a goroutine; 1: none
+
+	// further is what was read behind state by a Catchup that failed later: the next
+	// one goes on there, or a long journal would never be read from a store that often
+	// fails. It belongs to the state that it was read behind.
+	further, behind *catalog.State
 }
 
 // NewReader returns a reader that has read nothing yet: its State is empty.
@@ -34,9 +39,9 @@ func (r *Reader) State() *catalog.State { return r.state }
 // Catchup applies everything that the journal holds. What it read counts only
 // once the boundary chain, read afterwards, shows that none of it had been given
 // up: a writer that slept may have put an entry under a number that was deleted
-// (S11). Until then State does not move, nor does it on an error. For each entry
-// applied visit, if not nil, is told the results; it is not called for what a
-// snapshot made unnecessary to read.
+// (S11). Until then State does not move, nor does it on an error, after which the next
+// Catchup goes on where this one failed. For each entry applied visit, if not nil, is
+// told the results, once; it is not called for what a snapshot made unnecessary to read.
 func (r *Reader) Catchup(ctx context.Context, visit func(Entry, []catalog.Result)) error {
 	if r.state.Number() == 0 {
 		if err := r.start(ctx); err != nil {
@@ -45,6 +50,9 @@ func (r *Reader) Catchup(ctx context.Context, visit func(Entry, []catalog.Result
 	}
 	for {
 		base := r.state
+		if r.behind == base {
+			r.state = r.further
+		}
 		err := r.follow(ctx, visit)
 		read := r.state
 		r.state = base
@@ -52,8 +60,10 @@ func (r *Reader) Catchup(ctx context.Context, visit func(Entry, []catalog.Result
 			err = r.followBoundary(ctx) // J4
 		}
 		if err != nil {
+			r.further, r.behind = read, base
 			return err
 		}
+		r.further, r.behind = nil, nil
 		if r.floor <= base.Number() {
 			r.state = read
 			return nil
@@ -214,21 +224,34 @@ func (r *Reader) loadSnapshot(ctx context.Context, n uint64) error {
 	return nil
 }
 
+// believed is how many equal reads of bytes that make no sense say that the object is
+// so. Fewer may have been damaged on the way, and must not end a broker.
+const believed = 3
+
 func (r *Reader) get(ctx context.Context, name string, kind byte, number uint64) (frame, error) {
+	for seen := map[string]int{}; ; {
+		b, err := r.fetch(ctx, name, kind)
+		if err != nil {
+			return frame{}, fmt.Errorf("read %s: %w", name, err)
+		}
+		f, err := decodeFrame(b, kind, number)
+		if err == nil {
+			return f, nil
+		}
+		if seen[string(b)]++; seen[string(b)] == believed {
+			return frame{}, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+}
+
+// fetch reads an object once.
+func (r *Reader) fetch(ctx context.Context, name string, kind byte) ([]byte, error) {
 	if kind == kindEntry || kind == kindBoundary { // small: what takes longer is lost, and asked for again
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, attemptTimeout)
 		defer cancel()
 	}
-	b, err := r.store.Get(ctx, name, cold.Whole, nil)
-	if err != nil {
-		return frame{}, fmt.Errorf("read %s: %w", name, err)
-	}
-	f, err := decodeFrame(b, kind, number)
-	if err != nil {
-		return frame{}, fmt.Errorf("%s: %w", name, err)
-	}
-	return f, nil
+	return r.store.Get(ctx, name, cold.Whole, nil)
 }
 
 func (r *Reader) entry(ctx context.Context, n uint64) (Entry, writer, error) {

@@ -42,13 +42,13 @@ func NewScribe(store cold.Store, nonce [16]byte, opts Options) *Scribe {
 // State is the catalog as of the last Catchup or Commit. It is never changed.
 func (s *Scribe) State() *catalog.State { return s.state }
 
-// Open reads the journal to its end. In an empty bucket it founds the cluster, with
-// the id given.
+// Open reads the journal to its end, however long the bucket is away. In an empty
+// bucket it founds the cluster, with the id given.
 func (s *Scribe) Open(ctx context.Context, cluster string) error {
-	if err := s.Catchup(ctx); err != nil {
+	if err := s.insist(ctx, func() error { return s.Catchup(ctx) }); err != nil {
 		return fmt.Errorf("open journal: %w", err)
 	}
-	if err := s.reader.Complete(ctx); err != nil { // J6
+	if err := s.insist(ctx, func() error { return s.reader.Complete(ctx) }); err != nil { // J6
 		return fmt.Errorf("open journal: %w", err)
 	}
 	for s.State().ClusterID() == "" {
@@ -160,7 +160,7 @@ func (s *Scribe) insist(ctx context.Context, do func() error) error {
 	pause := s.opts.Retry
 	for {
 		err := do()
-		if err == nil || errors.Is(err, catalog.ErrVersion) || errors.Is(err, catalog.ErrCorrupt) {
+		if err == nil || errors.Is(err, catalog.ErrVersion) || errors.Is(err, catalog.ErrCorrupt) || errors.Is(err, ErrLost) {
 			return err
 		}
 		if pause > s.opts.Retry { // the first failure is no news
