@@ -37,7 +37,9 @@ type session struct {
 	// asked waits until stands has heard of all that live; nil: at once.
 	asked func(ctx context.Context)
 	// producers are pump.LoadProducers.
-	producers func(ctx context.Context, store cold.Store, state *catalog.State, ps ...record.Partition) (map[record.Partition][]ingest.Producer, error)
+	producers  func(ctx context.Context, store cold.Store, state *catalog.State, ps ...record.Partition) (map[record.Partition][]ingest.Producer, error)
+	registered bool // it had a session before: one goroutine at a time asks
+
 	// In simulations: where it runs, and what gives a registration its nonce.
 	stage pump.Stage
 	renew func(*catalog.RegisterSession)
@@ -46,7 +48,7 @@ type session struct {
 // takeOver makes this broker the owner of everything that nobody alive owns, and
 // the pump ready to append. It goes on until ctx ends, whatever the bucket does.
 func (s *session) takeOver(ctx context.Context) error {
-	mine, err := s.sealDead(ctx)
+	mine, err := s.sealDead(ctx, !s.registered)
 	if err != nil {
 		return err
 	}
@@ -58,6 +60,7 @@ func (s *session) takeOver(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("register session: %w", err)
 	}
+	s.registered = true
 	id := res[0].ID
 	if v, ok := s.journal.State().Session(id); ok {
 		s.me.Node = v.Node // given by the catalog when it was not set
@@ -96,8 +99,10 @@ func (s *session) takeOver(ctx context.Context) error {
 // whose broker does not answer. Fencing somebody who lives does no harm (DESIGN 8), but
 // brokers whose clients come over addresses that the brokers do not reach themselves
 // would do nothing else: who lives as gossip says is left alone. It returns the
-// sessions of former lives of this node.
-func (s *session) sealDead(ctx context.Context) (mine []*catalog.Session, err error) {
+// sessions of former lives of this node. Whoever goes on after a fence leaves all others
+// alone: two that reach the bucket and not each other would fence each other at the pace
+// of the bucket, instead of that of adopt.
+func (s *session) sealDead(ctx context.Context, others bool) (mine []*catalog.Session, err error) {
 	for {
 		var dead []*catalog.Session
 		mine = mine[:0]
@@ -106,7 +111,7 @@ func (s *session) sealDead(ctx context.Context) (mine []*catalog.Session, err er
 			if own {
 				mine = append(mine, v)
 			}
-			if !v.Sealed && (own || s.dead(ctx, v)) {
+			if !v.Sealed && (own || others && s.dead(ctx, v)) {
 				dead = append(dead, v)
 			}
 		}
