@@ -166,6 +166,7 @@ func (n *node) stop() {
 func (n *node) crash() {
 	n.c.t.Helper()
 	n.proc.Kill()
+	synctest.Wait() // nobody writes: the image is of one moment
 	image := n.c.disk()
 	if err := copyFolder(image, n.dir); err != nil {
 		n.c.t.Fatal(err)
