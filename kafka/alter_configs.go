@@ -95,10 +95,10 @@ func (n *node) incrementalAlterConfigs(ctx context.Context, _ *call, q *kmsg.Inc
 // alter edits the configs of one resource, or with replace sets all of them.
 func (n *node) alter(ctx context.Context, what resource, times int, edits []configEdit, replace, validateOnly bool) error {
 	if times > 1 {
-		return fmt.Errorf("%w: the resource is in the request more than once", codeInvalidRequest)
+		return codeInvalidRequest.because("the resource is in the request more than once")
 	}
 	if what.kind == kmsg.ConfigResourceTypeTopic && what.name == "" {
-		return fmt.Errorf("%w: the default resource of topics has no configs", codeInvalidRequest)
+		return codeInvalidRequest.because("the default resource of topics has no configs")
 	}
 	current, err := n.inEffect(ctx, what)
 	if err != nil {
@@ -178,10 +178,10 @@ func editConfigs(current []described, edits []configEdit) (map[string]*string, e
 	set := make(map[string]*string, len(edits))
 	for _, e := range edits {
 		if _, twice := set[e.name]; twice {
-			return nil, fmt.Errorf("%w: %s is given twice", codeInvalidRequest, e.name)
+			return nil, codeInvalidRequest.because("%s is given twice", e.name)
 		}
 		if e.op != kmsg.IncrementalAlterConfigOpDelete && e.value == nil {
-			return nil, fmt.Errorf("%w: null value for %s", codeInvalidRequest, e.name)
+			return nil, codeInvalidRequest.because("null value for %s", e.name)
 		}
 		switch e.op {
 		case kmsg.IncrementalAlterConfigOpSet:
@@ -199,7 +199,7 @@ func editConfigs(current []described, edits []configEdit) (map[string]*string, e
 			v := editList(current[i].value, *e.value, e.op == kmsg.IncrementalAlterConfigOpAppend)
 			set[e.name] = &v
 		default:
-			return nil, fmt.Errorf("%w: unknown operation %d", codeInvalidRequest, e.op)
+			return nil, codeInvalidRequest.because("unknown operation %d", e.op)
 		}
 	}
 	return set, nil

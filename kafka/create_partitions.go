@@ -42,7 +42,7 @@ func (n *node) createPartitions(ctx context.Context, _ *call, q *kmsg.CreatePart
 		case 1:
 			err = n.grow(ctx, qt, q.ValidateOnly)
 		default:
-			err = fmt.Errorf("%w: the topic is in the request more than once", codeInvalidRequest)
+			err = codeInvalidRequest.because("the topic is in the request more than once")
 		}
 		times[qt.Topic] = 0
 		rt.ErrorCode, rt.ErrorMessage = int16(n.code("CreatePartitions", err)), message(err)
@@ -64,17 +64,17 @@ func (n *node) grow(ctx context.Context, q *kmsg.CreatePartitionsRequestTopic, v
 		add := int64(q.Count) - int64(have)
 		switch {
 		case t.Internal:
-			return fmt.Errorf("%w: the broker needs this topic as it is", codePolicyViolation)
+			return codePolicyViolation.because("the broker needs this topic as it is")
 		case add <= 0:
 			return fmt.Errorf("%w: the topic has %d partitions, asked for are %d", catalog.ErrInvalidParts, have, q.Count)
 		case q.Count > catalog.MaxPartitions:
 			return fmt.Errorf("%w: %d, at most %d are allowed", catalog.ErrInvalidParts, q.Count, catalog.MaxPartitions)
 		case q.Assignment != nil && int64(len(q.Assignment)) != add:
-			return fmt.Errorf("%w: %d assignments for %d new partitions", codeInvalidReplicaAssignment, len(q.Assignment), add)
+			return codeInvalidReplicaAssignment.because("%d assignments for %d new partitions", len(q.Assignment), add)
 		}
 		for i := range q.Assignment {
 			if why := distinct(q.Assignment[i].Replicas, len(q.Assignment[0].Replicas)); why != "" {
-				return fmt.Errorf("%w: %s", codeInvalidReplicaAssignment, why)
+				return codeInvalidReplicaAssignment.because("%s", why)
 			}
 		}
 		if validateOnly {

@@ -56,7 +56,7 @@ func (n *node) createTopics(ctx context.Context, c *call, q *kmsg.CreateTopicsRe
 		t, err := n.newTopic(qt)
 		switch {
 		case twice:
-			err = fmt.Errorf("%w: the topic is in the request more than once", codeInvalidRequest)
+			err = codeInvalidRequest.because("the topic is in the request more than once")
 		case err == nil:
 			err = v.CheckNewTopic(qt.Topic)
 		}
@@ -107,7 +107,7 @@ func (n *node) newTopic(q *kmsg.CreateTopicsRequestTopic) (NewTopic, error) {
 	t := NewTopic{Name: q.Topic, Partitions: q.NumPartitions, Replicas: q.ReplicationFactor}
 	switch {
 	case t.Name == "__cluster_metadata":
-		return t, fmt.Errorf("%w: the name is taken by Kafka's own metadata", codeInvalidRequest)
+		return t, codeInvalidRequest.because("the name is taken by Kafka's own metadata")
 	case internalName(t.Name):
 		return t, fmt.Errorf("%w: the broker creates it itself", catalog.ErrInvalidTopic)
 	case len(q.ReplicaAssignment) > 0:
@@ -148,9 +148,9 @@ func (n *node) newTopic(q *kmsg.CreateTopicsRequestTopic) (NewTopic, error) {
 // n-1, each once, all with the same number of distinct nodes.
 func assigned(t *NewTopic, as []kmsg.CreateTopicsRequestTopicReplicaAssignment) error {
 	if t.Partitions != -1 || t.Replicas != -1 {
-		return fmt.Errorf("%w: with an assignment, partitions and replicas must be -1", codeInvalidRequest)
+		return codeInvalidRequest.because("with an assignment, partitions and replicas must be -1")
 	}
-	bad := func(why string) error { return fmt.Errorf("%w: %s", codeInvalidReplicaAssignment, why) }
+	bad := func(why string) error { return codeInvalidReplicaAssignment.because("%s", why) }
 	seen := make([]bool, len(as))
 	for i := range as {
 		a := &as[i]

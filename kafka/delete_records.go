@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -55,7 +54,7 @@ func (n *node) trim(ctx context.Context, t *catalog.Topic, index int32, offset i
 	case t.Internal:
 		return -1, codeInvalidTopic
 	case t.Has("cleanup.policy", "compact", n.Settings.Setting) && !t.Has("cleanup.policy", "delete", n.Settings.Setting):
-		return -1, fmt.Errorf("%w: the topic's cleanup.policy is not delete", codePolicyViolation)
+		return -1, codePolicyViolation.because("the topic's cleanup.policy is not delete")
 	}
 	pr, code := n.lead(p.ID, -1)
 	if code != codeNone {

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -63,13 +62,13 @@ func (n *node) deleteTopics(ctx context.Context, c *call, q *kmsg.DeleteTopicsRe
 		case disabled:
 			err = codeTopicDeletionDisabled
 		case both(a), a.Topic == nil && a.TopicID == [16]byte{}:
-			err = fmt.Errorf("%w: a topic is named by its name or by its id, and not by both", codeInvalidRequest)
+			err = codeInvalidRequest.because("a topic is named by its name or by its id, and not by both")
 		case t == nil:
-			err = fmt.Errorf("%w: there is no such topic", code)
+			err = code.because("there is no such topic")
 		case times[t.ID] > 1:
-			err = fmt.Errorf("%w: the topic is in the request more than once", codeInvalidRequest)
+			err = codeInvalidRequest.because("the topic is in the request more than once")
 		case t.Internal:
-			err = fmt.Errorf("%w: the broker needs this topic", codePolicyViolation)
+			err = codePolicyViolation.because("the broker needs this topic")
 		default:
 			ids, places = append(ids, t.ID), append(places, len(r.Topics))
 		}

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 
@@ -71,7 +70,7 @@ func (n *node) describeResource(ctx context.Context, kind kmsg.ConfigResourceTyp
 		}
 		return describeBroker(settings, id < 0), nil
 	}
-	return nil, fmt.Errorf("%w: only topics and brokers have configs here", codeInvalidRequest)
+	return nil, codeInvalidRequest.because("only topics and brokers have configs here")
 }
 
 // configured finds a topic whose configs are asked for.
@@ -90,7 +89,7 @@ func nodeOf(name string) (int32, error) {
 	}
 	id, err := strconv.ParseInt(name, 10, 32)
 	if err != nil || id < 0 {
-		return 0, fmt.Errorf("%w: %q is no node id", codeInvalidRequest, name)
+		return 0, codeInvalidRequest.because("%q is no node id", name)
 	}
 	return int32(id), nil
 }

@@ -52,6 +52,19 @@ type code int16
 // Error makes a code an error, for faults that need no more words.
 func (c code) Error() string { return fmt.Sprintf("kafka error %d", int16(c)) }
 
+// because is the code as an error, with the words that clients are told.
+func (c code) because(why string, args ...any) error { return &said{c, fmt.Sprintf(why, args...)} }
+
+// said is a code with words. The words alone are its message: clients have names and
+// texts of their own for codes.
+type said struct {
+	code code
+	why  string
+}
+
+func (s *said) Error() string { return s.why }
+func (s *said) Unwrap() error { return s.code }
+
 // orNil is the code as an error, nil for none.
 func (c code) orNil() error {
 	if c == codeNone {

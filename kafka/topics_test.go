@@ -407,6 +407,9 @@ func TestDeleteTopics(t *testing.T) {
 		for i, want := range []code{codeNone, codeUnknownTopicOrPartition, codePolicyViolation} {
 			wantCode(t, fmt.Sprintf("v%d %s", v, names[i]), r.Topics[i].ErrorCode, want)
 		}
+		if m := r.Topics[1].ErrorMessage; v >= 5 && (m == nil || *m != "there is no such topic") {
+			t.Errorf("v%d: a person is told %v", v, m)
+		}
 		if _, ok := f.State().TopicNamed("t"); ok {
 			t.Errorf("v%d: it is still there", v)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"os"
@@ -28,6 +29,9 @@ func TestTopicsFromCreationToDeletion(t *testing.T) {
 
 	var ds []topicDescription
 	decode(t, c.ok("topic", "describe", "orders", "views", "--format", "json"), &ds)
+	if id, err := base64.RawURLEncoding.DecodeString(ds[0].ID); err != nil || len(id) != 16 { // as Kafka's own tools write it
+		t.Errorf("topic id %q", ds[0].ID)
+	}
 	if len(ds) != 2 || ds[0].Name != "orders" || len(ds[0].Parts) != 3 || len(ds[1].Parts) != 5 || ds[0].Configs["retention.ms"].Value != "-1" {
 		t.Errorf("%+v", ds)
 	}

@@ -100,7 +100,7 @@ func describeTopics(ctx context.Context, adm *kadm.Client, names []string) (out 
 	for _, name := range found {
 		t := ts[name]
 		d := topicDescription{
-			topicLine: topicLine{t.Topic, t.ID.String(), len(t.Partitions), t.Partitions.NumReplicas(), t.IsInternal},
+			topicLine: topicLine{t.Topic, topicID(t.ID), len(t.Partitions), t.Partitions.NumReplicas(), t.IsInternal},
 			Parts:     []partitionLine{}, Configs: map[string]config{},
 		}
 		for _, p := range t.Partitions.Sorted() {

@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 )
+
+// topicID is a topic's id as Kafka's own tools write it.
+func topicID(id kadm.TopicID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
 // topicList lists topics; internal ones only when asked to.
 func topicList(g *globals) *cobra.Command {
@@ -25,7 +29,7 @@ func topicList(g *globals) *cobra.Command {
 				}
 				ts, err := list(ctx)
 				for _, t := range ts.Sorted() {
-					lines = append(lines, topicLine{t.Topic, t.ID.String(), len(t.Partitions), t.Partitions.NumReplicas(), t.IsInternal})
+					lines = append(lines, topicLine{t.Topic, topicID(t.ID), len(t.Partitions), t.Partitions.NumReplicas(), t.IsInternal})
 				}
 				return err
 			})
