@@ -25,6 +25,7 @@ var edges = map[string][]string{
 	"coord":                   {"coord/group", "record", "catalog"},
 	"kafka":                   {"record", "catalog", "coord/group"}, // docs/decisions/0002
 	"replay":                  {"tier", "tier/cold", "tier/object", "catalog", "catalog/journal", "record"},
+	"replay/salvage":          {"tier/cold", "tier/object", "catalog", "catalog/journal", "record"}, // a catalog from what is left
 	"replay/audit":            {"tier", "tier/cold", "tier/cold/doctor", "tier/object", "catalog", "catalog/journal", "coord/group", "record"},
 	"web":                     {"catalog", "record", "tier/cold", "tier/cold/trace", "ingest", "kafka", "web/cost"},
 	"deploy":                  {},
@@ -41,10 +42,10 @@ var edges = map[string][]string{
 	"localstack/history":      {},
 	"localstack/witness":      {"localstack/history"},
 	"planted":                 {}, // bugs for the tests to see, in builds with its tag
-	"localstack/cluster":      {"localstack/proc"},
+	"localstack/cluster":      {"localstack", "localstack/proc"},
 	"localstack/differential": {"localstack/proc"},
 	"localstack/failover":     {"localstack", "localstack/cluster", "localstack/faultproxy", "localstack/proc"},
-	"localstack/ring4":        {"localstack", "localstack/faultproxy", "localstack/proc"},
+	"localstack/ring4":        {"localstack", "localstack/cluster", "localstack/faultproxy", "localstack/proc"},
 	"localstack/bench":        {"localstack/proc", "tier/cold", "tier/cold/file"},
 	"localstack/scale":        {"localstack/proc", "record", "catalog", "catalog/journal", "gossip/placement", "tier/cold", "tier/cold/mem", "tier/press"}, // also measures the pure parts
 	"tier/cold/mem":           {"tier/cold"},

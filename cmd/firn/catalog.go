@@ -25,7 +25,7 @@ func newCatalog(g *globals) *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(catalogCheck(g), catalogDump(g), catalogHistory(g))
+	cmd.AddCommand(catalogCheck(g), catalogDump(g), catalogHistory(g), catalogRecover(g))
 	return cmd
 }
 

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +99,72 @@ func TestReadmeTranscript(t *testing.T) {
 	}
 	if got.String() != transcript {
 		t.Fatalf("the README says\n%s\nthe program says\n%s", transcript, got.String())
+	}
+}
+
+// TestReadmeCommandsRun runs every command of the README that stands by itself, on a
+// bucket of a folder and the broker that the README starts; only addresses are others.
+func TestReadmeCommandsRun(t *testing.T) {
+	b, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, m := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(b), -1) {
+		for line := range strings.Lines(m[1]) {
+			if line = strings.TrimSpace(line); strings.HasPrefix(line, "firn ") {
+				lines = append(lines, line)
+			}
+		}
+	}
+	clearEnvironment(t)
+	bucket := "file://" + t.TempDir()
+	t.Chdir(t.TempDir())
+	here := func(line string, addr, http string) []string {
+		line = regexp.MustCompile(`'s3://[^']*'`).ReplaceAllString(line, bucket)
+		line = strings.NewReplacer(" --advertised-listeners broker-1:9092", " --http 127.0.0.1:0 --gossip 127.0.0.1:0", "/var/lib/firn", t.TempDir(),
+			"0.0.0.0:9092", "127.0.0.1:0", "localhost:9092", addr, "localhost:8081,localhost:8082,localhost:8083", http).Replace(line)
+		words := regexp.MustCompile(`'[^']*'|\S+`).FindAllString(line, -1)
+		for i, w := range words {
+			words[i] = strings.Trim(w, "'")
+		}
+		return words[1:]
+	}
+	i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "firn broker ") })
+	if i < 0 || len(lines) < 15 {
+		t.Fatalf("the README starts no broker, or has %d commands", len(lines))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	out, in := io.Pipe()
+	ended := make(chan int, 1)
+	var said bytes.Buffer
+	go func() { ended <- run(ctx, here(lines[i], "", ""), nil, in, &said) }()
+	defer func() {
+		cancel()
+		if code := <-ended; code != exitOK {
+			t.Errorf("$ %s\nexit code %d\n%s", lines[i], code, said.String())
+		}
+	}()
+	ready, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	go io.Copy(io.Discard, out)
+	at := map[string]string{}
+	for _, f := range strings.Fields(ready)[1:] {
+		k, v, _ := strings.Cut(f, "=")
+		at[k] = v
+	}
+	for _, line := range []string{"firn topic create orders orders-again -p 1", "echo tea | firn produce orders", "echo cake | firn produce orders"} {
+		if out, code := firn(t, at["kafka"], line); code != exitOK {
+			t.Fatalf("$ %s\n%s", line, out)
+		}
+	}
+	for _, line := range append(lines[:i:i], lines[i+1:]...) {
+		var said bytes.Buffer
+		if code := run(t.Context(), here(line, at["kafka"], at["http"]), strings.NewReader(""), &said, &said); code != exitOK {
+			t.Errorf("$ %s\nexit code %d\n%s", line, code, said.String())
+		}
 	}
 }
 

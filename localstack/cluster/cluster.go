@@ -11,15 +11,17 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/firnlog/firn/localstack"
 	"github.com/firnlog/firn/localstack/proc"
 )
 
 // Options say what runs.
 type Options struct {
-	Bin     string // the program, as proc.Build makes it
+	Bin     string // the program, as proc.Build makes it; empty: it is built
 	Store   string // URL of the bucket
 	Brokers int
 	Args    []string  // more arguments of all brokers
+	Env     []string  // more of their environment
 	Network *Network  // a namespace of it for each broker; nil: all on the loopback
 	Log     io.Writer // takes what brokers log; may be nil
 }
@@ -27,7 +29,7 @@ type Options struct {
 // Cluster is several brokers. Its methods are for one goroutine.
 type Cluster struct {
 	Brokers []*Broker
-	dir     string
+	scratch *localstack.Scratch
 }
 
 // Broker is one of them, life after life: it keeps its address and its disk.
@@ -48,14 +50,19 @@ func Start(ctx context.Context, o Options) (c *Cluster, err error) {
 			err = errors.Join(fmt.Errorf("start a cluster: %w", err), c.Close())
 		}
 	}()
-	if c.dir, err = os.MkdirTemp("", "firn-cluster-"); err != nil {
+	if c.scratch, err = localstack.NewScratch(ctx); err != nil {
 		return c, err
+	}
+	if o.Bin == "" {
+		if o.Bin, err = c.build(ctx); err != nil {
+			return c, err
+		}
 	}
 	if o.Log != nil {
 		o.Log = &together{w: o.Log}
 	}
 	for i := range o.Brokers {
-		b := &Broker{o: o, data: filepath.Join(c.dir, strconv.Itoa(i)), Addr: "127.0.0.1:0"}
+		b := &Broker{o: o, data: filepath.Join(c.scratch.Path(), strconv.Itoa(i)), Addr: "127.0.0.1:0"}
 		if o.Network != nil {
 			if b.space, err = o.Network.Add(); err != nil {
 				return c, err
@@ -94,7 +101,7 @@ func (b *Broker) Start(ctx context.Context) error {
 	if b.space != nil {
 		bin, args = b.space.Command(bin, args...)
 	}
-	p, err := proc.StartEnv(ctx, b.o.Log, nil, bin, args...)
+	p, err := proc.StartEnv(ctx, b.o.Log, b.o.Env, bin, args...)
 	if err != nil {
 		return err
 	}
@@ -136,10 +143,15 @@ func (c *Cluster) Addrs() []string {
 	return out
 }
 
-// Close kills what runs and removes the brokers' disks. The bucket stays.
+// Close kills what runs and removes the brokers' disks. The bucket stays. When this
+// process is killed instead, the brokers end with it, and the next to start a cluster or
+// a store removes the disks.
 func (c *Cluster) Close() error {
 	for _, b := range c.Brokers {
 		b.Kill()
 	}
-	return os.RemoveAll(c.dir)
+	if c.scratch == nil {
+		return nil
+	}
+	return c.scratch.Close()
 }

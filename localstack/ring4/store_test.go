@@ -25,7 +25,10 @@ var realStore *localstack.Store
 // buckets are folders, and a URL is a bucket that somebody else runs. A store that
 // cannot be had fails the run.
 func TestMain(m *testing.M) {
-	if os.Getenv(holderEnv) != "" {
+	switch {
+	case os.Getenv(stackEnv) != "":
+		os.Exit(holdStack())
+	case os.Getenv(holderEnv) != "":
 		os.Exit(holdStore())
 	}
 	os.Exit(runOnStore(m))

@@ -1,7 +1,6 @@
 package press
 
 import (
-	"encoding/binary"
 	"math"
 
 	"github.com/firnlog/firn/record"
@@ -101,7 +100,7 @@ func (w *rewriter) flush() error {
 		return w.put(b)
 	}
 	if w.from < w.next {
-		return w.put(empty(w.from, w.next, w.epoch))
+		return w.put(record.Empty(w.from, w.next, w.epoch))
 	}
 	return nil
 }
@@ -113,19 +112,4 @@ func (w *rewriter) put(b []byte) error {
 	}
 	w.from = w.next
 	return w.emit(h, b)
-}
-
-// empty is a batch without records that spans the offsets [base, next), at most
-// 2³¹ of them. See package record for the layout.
-func empty(base, next int64, epoch int32) []byte {
-	b := make([]byte, record.HeaderLen)
-	binary.BigEndian.PutUint32(b[8:], record.HeaderLen-record.Overhead)
-	b[16] = 2
-	binary.BigEndian.PutUint32(b[23:], uint32(next-1-base))
-	for i := 27; i < 57; i++ { // no timestamps, producer, epoch or sequence: all are -1
-		b[i] = 0xff
-	}
-	binary.BigEndian.PutUint32(b[17:], record.CRC(b))
-	record.Rebase(b, base, epoch)
-	return b
 }
