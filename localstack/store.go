@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -72,7 +71,7 @@ func start(ctx context.Context, k Kind, o Options) (_ *Store, err error) {
 	// A port that is free now may be taken a moment later, by another test.
 	for tries := 0; ; tries++ {
 		if o.Addr == "" {
-			if s.addr, err = freeAddress(); err != nil {
+			if s.addr, err = Address("127.0.0.1"); err != nil {
 				return nil, err
 			}
 		}
@@ -222,15 +221,6 @@ func (c *child) end(sig os.Signal, patience time.Duration) {
 		}
 	}
 	<-c.exited
-}
-
-func freeAddress() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer ln.Close()
-	return ln.Addr().String(), nil
 }
 
 // ending passes on what a process prints and remembers its end.

@@ -62,7 +62,10 @@ func Start(ctx context.Context, o Options) (c *Cluster, err error) {
 		o.Log = &together{w: o.Log}
 	}
 	for i := range o.Brokers {
-		b := &Broker{o: o, data: filepath.Join(c.scratch.Path(), strconv.Itoa(i)), Addr: "127.0.0.1:0"}
+		b := &Broker{o: o, data: filepath.Join(c.scratch.Path(), strconv.Itoa(i))}
+		if b.Addr, err = localstack.Address("127.0.0.1"); err != nil {
+			return c, err
+		}
 		if o.Network != nil {
 			if b.space, err = o.Network.Add(); err != nil {
 				return c, err

@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/firnlog/firn/localstack/cluster"
+	"github.com/firnlog/firn/localstack"
 	"github.com/firnlog/firn/localstack/proc"
 )
 
@@ -186,7 +187,11 @@ func newStack(t *testing.T, args ...string) *stack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stack{bin: binary(t), store: "file://" + filepath.Join(dir, "bucket"), data: filepath.Join(dir, "data"), addr: "127.0.0.1:0", host: "127.0.0.1", args: args, log: log}
+	addr, err := localstack.Address("127.0.0.1") // it is killed and comes back
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stack{bin: binary(t), store: "file://" + filepath.Join(dir, "bucket"), data: filepath.Join(dir, "data"), addr: addr, host: "127.0.0.1", args: args, log: log}
 	if base := os.Getenv("RING4_STORE"); base != "" { // a real bucket: minio://host:port/bucket/prefix
 		s.store = fmt.Sprintf("%s/%d", base, time.Now().UnixNano())
 	}
@@ -225,7 +230,7 @@ func (s *stack) start(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.broker, s.addr = b, b.Kafka // the first start chose a port, the others keep it
+	s.broker, s.addr = b, b.Kafka
 }
 
 func (s *stack) kill() { s.broker.Kill() }
