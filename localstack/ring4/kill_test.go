@@ -16,8 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/firnlog/firn/localstack/cluster"
 	"github.com/firnlog/firn/localstack"
+	"github.com/firnlog/firn/localstack/cluster"
 	"github.com/firnlog/firn/localstack/proc"
 )
 
