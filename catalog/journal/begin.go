@@ -30,31 +30,35 @@ func Begin(ctx context.Context, store cold.Store, state *catalog.State, nonce [1
 	s := NewScribe(store, nonce, opts)
 	next := uint64(1)
 	begun := false
+	var holes []uint64 // of a chain that lost some: who slept must not find its end there
 	for _, b := range sv.Boundaries {
-		next = max(next, b.Number+1)
+		for ; next < b.Number; next++ {
+			holes = append(holes, next)
+		}
+		next = b.Number + 1
 		begun = begun || b.Err == nil && b.Floor == n && b.Snapshot == n
 	}
 	if floor, _ := sv.Floor(); floor >= n && !begun || sv.Newest() > n {
 		return fmt.Errorf("begin the journal at %d: %w: it is at %d", n, ErrTaken, max(floor, sv.Newest()))
 	}
-	if !begun {
-		s.seq++
-		b := binary.AppendUvarint(binary.AppendUvarint(nil, n), n)
-		won, err := s.settle(ctx, numbered(PrefixBoundaries, next), frame{kindBoundary, next, writer{s.nonce, s.seq}, b})
+	put := func(name string, kind byte, number uint64, payload []byte) error {
+		won, err := s.settle(ctx, name, frame{kind, number, s.writer(), payload})
 		if err == nil && !won {
-			err = fmt.Errorf("boundary %d: %w", next, ErrTaken)
+			err = ErrTaken
 		}
 		if err != nil {
-			return fmt.Errorf("begin the journal at %d: %w", n, err)
+			return fmt.Errorf("begin the journal at %d: %s: %w", n, name, err)
+		}
+		return nil
+	}
+	if !begun {
+		holes = append([]uint64{next}, holes...)
+	}
+	for _, k := range holes {
+		b := binary.AppendUvarint(binary.AppendUvarint(nil, n), n)
+		if err := put(numbered(PrefixBoundaries, k), kindBoundary, k, b); err != nil {
+			return err
 		}
 	}
-	s.seq++
-	won, err := s.settle(ctx, numbered(PrefixSnapshots, n), frame{kindSnapshot, n, writer{s.nonce, s.seq}, state.Encode()})
-	if err == nil && !won {
-		err = fmt.Errorf("snapshot %d: %w", n, ErrTaken)
-	}
-	if err != nil {
-		return fmt.Errorf("begin the journal at %d: %w", n, err)
-	}
-	return nil
+	return put(numbered(PrefixSnapshots, n), kindSnapshot, n, state.Encode())
 }

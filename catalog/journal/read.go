@@ -162,8 +162,11 @@ func (r *Reader) start(ctx context.Context) error {
 func (r *Reader) leap(ctx context.Context) error {
 	there := func(k uint64) (bool, error) {
 		_, err := r.get(ctx, numbered(PrefixBoundaries, k), kindBoundary, k)
-		if errors.Is(err, cold.ErrNotFound) {
+		switch {
+		case errors.Is(err, cold.ErrNotFound):
 			return false, nil
+		case errors.Is(err, catalog.ErrCorrupt): // it is there; whether it matters, its place says
+			return true, nil
 		}
 		return err == nil, err
 	}
