@@ -103,6 +103,7 @@ func build(t *testing.T, lie lies) *world {
 		w.commit(j, &catalog.CreateTopic{Name: "t", ID: topic, Owners: []uint64{w.a, w.a}})
 		w.commit(j, &catalog.CreateTopic{Name: "__consumer_offsets", ID: groups, Owners: []uint64{w.a}, Internal: true})
 		w.job = w.commit(j, &catalog.BeginJob{Session: w.a}).ID // 5
+		w.until(func() bool { return w.there(journal.PrefixSnapshots, 5) })
 		w.wal(w.a, 0, 0, run{w.t0, 0, 0}, run{w.t1, 0, 0}, run{w.groups, 0, 0})
 		one := w.wal(w.a, 1, 0, run{w.t0, 5, 0})
 		two := w.wal(w.a, 2, 0, run{w.t1, 5, 0})
@@ -134,7 +135,7 @@ func build(t *testing.T, lie lies) *world {
 			return w.there(journal.PrefixSnapshots, 10) && !w.there(journal.PrefixSnapshots, 5) && !w.there(journal.PrefixEntries, 5)
 		})
 	})
-	w.with(journal.Options{SnapshotEvery: 3, Keep: 1 << 60}, func(j *journal.Journal) {
+	w.with(journal.Options{SnapshotEvery: 13, Keep: 1 << 60}, func(j *journal.Journal) {
 		w.press = w.commit(j, &catalog.BeginJob{Session: w.b}).ID // 11
 		second := w.segOf(w.press, object.Segment, 2, run{w.t0, 5, 0})
 		w.commit(j, &catalog.CommitJob{Job: w.press, Extents: second, Objects: []catalog.ObjectRef{catalog.Seg(w.press, 2)}}) // 12
