@@ -65,7 +65,7 @@ func TestASnapshotThatCannotBeReadCostsNothing(t *testing.T) {
 			register(t, a, int32(i))
 			synctest.Wait() // until the snapshot is there that is put beside the journal
 		}
-		synctest.Wait() // snapshots are put beside the journal
+		synctest.Wait()                             // snapshots are put beside the journal
 		for _, n := range []uint64{20, 15, 10, 5} { // the newest first, in the end all
 			if !s.Corrupt(numbered(PrefixSnapshots, n), 60) {
 				t.Fatalf("no snapshot %d", n)
