@@ -219,6 +219,16 @@ func TestClusterInfoAndHealth(t *testing.T) {
 	}
 }
 
+func TestProduceTellsOfRecordsWithoutAnAnswer(t *testing.T) {
+	c, k := newKafka(t, kfake.SeedTopics(1, "one"))
+	c.in("a\n").ok("produce", "one")
+	k.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		return nil, nil, true // nobody answers
+	})
+	c.in("b\nc\n").fails(exitError, "0 records acknowledged, and no answer within 1s for 2 more, which may be stored or not; --timeout gives it more time", "produce", "one", "--timeout", "1s")
+}
+
 func port(s string) int32 {
 	var n int32
 	for _, d := range s {

@@ -121,7 +121,7 @@ func (p *producer) run(cmd *cobra.Command) error {
 	t.late.Stop()
 	rerr := p.feed(ctx, cl, reader, headers, t)
 	ferr := cl.Flush(ctx)
-	acked, failed, first := t.result()
+	acked, failed, waiting, first := t.result()
 	if err := errors.Join(out.Flush()); err != nil {
 		return fmt.Errorf("standard output: %w", err)
 	}
@@ -132,6 +132,8 @@ func (p *producer) run(cmd *cobra.Command) error {
 		first = context.DeadlineExceeded
 	}
 	switch {
+	case first == nil && waiting > 0 && errors.Is(context.Cause(ctx), context.DeadlineExceeded) && cl.dials.fault() == nil:
+		return fmt.Errorf("%s acknowledged, and no answer within %v for %d more, which may be stored or not; --timeout gives it more time", counted(acked, "record"), t.wait, waiting)
 	case first != nil:
 		return fmt.Errorf("%d of %s failed: produce to %s: %w", failed, counted(acked+failed, "record"), p.topic, cl.explain(first))
 	case cmd.Context().Err() != nil:
@@ -252,8 +254,8 @@ func (t *tally) hasFailed() bool {
 	return t.first != nil
 }
 
-func (t *tally) result() (acked, failed int64, first error) {
+func (t *tally) result() (acked, failed, waiting int64, first error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.acked, t.failed, t.first
+	return t.acked, t.failed, t.waiting, t.first
 }

@@ -175,19 +175,26 @@ func (p *Pump) more() {
 	}
 }
 
-// until is how long the loop may sleep. It also notices a bucket that is away.
+// until is how long the loop may sleep. It also notices a bucket that is away, and one
+// that is back: when nothing has waited for long, not when one of several slots is in.
 func (p *Pump) until(now, next time.Time) time.Duration {
 	wait := time.Hour
 	if !next.IsZero() {
 		wait = next.Sub(now)
 	}
-	if _, since := p.machine.Pending(); !p.away && len(p.flights) > 0 && !since.IsZero() {
-		if left := slowPut - now.Sub(since); left > 0 {
-			wait = min(wait, left)
-		} else {
-			p.away = true
-			p.opts.Logger.Warn("the bucket does not take puts; requests wait and time out until it does", "since", now.Sub(since))
-		}
+	_, since := p.machine.Pending()
+	waits := len(p.flights) > 0 && !since.IsZero()
+	left := slowPut - now.Sub(since)
+	switch {
+	case waits && left > 0 && !p.away:
+		wait = min(wait, left)
+	case waits && left <= 0 && !p.away:
+		p.away = true
+		p.opts.Logger.Warn("the bucket does not take puts; requests wait and time out until it does", "since", now.Sub(since))
+	case p.away && (!waits || left > 0):
+		p.away = false
+		p.opts.Logger.Info("the bucket takes puts again")
+		return 0 // and looks again when to complain next
 	}
 	return max(wait, 0)
 }
@@ -275,11 +282,6 @@ func (p *Pump) handle(e event) {
 		return // a session that is over
 	}
 	switch e.outcome {
-	case ingest.Mine:
-		if p.away {
-			p.away = false
-			p.opts.Logger.Info("the bucket takes puts again")
-		}
 	case ingest.Fenced:
 		if p.machine.Phase() != ingest.Over {
 			p.opts.Logger.Warn("session was fenced: somebody else takes over its partitions", "session", f.session.ID, "slot", f.slot.Seq)

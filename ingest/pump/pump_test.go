@@ -1,9 +1,12 @@
 package pump
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -86,7 +89,8 @@ func TestAPutThatLandsMinutesLater(t *testing.T) { // S2, testing.md row 15
 func TestTheStoreGoesAwayAndComesBack(t *testing.T) { // U4, testing.md row 12
 	synctest.Test(t, func(t *testing.T) {
 		const pending = 64 << 10
-		r := newRig(t, 1, Options{Ingest: ingest.Config{Pending: pending, Max: 16 << 10}})
+		var said bytes.Buffer
+		r := newRig(t, 1, Options{Ingest: ingest.Config{Pending: pending, Max: 16 << 10}, Logger: slog.New(slog.NewTextHandler(&said, nil))})
 		r.store.Use(fault.Always(fault.Fault{Kind: fault.Unavailable}, trace.Put))
 		var wg sync.WaitGroup
 		var mu sync.Mutex
@@ -116,6 +120,10 @@ func TestTheStoreGoesAwayAndComesBack(t *testing.T) { // U4, testing.md row 12
 		assert.Len(t, log, int(res.Base)+1)
 		assert.InDelta(t, pending/1070, len(log), 3, "what was accepted stayed bound, the rest was refused")
 		r.kill()
+		// Several slots wait, and come through one after the other: that is one outage.
+		for _, line := range []string{"does not take puts", "takes puts again"} {
+			assert.Equal(t, 1, strings.Count(said.String(), line), said.String())
+		}
 	})
 }
 
