@@ -27,5 +27,5 @@
 //	L   After all has healed, every record that a client still sends is acknowledged,
 //	    every partition has a living owner, within a minute.
 //
-// Replay a seed with: go test ./broker/sim -run Seed -seed N -v
+// Replay a seed with: go test ./broker/sim -run TestSeed -seed N -v
 package sim

@@ -69,7 +69,7 @@ func newWorld(seed uint64) *world {
 		window: between(r, 1, 4), large: pick[int64](r, 200, 1000, 4000), behind: pick[uint64](r, 4, 20, 100),
 		snapshotEvery: pick[uint64](r, 3, 12, 40), keep: between(r, time.Second, 30*time.Second), grace: between(r, 2*time.Second, 15*time.Second),
 		rotateSlots: pick[uint64](r, 5, 30, 200), rotateAge: between(r, 2*time.Second, 60*time.Second), pressEvery: between(r, 300*time.Millisecond, 5*time.Second),
-		chaos: between(r, 8*time.Second, 30*time.Second), faultEvery: between(r, 300*time.Millisecond, 6*time.Second),
+		chaos: between(r, 3*time.Second, 15*time.Second), faultEvery: between(r, 200*time.Millisecond, 4*time.Second),
 		groups: map[int32]int{}, knows: map[[2]int32]uint64{}, model: map[record.Partition]*model{}, counts: map[string]int{},
 	}
 	w.bucket = &bucket{w: w, objects: map[string]stored{}}
@@ -331,9 +331,11 @@ func (w *world) orphans() string {
 	return ""
 }
 
+var nothing = catalog.NewState()
+
 // newest is the newest state that a broker knows.
 func (w *world) newest() *catalog.State {
-	s := catalog.NewState()
+	s := nothing
 	for _, n := range w.order {
 		if n.book != nil && n.book.State().Number() > s.Number() {
 			s = n.book.State()
