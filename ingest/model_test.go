@@ -20,6 +20,8 @@ import (
 //
 // It drives Machine, Settle and Walk themselves. What it asserts after each event:
 //
+// A put that is slow may be hedged: a second attempt is sent beside it (S5).
+//
 //	P1  what was acknowledged with acks=all can be read, and always will be: it is
 //	    described by the catalog with its bytes there, or it lies in the committed
 //	    prefix of a session that is not sealed, where a fencer must find it
@@ -51,6 +53,7 @@ type variant struct {
 	dropFence   bool // garbage collection deletes fences
 	collectLive bool // garbage collection does not wait for the seal
 	noS7        bool // a seal is recorded whatever the covered mark is
+	anew        bool // a hedge carries what is there by then, and the nonce alone says whose a slot is
 	hasty       bool // the heir begins when it sees the fence, before the seal is recorded
 }
 
@@ -229,6 +232,9 @@ func (x *explorer) content(w *world, s, slot int) string {
 func (x *explorer) send(w world, s, slot int, values string) world {
 	w.up[s][slot] = 'w'
 	if n := w.sends[s][slot]; int(n) < x.sends {
+		if x.anew && n > 0 {
+			values = strings.ToUpper(values) // other records, at the same offsets
+		}
 		w.net[s][slot][n] = x.id(values)
 		w.sends[s][slot]++
 	}
@@ -318,6 +324,9 @@ func (x *explorer) next(w world) []world {
 			}
 			switch w.up[s][slot] {
 			case 'w':
+				if int(w.sends[s][slot]) < x.sends { // S5: a hedge, while the first is under way
+					out = append(out, x.send(w, s, slot, x.content(&w, s, slot)))
+				}
 				if int(w.sends[s][slot]) < x.sends || x.skip || x.definite || x.rebind {
 					add(x.answer(w, s, slot, Unknown, Nobody))
 				}
@@ -328,7 +337,7 @@ func (x *explorer) next(w world) []world {
 					a = Absent
 				case found == x.mark:
 					who = AFence
-				case x.texts[found] == x.content(&w, s, slot):
+				case x.texts[found] == x.content(&w, s, slot), x.anew && strings.EqualFold(x.texts[found], x.content(&w, s, slot)):
 					who = Ours
 				}
 				add(x.answer(w, s, slot, a, who))
@@ -695,6 +704,7 @@ var shortcuts = []variant{
 	{name: "tell a timeout as failure", definite: true},                                          // S2
 	{name: "skip a slot that timed out", skip: true},                                             // S2
 	{name: "bind a slot anew after a 404 that followed a timeout", rebind: true},                 // S2
+	{name: "hedge with other bytes", anew: true},                                                 // S5, S2
 	{name: "delete the fence", dropFence: true},                                                  // S10
 	{name: "fence behind what LIST shows", believeList: true},                                    // S6
 	{name: "take a 404 for the end, without a fence", believe404: true},                          // S6

@@ -6,7 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
+	"hash/fnv"
 	"iter"
 	"slices"
 	"strings"
@@ -38,19 +38,18 @@ type late struct {
 	data []byte
 }
 
-// proc is a process: its fibers share memory, so that the order in which they went on is
-// all that its state depends on.
+// proc is a process. Where its fibers are is decided by what each of them was answered,
+// and by what they share: memory must say what is in that.
 type proc struct {
-	w    *small
-	name string
-	runs []*runner
-	past hash.Hash
-	dead bool
+	w      *small
+	name   string
+	runs   []*runner
+	memory func() string
 }
 
 type runner struct {
 	fiber *fiber.Fiber
-	n     int
+	past  uint64 // of its answers
 	ask   *request
 	ready func() bool
 	ctx   context.Context
@@ -68,21 +67,32 @@ type request struct {
 	data     []byte
 }
 
+// asleep is what a fiber asks that sleeps.
+const asleep = "sleeps"
+
+func mix(past uint64, s string) uint64 {
+	h := fnv.New64a()
+	fmt.Fprint(h, past, s)
+	return h.Sum64()
+}
+
 var errLost = errors.New("no answer")
 
 func (w *small) proc(name string) *proc {
-	p := &proc{w: w, name: name, past: sha256.New()}
+	p := &proc{w: w, name: name}
 	w.procs = append(w.procs, p)
 	return p
 }
 
 // spawn adds a fiber, which begins when it is its turn.
 func (p *proc) spawn(f func()) {
-	p.runs = append(p.runs, &runner{fiber: p.w.loop.New(f), n: len(p.runs), ready: func() bool { return true }, ctx: context.Background()})
+	p.runs = append(p.runs, &runner{fiber: p.w.loop.New(f), ready: func() bool { return true }, ctx: context.Background()})
 }
 
 func (p *proc) resume(r *runner, how string) {
-	fmt.Fprintf(p.past, "%d %s\n", r.n, how)
+	if how != "" {
+		r.past = mix(r.past, how)
+	}
 	r.fiber.Resume()
 	// Those that wait for what is in memory go on at once, in order.
 	for again := true; again; {
@@ -121,14 +131,11 @@ func (w *small) Events() []fiber.Event {
 		out = append(out, fiber.Event{Name: fmt.Sprintf(format, a...), Do: do})
 	}
 	for _, p := range w.procs {
-		if p.dead {
-			continue
-		}
 		for _, r := range p.runs {
 			switch q := r.ask; {
 			case r.fiber.Done():
 			case q == nil && r.ready != nil && r.ready():
-				add(func() { r.ready = nil; p.resume(r, "go") }, "%s goes on", p.name)
+				add(func() { r.ready = nil; p.resume(r, "go on") }, "%s goes on", p.name)
 			case q == nil:
 			default:
 				add(func() { w.answer(p, r, q.do(), "") }, "%s: %s", p.name, q.what)
@@ -158,6 +165,10 @@ func (w *small) answer(p *proc, r *runner, err error, how string) {
 	r.ask = nil
 	if q.digest != nil && err == nil {
 		how += q.digest()
+	}
+	if q.what == asleep { // however often: it changes nothing
+		p.resume(r, "")
+		return
 	}
 	p.resume(r, fmt.Sprintf("%s %v %s", q.what, err, how))
 }
@@ -189,7 +200,15 @@ func (w *small) Key() string {
 	slices.Sort(lates)
 	fmt.Fprintln(h, lates, w.faults)
 	for _, p := range w.procs {
-		fmt.Fprintf(h, "%x %v\n", p.past.Sum(nil), p.dead)
+		for _, r := range p.runs {
+			fmt.Fprint(h, r.past, r.fiber.Done(), r.ready != nil)
+			if r.ask != nil {
+				fmt.Fprintf(h, "%s %x", r.ask.what, sha256.Sum256(r.ask.data))
+			}
+		}
+		if p.memory != nil {
+			fmt.Fprintln(h, p.memory())
+		}
 	}
 	if w.extra != nil {
 		fmt.Fprintln(h, w.extra())
@@ -262,7 +281,7 @@ func (p *proc) Rand() float64 { return 0 }
 
 // Sleep implements pump.Stage: it may take any time.
 func (p *proc) Sleep(ctx context.Context, _ time.Duration) error {
-	return p.ask(ctx, &request{what: "sleeps", do: func() error { return nil }})
+	return p.ask(ctx, &request{what: asleep, do: func() error { return nil }})
 }
 
 // port is the bucket as a process sees it.

@@ -1,0 +1,349 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/firnlog/firn/broker"
+	"github.com/firnlog/firn/broker/sim/fiber"
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/ingest"
+	"github.com/firnlog/firn/ingest/pump"
+	"github.com/firnlog/firn/record"
+	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/tier/object"
+)
+
+// handover is the small world of S7 to S9: broker A writes, rotates or releases; B may
+// fence it, take its partitions, write, and give them back. Pumps and tenures are the
+// brokers' own. The journal is an agreed state: that it is agreed is S11.
+type handover struct {
+	w     *small
+	state *catalog.State
+	acked map[record.Partition]map[int64]string
+	log   []string // commands, in order
+}
+
+// chair is a broker of this world, which knows the state as of its last look.
+type chair struct {
+	h      *handover
+	p      *proc
+	view   *catalog.State
+	pump   *pump.Pump
+	tenure *broker.Tenure
+	bend   func(catalog.Command) // a planted bug
+}
+
+// State implements pump.Catalog.
+func (c *chair) State() *catalog.State { return c.view }
+
+// Commit implements pump.Catalog.
+func (c *chair) Commit(ctx context.Context, cmds ...catalog.Command) (res []catalog.Result, err error) {
+	if c.bend != nil {
+		for _, cmd := range cmds {
+			c.bend(cmd)
+		}
+	}
+	err = c.p.ask(ctx, &request{what: fmt.Sprintf("commit %T", cmds[0]), do: func() error {
+		res = c.h.apply(cmds...)
+		c.view = c.h.state
+		return nil
+	}, digest: func() string { return fmt.Sprint(c.view.Number()) }})
+	return res, err
+}
+
+func (h *handover) apply(cmds ...catalog.Command) []catalog.Result {
+	next := h.state.Clone()
+	res := next.Apply(next.Number()+1, cmds)
+	for i, c := range cmds {
+		h.log = append(h.log, fmt.Sprintf("%T %+v: %v", c, c, res[i].Err))
+	}
+	h.state = next
+	return res
+}
+
+func (h *handover) must(c catalog.Command) uint64 {
+	r := h.apply(c)[0]
+	if r.Err != nil {
+		panic(r.Err)
+	}
+	return r.ID
+}
+
+// sit makes a broker with a session.
+func (h *handover) sit(name string, node int32, change func(port) port) *chair {
+	p := h.w.proc(name)
+	store := port{p: p}
+	if change != nil {
+		store = change(store)
+	}
+	c := &chair{h: h, p: p}
+	nonce := byte(10 * node)
+	settler := cold.NewSettler(store, cold.SettlerOptions{Rand: p.Rand, Sleep: p.Sleep})
+	c.pump = pump.New(pump.Options{Store: store, Settler: settler, Catalog: c, Stage: p, Ingest: ingest.Config{Window: 2}})
+	c.tenure = broker.NewTenure(broker.TenureOptions{
+		Store: store, Journal: c, Pump: c.pump, Stage: p, Me: catalog.RegisterSession{Node: node, Advertised: name},
+		Renew: func(r *catalog.RegisterSession) { nonce++; r.Nonce = [16]byte{nonce} },
+		Reach: func(context.Context, string) bool { return true },
+		Alive: func() map[int32]bool { return map[int32]bool{1: true, 2: true} },
+		Producers: func(context.Context, cold.Store, *catalog.State, ...record.Partition) (map[record.Partition][]ingest.Producer, error) {
+			return nil, nil
+		},
+	})
+	p.memory = func() string {
+		s, ok := c.pump.Session()
+		at, slot := c.pump.Committed()
+		out := fmt.Sprint(c.view.Number(), s.ID, ok, at, slot, len(c.pump.Over()))
+		for id := range h.acked {
+			pr, ok := c.pump.Progress(id)
+			out += fmt.Sprint(pr, ok, c.pump.Recent(id, 0))
+		}
+		return out
+	}
+	id := h.must(&catalog.RegisterSession{Nonce: [16]byte{nonce}, Node: node, Advertised: name})
+	c.view = h.state
+	if err := c.pump.Begin(context.Background(), pump.Session{ID: id, Nonce: [16]byte{nonce}}); err != nil {
+		panic(err)
+	}
+	return c
+}
+
+// produce sends one record, and notes what was acknowledged.
+func (c *chair) produce(ctx context.Context, id record.Partition, v string) {
+	b := record.Builder{}
+	b.Add(1, nil, []byte(v))
+	batch, err := b.Build()
+	if err != nil {
+		panic(err)
+	}
+	head, _ := record.ParseHeader(batch)
+	r := &pump.Request{Request: ingest.Request{Acks: ingest.AcksAll, Items: []ingest.Item{{Partition: id, Header: head, Batch: batch}}}}
+	if c.pump.Produce(ctx, r) != nil {
+		return
+	}
+	_ = c.p.Wait(ctx, func() bool {
+		select {
+		case <-r.Done():
+			return true
+		default:
+			return false
+		}
+	})
+	if res := r.Results[0]; res.Err == nil {
+		if was, ok := c.h.acked[id][res.Base]; ok {
+			c.h.w.fail("P3: offset %d of %s is given to %s and %s", res.Base, id, was, v)
+		}
+		c.h.acked[id][res.Base] = v
+	}
+}
+
+// look learns what others have committed.
+func (c *chair) look(ctx context.Context) {
+	_ = c.p.ask(ctx, &request{what: "look at the journal", do: func() error {
+		c.view = c.h.state
+		return nil
+	}, digest: func() string { return fmt.Sprint(c.view.Number()) }})
+}
+
+// contents is a partition as the catalog and the owner's slots have it.
+func (h *handover) contents(id record.Partition) (map[int64]string, error) {
+	p, _ := h.state.Partition(id)
+	out := map[int64]string{}
+	read := func(x catalog.Extent) error {
+		o, ok := h.w.bucket[x.Object.Name()]
+		if !ok || x.Pos+x.Len > int64(len(o.data)) {
+			return fmt.Errorf("P1: %s is gone, and offset %d of %s with it", x.Object, x.Base, id)
+		}
+		for r := range values(o.data[x.Pos : x.Pos+x.Len]) {
+			out[r.offset] = r.value
+		}
+		return nil
+	}
+	for _, x := range p.Extents {
+		if err := read(x); err != nil {
+			return nil, err
+		}
+	}
+	v, ok := h.state.Session(p.Owner)
+	if !ok || v.Sealed {
+		return out, nil
+	}
+	next := p.Next
+	for slot := v.Covered; ; slot++ {
+		ref := catalog.WAL(v.ID, slot)
+		o, ok := h.w.bucket[ref.Name()]
+		if !ok {
+			return out, nil
+		}
+		head, err := object.ParseHeader(o.data)
+		if err != nil || head.Kind != object.WAL {
+			return out, nil
+		}
+		f, _, err := object.OpenFooter(o.data[max(0, len(o.data)-object.TailLen):], int64(len(o.data)))
+		if err != nil {
+			return nil, err
+		}
+		runs, err := f.Runs()
+		if err != nil {
+			return nil, err
+		}
+		for i := range runs {
+			if runs[i].Partition == id && runs[i].Base == next {
+				if err := read(pump.Extent(&runs[i], ref)); err != nil {
+					return nil, err
+				}
+				next = runs[i].Next
+			}
+		}
+	}
+}
+
+// judge is P1 and P3.
+func (h *handover) judge() error {
+	for _, err := range h.state.Check() {
+		return err
+	}
+	for id, acked := range h.acked {
+		there, err := h.contents(id)
+		if err != nil {
+			return err
+		}
+		for o, v := range acked {
+			if there[o] != v {
+				return fmt.Errorf("P1: %s was acknowledged at offset %d of %s, where there is %q", v, o, id, there[o])
+			}
+		}
+	}
+	return nil
+}
+
+type handoverScope struct {
+	values  int  // that clients send to A
+	rotates bool // A rotates its session
+	gives   bool // A releases its partition to B
+	fences  bool // B fences A and takes the partition
+	writes  bool // B writes to what it has
+	returns bool // and gives it back
+	faults  int
+	a, b    func(port) port
+	bend    func(catalog.Command) // what A commits
+}
+
+func newHandover(sc handoverScope) *small {
+	w := &small{bucket: map[string]stored{}, faults: sc.faults, lossy: func(name string) bool { return strings.HasPrefix(name, catalog.PrefixWAL) }}
+	h := &handover{w: w, state: catalog.NewState(), acked: map[record.Partition]map[int64]string{}}
+	ctx := context.Background()
+	h.must(&catalog.CreateCluster{ID: "c"})
+	topic := record.TopicID{1}
+	id := record.Partition{Topic: topic}
+	h.acked[id] = map[int64]string{}
+	a := h.sit("A", 1, sc.a)
+	b := h.sit("B", 2, sc.b)
+	a.bend = sc.bend
+	as, _ := a.pump.Session()
+	h.must(&catalog.CreateTopic{Name: "t", ID: topic, Replicas: 1, Owners: []uint64{as.ID}})
+	a.view, b.view = h.state, h.state
+	if a.tenure.Follow(ctx) != nil || b.tenure.Follow(ctx) != nil {
+		panic("sim: nobody follows")
+	}
+	for i := range sc.values {
+		a.p.spawn(func() { a.produce(ctx, id, fmt.Sprint("a", i)) })
+	}
+	if sc.rotates {
+		a.p.spawn(func() { _, _ = a.tenure.Rotate(ctx, time.Hour, 0, time.Second); _ = a.tenure.Follow(ctx) })
+	}
+	if sc.gives {
+		a.p.spawn(func() { _ = a.pump.Release(ctx, a.tenure.Bequeath, id); _ = a.tenure.Follow(ctx) })
+	}
+	if sc.returns {
+		a.p.spawn(func() {
+			a.look(ctx)
+			_ = a.tenure.Follow(ctx)
+			a.produce(ctx, id, "late")
+		})
+	}
+	b.p.spawn(func() {
+		if sc.fences {
+			v, _ := b.view.Session(as.ID)
+			_ = b.tenure.Bury(ctx, v)
+		}
+		b.look(ctx)
+		_ = b.tenure.Follow(ctx)
+		if sc.writes {
+			b.produce(ctx, id, "b")
+		}
+		if sc.returns {
+			_ = b.pump.Release(ctx, func(after *catalog.State) []catalog.Command {
+				for _, v := range after.Sessions() {
+					if p, _ := after.Partition(id); v.Node == 1 && !v.Sealed {
+						return []catalog.Command{&catalog.Take{Session: v.ID, Items: []catalog.TakeItem{{Partition: id, Epoch: p.Epoch + 1, Start: p.Next}}}}
+					}
+				}
+				return nil
+			}, id)
+		}
+	})
+	w.judge = h.judge
+	w.extra = func() string {
+		return fmt.Sprint(strings.Join(h.log, "\n"), h.acked)
+	}
+	return w
+}
+
+func handovers(sc handoverScope) func() fiber.World {
+	return func() fiber.World { return newHandover(sc) }
+}
+
+// Each order of writing, rotating, releasing, fencing, taking and giving back (S7, S8,
+// S9), with answers that are lost and puts that land late.
+func TestNoOrderOfEventsLosesWhatIsHandedOver(t *testing.T) {
+	for _, sc := range []handoverScope{
+		{values: 1, rotates: true, fences: true},
+		{values: 1, gives: true, writes: true},
+		{values: 1, gives: true, fences: true},
+		{values: 1, rotates: true, faults: 1},
+		{values: 1, rotates: true, fences: true, writes: true, returns: true},
+		{values: 2, rotates: true, fences: true, writes: true},
+		{values: 1, rotates: true, fences: true, faults: 1},
+		{values: 2, gives: true, fences: true, writes: true},
+	}[:shallow(4, 8)] {
+		got := fiber.Explore(limit, handovers(sc))
+		t.Logf("%+v: %d worlds, all of them: %v", sc, got.Worlds, got.Whole)
+		if got.Err != nil {
+			t.Fatalf("%v\n%s", got.Err, strings.Join(got.Way, "\n"))
+		}
+	}
+}
+
+func TestEveryShortcutOfAHandoverIsCaught(t *testing.T) {
+	wal := func(name string) bool { return strings.HasPrefix(name, catalog.PrefixWAL) }
+	for _, v := range []struct {
+		name string
+		handoverScope
+	}{
+		{"who takes over puts no fence", handoverScope{values: 1, fences: true, b: func(s port) port { s.void = wal; return s }}},
+		{"a fenced broker takes the fence for its own object", handoverScope{values: 1, fences: true, a: func(s port) port { s.take = true; return s }}},
+		{"no answer is success", handoverScope{values: 1, fences: true, faults: 1, a: func(s port) port { s.lose = true; return s }}},
+		{"a release describes nothing", handoverScope{values: 1, gives: true, writes: true, bend: func(c catalog.Command) {
+			if r, ok := c.(*catalog.Release); ok {
+				r.Extents = nil
+			}
+		}}},
+		{"a rotation describes nothing", handoverScope{values: 1, rotates: true, bend: func(c catalog.Command) {
+			if m, ok := c.(*catalog.Move); ok {
+				m.Extents = nil
+			}
+		}}},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			got := fiber.Explore(limit, handovers(v.handoverScope))
+			if got.Err == nil {
+				t.Fatalf("%d worlds, and nobody noticed", got.Worlds)
+			}
+			t.Logf("after %d worlds, %d events: %v", got.Worlds, len(got.Way), got.Err)
+		})
+	}
+}
