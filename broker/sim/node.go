@@ -258,6 +258,15 @@ func (n *node) producers(ctx context.Context, _ cold.Store, state *catalog.State
 // present is a bucket in which what is not there is damage: it will not come.
 type present struct{ still }
 
+// Get implements cold.Store.
+func (s present) Get(ctx context.Context, name string, r cold.Range, buf []byte) ([]byte, error) {
+	b, err := s.still.Get(ctx, name, r, buf)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", object.ErrCorrupt, err)
+	}
+	return b, err
+}
+
 // Stat implements cold.Store.
 func (s present) Stat(ctx context.Context, name string) (cold.Info, error) {
 	i, err := s.still.Stat(ctx, name)

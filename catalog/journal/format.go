@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash/crc32"
+	"strings"
 
 	"github.com/firnlog/firn/catalog"
 )
@@ -97,7 +98,7 @@ const (
 func numbered(prefix string, n uint64) string { return fmt.Sprintf("%s%020d", prefix, n) }
 
 func parseNumber(prefix, name string) (uint64, bool) {
-	if len(name) != len(prefix)+20 {
+	if len(name) != len(prefix)+20 || !strings.HasPrefix(name, prefix) {
 		return 0, false
 	}
 	var n uint64

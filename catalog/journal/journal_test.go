@@ -311,3 +311,9 @@ func TestALongJournalIsReadFromAStoreThatOftenFails(t *testing.T) {
 		}
 	})
 }
+
+func TestNamesOfOneLengthAreNotMistaken(t *testing.T) { // found by broker/sim, seed 63736
+	if n, ok := parseNumber(PrefixBoundaries, numbered(PrefixSnapshots, 3)); ok {
+		t.Fatalf("a snapshot is taken for boundary %d", n)
+	}
+}

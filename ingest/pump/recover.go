@@ -32,13 +32,16 @@ import (
 func LoadProducers(ctx context.Context, store cold.Store, state *catalog.State, partitions ...record.Partition) (map[record.Partition][]ingest.Producer, error) {
 	var chains []*chain
 	for _, id := range partitions {
-		if p, ok := state.Partition(id); ok && len(p.Extents) > 0 {
-			chains = append(chains, &chain{partition: id, left: p.Extents})
+		if p, ok := state.Partition(id); ok && len(p.Extents)+len(p.Index) > 0 {
+			chains = append(chains, &chain{partition: id, left: p.Extents, lines: p.Index})
 		}
 	}
 	footers := make(map[catalog.ObjectRef]*object.Footer)
 	out := make(map[record.Partition][]ingest.Producer, len(chains))
 	for ahead := 1; len(chains) > 0; ahead = min(2*ahead, 64) {
+		if err := readLines(ctx, store, chains); err != nil {
+			return nil, fmt.Errorf("load producers: %w", err)
+		}
 		want := make(map[catalog.ObjectRef]*object.Footer)
 		for _, c := range chains {
 			for _, x := range c.left[max(0, len(c.left)-ahead):] {
@@ -73,7 +76,8 @@ func LoadProducers(ctx context.Context, store cold.Store, state *catalog.State, 
 // chain is the way back along a partition's runs.
 type chain struct {
 	partition record.Partition
-	left      []catalog.Extent // not looked at yet
+	left      []catalog.Extent   // not looked at yet
+	lines     []catalog.IndexRef // of the catalog, for what comes before
 	known     map[int64]ingest.Producer
 }
 
@@ -103,7 +107,7 @@ func (c *chain) back(footers map[catalog.ObjectRef]*object.Footer, runs int) (bo
 			return true, nil
 		}
 	}
-	return len(c.left) == 0, nil
+	return len(c.left) == 0 && len(c.lines) == 0, nil
 }
 
 // producers are in the order of last use, so that the oldest are the first to be
@@ -118,32 +122,64 @@ func (c *chain) producers() []ingest.Producer {
 // append, and they are small.
 const footersAtOnce = 64
 
+// readLines gives chains that have nothing left, and do not know all producers, the
+// newest run that was pressed out of the catalog: it lies in a segment, and says all.
+func readLines(ctx context.Context, store cold.Store, chains []*chain) error {
+	short := slices.DeleteFunc(slices.Clone(chains), func(c *chain) bool { return len(c.left) > 0 || len(c.lines) == 0 })
+	return each(ctx, short, func(ctx context.Context, c *chain) error {
+		line := c.lines[len(c.lines)-1].Object
+		b, err := insist(ctx, func() ([]byte, error) { return store.Get(ctx, line.Name(), cold.Whole, nil) })
+		if err == nil {
+			b, err = object.DecodeIndex(b)
+		}
+		if err == nil {
+			c.left, err = catalog.DecodeExtents(b)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", line, err)
+		}
+		c.lines = nil
+		return nil
+	})
+}
+
 // readFooters fills in the values of the map.
 func readFooters(ctx context.Context, store cold.Store, footers map[catalog.ObjectRef]*object.Footer) error {
-	refs := make(chan catalog.ObjectRef, len(footers))
-	for r := range footers {
-		refs <- r
-	}
-	close(refs)
 	var mu sync.Mutex
+	return each(ctx, slices.Collect(maps.Keys(footers)), func(ctx context.Context, r catalog.ObjectRef) error {
+		f, err := insist(ctx, func() (*object.Footer, error) {
+			_, f, err := readFooter(ctx, store, r.Name(), 0)
+			return f, err
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", r, err)
+		}
+		mu.Lock()
+		footers[r] = f
+		mu.Unlock()
+		return nil
+	})
+}
+
+// each calls do for all, some at a time, and returns the first error, with which the
+// others end.
+func each[T any](ctx context.Context, all []T, do func(context.Context, T) error) error {
+	todo := make(chan T, len(all))
+	for _, x := range all {
+		todo <- x
+	}
+	close(todo)
+	var once sync.Once
 	var fail error
 	var tasks sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for range min(footersAtOnce, len(footers)) {
+	for range min(footersAtOnce, len(all)) {
 		tasks.Go(func() {
-			for r := range refs {
-				f, err := insist(ctx, func() (*object.Footer, error) {
-					_, f, err := readFooter(ctx, store, r.Name(), 0)
-					return f, err
-				})
-				mu.Lock()
-				footers[r] = f
-				if err != nil && fail == nil {
-					fail = fmt.Errorf("%s: %w", r, err)
-					cancel()
+			for x := range todo {
+				if err := do(ctx, x); err != nil {
+					once.Do(func() { fail = err; cancel() })
 				}
-				mu.Unlock()
 			}
 		})
 	}

@@ -35,6 +35,7 @@ func TestProducersAreLoadedFromTheNewestSealedRunOn(t *testing.T) { // S2, kafka
 			require.NoError(t, r.idempotent(part(0), 1, seq).Err)
 			require.NoError(t, r.idempotent(part(0), 2, seq).Err)
 		}
+		require.NoError(t, r.idempotent(part(0), 3, 0).Err)
 		// The sealer presses them into one object, with what is known of all producers.
 		s, _ := r.Session()
 		_, to := r.Committed()
@@ -67,7 +68,7 @@ func TestProducersAreLoadedFromTheNewestSealedRunOn(t *testing.T) { // S2, kafka
 		require.NoError(t, r.idempotent(part(0), 2, 3).Err)
 		want, err := r.Producers(t.Context(), part(0))
 		require.NoError(t, err)
-		require.Len(t, want, 2)
+		require.Len(t, want, 3)
 		require.Len(t, want[1].Sent(), 4)
 		r.kill()
 		r.boot()
@@ -76,6 +77,19 @@ func TestProducersAreLoadedFromTheNewestSealedRunOn(t *testing.T) { // S2, kafka
 		assert.Equal(t, want, got)
 		assert.EqualValues(t, 4, r.idempotent(part(0), 1, 2).Base, "an old duplicate is known")
 		require.NoError(t, r.idempotent(part(0), 1, 3).Err)
+
+		// The segment is pressed out of the catalog, and what is left names some alone.
+		s, _ = r.Session()
+		press := r.catalog.must(t, &catalog.BeginJob{Session: s.ID})[0].ID
+		line := catalog.IndexRef{Base: 0, Next: runs[0].Next, Object: catalog.Index(press, 0), Extents: 1, Bytes: runs[0].Len}
+		payload := catalog.EncodeExtents([]catalog.Extent{Extent(&runs[0], catalog.Seg(job, 0))})
+		require.NoError(t, r.bucket.PutIfAbsent(t.Context(), line.Object.Name(), cold.Bytes(object.EncodeIndex(press, 0, s.Nonce, 0, payload))))
+		r.catalog.must(t, &catalog.CommitJob{Job: press, Presses: []catalog.Press{{Partition: part(0), Line: line}}})
+		r.kill()
+		r.boot()
+		p, _ := r.catalog.State().Partition(part(0))
+		require.Len(t, p.Index, 1)
+		assert.EqualValues(t, 6, r.idempotent(part(0), 3, 0).Base, "a duplicate in a segment that the catalog does not list is known")
 
 		_, err = LoadProducers(t.Context(), r.store, r.catalog.State(), record.Partition{Topic: record.TopicID{9}})
 		require.NoError(t, err, "nobody knows it: nothing to load")
