@@ -96,6 +96,8 @@ func (c *config) Alter(ctx context.Context, node int32, set map[string]*string, 
 	for name, v := range set {
 		s, ok := settings.Find(name)
 		switch {
+		case !ok && v == nil:
+			delete(set, name) // it is not set, and never was: tools clear throttles that nobody set
 		case !ok:
 			return fmt.Errorf("%w: unknown broker config name: %s", catalog.ErrInvalidConfig, name)
 		case !s.Dynamic:

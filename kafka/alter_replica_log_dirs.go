@@ -30,11 +30,11 @@ func (n *node) alterReplicaLogDirs(_ context.Context, _ *call, q *kmsg.AlterRepl
 				rp := kmsg.NewAlterReplicaLogDirsResponseTopicPartition()
 				rp.Partition = index
 				found := fault
-				if found == codeNone {
-					_, found = partition(t, index)
-				}
-				if found == codeNone && q.Dirs[i].Dir != n.place {
+				switch {
+				case q.Dirs[i].Dir != n.place:
 					found = codeLogDirNotFound
+				case found == codeNone:
+					_, found = partition(t, index)
 				}
 				rp.ErrorCode = int16(found)
 				rt.Partitions = append(rt.Partitions, rp)

@@ -20,7 +20,12 @@ func apiDeleteGroups() api {
 func (n *node) deleteGroups(ctx context.Context, _ *call, q *kmsg.DeleteGroupsRequest) *kmsg.DeleteGroupsResponse {
 	r := kmsg.NewPtrDeleteGroupsResponse()
 	r.Groups = []kmsg.DeleteGroupsResponseGroup{}
+	told := map[string]bool{}
 	for _, id := range q.Groups {
+		if told[id] {
+			continue
+		}
+		told[id] = true
 		rg := kmsg.NewDeleteGroupsResponseGroup()
 		rg.Group, rg.ErrorCode = id, int16(n.groupCode("DeleteGroups", n.GroupAdmin.Delete(ctx, id)))
 		r.Groups = append(r.Groups, rg)

@@ -22,6 +22,10 @@ func (n *node) electLeaders(_ context.Context, _ *call, q *kmsg.ElectLeadersRequ
 	v := n.view()
 	r := kmsg.NewPtrElectLeadersResponse()
 	r.Topics = []kmsg.ElectLeadersResponseTopic{}
+	if q.ElectionType < 0 || q.ElectionType > 1 {
+		r.ErrorCode = int16(codeInvalidRequest) // neither preferred nor unclean
+		return r
+	}
 	for i := range q.Topics {
 		rt := kmsg.NewElectLeadersResponseTopic()
 		rt.Topic = q.Topics[i].Topic

@@ -325,8 +325,11 @@ func TestSemantic44ToolsAndGroups(t *testing.T) {
 		}
 	}
 	del := kmsg.NewPtrDeleteGroupsRequest()
-	del.Groups = []string{"g", "none"}
+	del.Groups = []string{"g", "none", "none"}
 	r := ask[*kmsg.DeleteGroupsResponse](c, 2, del)
+	if len(r.Groups) != 2 {
+		t.Errorf("%d answers for two groups", len(r.Groups))
+	}
 	wantCode(t, "delete with members", r.Groups[0].ErrorCode, codeNonEmptyGroup)
 	wantCode(t, "delete nothing", r.Groups[1].ErrorCode, codeGroupIDNotFound)
 	ask[*kmsg.OffsetCommitResponse](c, 8, commitOf("t", topic.ID, member, 1, 0))
@@ -343,6 +346,7 @@ func TestSemantic44ToolsAndGroups(t *testing.T) {
 func TestOffsetDeleteRefusesSubscribedTopics(t *testing.T) {
 	f := newFake()
 	f.topic("t", 1)
+	f.topic("u", 1)
 	c := serve(t, f, Limits{}).client(t)
 	q := joinOf("", nil)
 	meta := kmsg.NewConsumerMemberMetadata()
@@ -352,7 +356,7 @@ func TestOffsetDeleteRefusesSubscribedTopics(t *testing.T) {
 	wantCode(t, "join", ask[*kmsg.JoinGroupResponse](c, 9, q).ErrorCode, codeNone)
 	od := kmsg.NewPtrOffsetDeleteRequest()
 	od.Group = "g"
-	for _, name := range []string{"t", "u"} {
+	for _, name := range []string{"t", "nosuch", "u"} {
 		ot := kmsg.NewOffsetDeleteRequestTopic()
 		ot.Topic = name
 		ot.Partitions = append(ot.Partitions, kmsg.NewOffsetDeleteRequestTopicPartition())
@@ -360,7 +364,8 @@ func TestOffsetDeleteRefusesSubscribedTopics(t *testing.T) {
 	}
 	r := ask[*kmsg.OffsetDeleteResponse](c, 0, od)
 	wantCode(t, "subscribed", r.Topics[0].Partitions[0].ErrorCode, codeGroupSubscribedToTopic)
-	wantCode(t, "not subscribed", r.Topics[1].Partitions[0].ErrorCode, codeNone)
+	wantCode(t, "unknown", r.Topics[1].Partitions[0].ErrorCode, codeUnknownTopicOrPartition)
+	wantCode(t, "not subscribed", r.Topics[2].Partitions[0].ErrorCode, codeNone)
 }
 
 func TestSemantic45Coordinator(t *testing.T) {

@@ -19,11 +19,24 @@ func apiListConfigResources() api {
 	}
 }
 
+// resourceTypes are those that Kafka knows. Groups and client metrics have no configs
+// here, and no resource; nor have loggers.
+var resourceTypes = []kmsg.ConfigResourceType{
+	kmsg.ConfigResourceTypeTopic, kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger,
+	kmsg.ConfigResourceTypeClientMetrics, kmsg.ConfigResourceTypeGroupConfig,
+}
+
 func (n *node) listConfigResources(_ context.Context, c *call, q *kmsg.ListConfigResourcesRequest) *kmsg.ListConfigResourcesResponse {
 	r := kmsg.NewPtrListConfigResourcesResponse()
 	r.ConfigResources = []kmsg.ListConfigResourcesResponseConfigResource{}
 	if c.version == 0 {
 		return r
+	}
+	for _, kind := range q.ResourceTypes {
+		if !slices.Contains(resourceTypes, kmsg.ConfigResourceType(kind)) {
+			r.ErrorCode = int16(codeUnsupportedVersion)
+			return r
+		}
 	}
 	v := n.view()
 	add := func(kind kmsg.ConfigResourceType, name string) {

@@ -21,9 +21,16 @@ func apiOffsetDelete() api {
 
 func (n *node) offsetDelete(ctx context.Context, _ *call, q *kmsg.OffsetDeleteRequest) *kmsg.OffsetDeleteResponse {
 	d := &group.DeleteOffsetsRequest{Group: q.Group}
+	v := n.view()
+	exists := func(name string, index int32) bool {
+		t, _ := v.topic(name, [16]byte{}, false)
+		return t != nil && index >= 0 && int(index) < len(t.Partitions)
+	}
 	for _, t := range q.Topics {
 		for _, p := range t.Partitions {
-			d.Partitions = append(d.Partitions, group.TopicPartition{Topic: t.Topic, Partition: p.Partition})
+			if exists(t.Topic, p.Partition) {
+				d.Partitions = append(d.Partitions, group.TopicPartition{Topic: t.Topic, Partition: p.Partition})
+			}
 		}
 	}
 	a, err := n.Offsets.DeleteOffsets(ctx, d)
@@ -42,9 +49,12 @@ func (n *node) offsetDelete(ctx context.Context, _ *call, q *kmsg.OffsetDeleteRe
 		rt.Topic = t.Topic
 		for _, p := range t.Partitions {
 			rp := kmsg.NewOffsetDeleteResponseTopicPartition()
-			rp.Partition, rp.ErrorCode = p.Partition, int16(n.groupCode("OffsetDelete", a.Errs[i]))
+			rp.Partition, rp.ErrorCode = p.Partition, int16(codeUnknownTopicOrPartition)
+			if exists(t.Topic, p.Partition) {
+				rp.ErrorCode = int16(n.groupCode("OffsetDelete", a.Errs[i]))
+				i++
+			}
 			rt.Partitions = append(rt.Partitions, rp)
-			i++
 		}
 		r.Topics = append(r.Topics, rt)
 	}

@@ -26,9 +26,10 @@ func (m *Machine) Describe(id string) Description {
 	}
 	d := Description{Group: id, State: g.state.String(), ProtocolType: g.protocolType, Members: make([]DescribedMember, 0, len(g.members))}
 	for _, x := range g.members {
-		y := DescribedMember{ID: x.id, InstanceID: x.instance, ClientID: x.clientID, Host: x.host}
+		// While a group gathers, what its members were told last still holds.
+		y := DescribedMember{ID: x.id, InstanceID: x.instance, ClientID: x.clientID, Host: x.host, Assignment: x.assignment}
 		if g.state == Stable {
-			y.Metadata, y.Assignment = x.metadata(g.protocol), x.assignment
+			y.Metadata = x.metadata(g.protocol)
 		}
 		d.Members = append(d.Members, y)
 	}

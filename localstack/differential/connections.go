@@ -46,7 +46,7 @@ func connections() []scenario {
 				step  string
 				bytes []byte
 			}{
-				{"ApiVersions v99", frame(0, int16(18), int16(99), corr, null, "\x01\x02\x03")},
+				{"ApiVersions v99", frame(0, int16(18), int16(99), corr, null, "\x00\x01\x02\x03")},
 				{"ApiVersions v5", frame(0, int16(18), int16(5), corr, null, "\x00\x02a\x02a\x00")},
 				{"ApiVersions v-1", frame(0, int16(18), int16(-1), corr, null)},
 				{"ApiVersions v0", frame(0, int16(18), int16(0), corr, null)},

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -129,10 +130,16 @@ func (f *flattening) key(v reflect.Value) string {
 	return ""
 }
 
+// memberID is an id that a coordinator gave to a member.
+var memberID = regexp.MustCompile(`^(differential|instance)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
 func (f *flattening) scalar(field string, v reflect.Value) string {
 	s := fmt.Sprint(v.Interface())
 	if symbol, ok := f.symbols[s]; ok && (v.Kind() == reflect.String || field == "ProducerID" || field == "SessionID") {
 		return symbol
+	}
+	if m := memberID.FindStringSubmatch(s); m != nil {
+		return m[1] + "-some-id"
 	}
 	switch field {
 	case "ErrorMessage", "Documentation":
@@ -144,7 +151,7 @@ func (f *flattening) scalar(field string, v reflect.Value) string {
 			return "text"
 		}
 	case "Port":
-		if v.Int() > 0 {
+		if s != "0" && s != "-1" {
 			return "a port"
 		}
 	case "LogAppendTime", "Timestamp", "FirstTimestamp", "MaxTimestamp":

@@ -6,6 +6,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// What members say and are told. Kafka reads it where the type is "consumer", and gives
+// no answer to who sends something else.
+var (
+	subscription = (&kmsg.ConsumerMemberMetadata{Topics: []string{"committed"}}).AppendTo(nil)
+	assignment   = (&kmsg.ConsumerMemberAssignment{}).AppendTo(nil)
+)
+
 // joining is a request to join a group.
 func joining(group, member string, protocols ...string) *kmsg.JoinGroupRequest {
 	q := kmsg.NewPtrJoinGroupRequest()
@@ -13,7 +20,7 @@ func joining(group, member string, protocols ...string) *kmsg.JoinGroupRequest {
 	q.SessionTimeoutMillis, q.RebalanceTimeoutMillis = 30000, 10000
 	for _, p := range protocols {
 		jp := kmsg.NewJoinGroupRequestProtocol()
-		jp.Name, jp.Metadata = p, []byte("metadata of "+p)
+		jp.Name, jp.Metadata = p, subscription
 		q.Protocols = append(q.Protocols, jp)
 	}
 	return q
@@ -44,7 +51,7 @@ func syncing(group, member string, generation int32, assign ...string) *kmsg.Syn
 	q.ProtocolType, q.Protocol = kmsg.StringPtr("consumer"), kmsg.StringPtr("range")
 	for _, m := range assign {
 		a := kmsg.NewSyncGroupRequestGroupAssignment()
-		a.MemberID, a.MemberAssignment = m, []byte("assignment")
+		a.MemberID, a.MemberAssignment = m, assignment
 		q.GroupAssignment = append(q.GroupAssignment, a)
 	}
 	return q
