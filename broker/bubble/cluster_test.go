@@ -231,7 +231,11 @@ func (c *cluster) client(opts ...kgo.Opt) *kgo.Client {
 }
 
 func (c *cluster) newClient(opts ...kgo.Opt) (*kgo.Client, error) {
-	p := c.net.Boot(fmt.Sprintf("10.1.0.%d", c.clients.Add(1)%250+1))
+	return c.clientOn(c.net.Boot(fmt.Sprintf("10.1.0.%d", c.clients.Add(1)%250+1)), opts...)
+}
+
+// clientOn makes a client in a process.
+func (c *cluster) clientOn(p *Process, opts ...kgo.Opt) (*kgo.Client, error) {
 	seeds := make([]string, len(c.brokers))
 	for i, n := range c.brokers {
 		seeds[i] = n.host + ":9092"

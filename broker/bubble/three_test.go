@@ -148,7 +148,7 @@ var ordeals = []ordeal{
 	}},
 	{name: "one is cut off from the others", do: func(x *trial, _ *rand.Rand) {
 		x.net.Part([]string{x.brokers[0].host}, []string{x.brokers[1].host, x.brokers[2].host})
-		time.Sleep(time.Minute)
+		time.Sleep(25 * time.Second)
 		x.net.Mend()
 		time.Sleep(15 * time.Second)
 	}},
@@ -158,7 +158,7 @@ var ordeals = []ordeal{
 				x.net.Part([]string{n.host}, []string{m.host})
 			}
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(25 * time.Second)
 		x.net.Mend()
 		time.Sleep(15 * time.Second)
 	}},
@@ -166,12 +166,12 @@ var ordeals = []ordeal{
 		for _, m := range x.brokers[1:] {
 			x.net.Cut(m.host, x.brokers[0].host)
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(25 * time.Second)
 		x.net.Mend()
 		time.Sleep(15 * time.Second)
 	}},
 	{name: "one flaps", do: func(x *trial, _ *rand.Rand) {
-		for range 10 {
+		for range 5 {
 			x.net.Part([]string{x.brokers[0].host}, []string{x.brokers[1].host, x.brokers[2].host})
 			time.Sleep(3 * time.Second)
 			x.net.Mend()
@@ -181,7 +181,7 @@ var ordeals = []ordeal{
 	}},
 	{name: "one is cut off from the bucket", do: func(x *trial, _ *rand.Rand) {
 		x.brokers[1].store.Use(fault.Always(hang))
-		time.Sleep(time.Minute)
+		time.Sleep(25 * time.Second)
 		x.brokers[1].store.Use(fault.Healthy)
 		time.Sleep(15 * time.Second)
 	}},
@@ -233,7 +233,7 @@ var ordeals = []ordeal{
 			}
 			return fault.Fault{Before: 500 * time.Millisecond, After: 500 * time.Millisecond}
 		})
-		time.Sleep(2 * time.Minute)
+		time.Sleep(time.Minute)
 		x.store.Use(usual)
 		time.Sleep(15 * time.Second)
 	}},
@@ -254,7 +254,7 @@ var ordeals = []ordeal{
 	{name: "nothing can be read", do: outage("", trace.Get, trace.Stat, trace.List)},
 	{name: "the credentials are refused", do: func(x *trial, _ *rand.Rand) {
 		x.store.Use(fault.Always(fault.Fault{Kind: fault.Denied}))
-		time.Sleep(time.Minute)
+		time.Sleep(25 * time.Second)
 		x.store.Use(usual)
 		time.Sleep(15 * time.Second)
 	}},
@@ -268,12 +268,12 @@ func storm(o fault.Odds) func(*trial, *rand.Rand) {
 			o.Slow, o.Delay = 1, 2*storing
 		}
 		x.store.Use(fault.Seeded(rng.Uint64(), o))
-		time.Sleep(20 * time.Second)
+		time.Sleep(10 * time.Second)
 		n := x.brokers[rng.IntN(len(x.brokers))]
 		n.crash()
 		time.Sleep(5 * time.Second)
 		n.start()
-		time.Sleep(20 * time.Second)
+		time.Sleep(10 * time.Second)
 		x.store.Use(usual)
 		time.Sleep(15 * time.Second)
 	}

@@ -97,6 +97,9 @@ const (
 
 func numbered(prefix string, n uint64) string { return fmt.Sprintf("%s%020d", prefix, n) }
 
+// Name is the name of an entry's object.
+func Name(entry uint64) string { return numbered(PrefixEntries, entry) }
+
 func parseNumber(prefix, name string) (uint64, bool) {
 	if len(name) != len(prefix)+20 || !strings.HasPrefix(name, prefix) {
 		return 0, false

@@ -74,6 +74,9 @@ type Options struct {
 	Setting Setting
 	// Now is the clock; its monotonic part is used. Default time.Now.
 	Now func() time.Time
+	// Dated names an object that was put when a session was registered: it tells the
+	// bucket's time. Nil: retention believes this machine's clock alone.
+	Dated func(session uint64) string
 	// Limits are DefaultLimits where they are zero.
 	Limits Limits
 }
@@ -86,6 +89,7 @@ type Press struct {
 	avoid  map[catalog.ObjectRef]time.Time // objects that cannot be read, and until when
 	more   bool                            // the last turn left some of its work
 	sealed uint64                          // the newest sealed session that linger has seen to
+	bucket bucketClock
 }
 
 // New makes a Press.
