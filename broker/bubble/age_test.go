@@ -65,6 +65,9 @@ func TestABrokerThatWasAwayForAWeekStartsFromTheSnapshot(t *testing.T) {
 // Sessions rotate, generations are sealed and garbage is deleted while clients work and
 // brokers die: the bucket does not grow with time, and readers miss nothing.
 func TestTheBucketDoesNotGrowWithTime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seals and rotates all the time")
+	}
 	inBubble(t, 3, map[string]string{
 		"session.rotate.slots": "32", "seal.interval.ms": "1000", "gc.grace.ms": "2000", "cache.bytes": "1048576",
 	}, func(t *testing.T, c *cluster) {
