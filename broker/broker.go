@@ -249,7 +249,7 @@ func (b *Broker) assemble() {
 	_, _ = rand.Read(me.Nonce[:])
 	b.session = &session{
 		store: b.opts.Store, settler: settler, journal: b.journal, pump: b.pump, hot: b.hot,
-		log: b.log, me: me, reach: b.reach, stands: b.stands, asked: b.asked, heirs: b.heirs, producers: pump.LoadProducers,
+		log: b.log, me: me, reach: b.reach, stands: b.stands, asked: b.asked, replaces: b.replaces, heirs: b.heirs, producers: pump.LoadProducers,
 	}
 	b.config = &config{journal: b.journal, values: b.values, node: b.node}
 	b.topics = &topics{journal: b.journal, owners: b.owners, settle: b.follow}

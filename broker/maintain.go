@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"time"
 
 	"github.com/firnlog/firn/catalog"
@@ -38,6 +39,9 @@ func (b *Broker) maintain(ctx context.Context) error {
 			what, err = "index WAL objects", b.pump.Index(ctx)
 		case <-b.pump.Over():
 			what, err = "take over again after a fence", b.session.takeOver(ctx)
+			if errors.Is(err, ErrNode) {
+				return err
+			}
 		case <-tick.C:
 			s, ok := b.pump.Session()
 			if !ok {

@@ -104,6 +104,11 @@ func (b *Broker) stands(v *catalog.Session) bool {
 	})
 }
 
+// replaces reports whether the broker of a session lives that has this broker's node id.
+func (b *Broker) replaces(ctx context.Context, v *catalog.Session) bool {
+	return b.lives(v) || b.session.reach(ctx, v.Advertised)
+}
+
 // askWait is how long a broker that starts waits at most for gossip to ask around.
 const askWait = 3 * time.Second
 

@@ -39,6 +39,8 @@ type session struct {
 	// producers are pump.LoadProducers.
 	producers  func(ctx context.Context, store cold.Store, state *catalog.State, ps ...record.Partition) (map[record.Partition][]ingest.Producer, error)
 	registered bool // it had a session before: one goroutine at a time asks
+	// replaces reports whether the broker of a session of this node lives; nil: never.
+	replaces func(ctx context.Context, v *catalog.Session) bool
 
 	// In simulations: where it runs, and what gives a registration its nonce.
 	stage pump.Stage
@@ -101,7 +103,8 @@ func (s *session) takeOver(ctx context.Context) error {
 // would do nothing else: who lives as gossip says is left alone. It returns the
 // sessions of former lives of this node. Whoever goes on after a fence leaves all others
 // alone: two that reach the bucket and not each other would fence each other at the pace
-// of the bucket, instead of that of adopt.
+// of the bucket, instead of that of adopt. ErrNode says that somebody else lives as this
+// node.
 func (s *session) sealDead(ctx context.Context, others bool) (mine []*catalog.Session, err error) {
 	for {
 		var dead []*catalog.Session
@@ -111,7 +114,11 @@ func (s *session) sealDead(ctx context.Context, others bool) (mine []*catalog.Se
 			if own {
 				mine = append(mine, v)
 			}
-			if !v.Sealed && (own || others && s.dead(ctx, v)) {
+			switch {
+			case v.Sealed:
+			case own && s.another(ctx, v):
+				return nil, fmt.Errorf("%w: node id %d is that of the broker at %s, which is running (session %d): is node.id set twice, or was a data folder copied?", ErrNode, v.Node, v.Advertised, v.ID)
+			case own || others && s.dead(ctx, v):
 				dead = append(dead, v)
 			}
 		}
@@ -141,6 +148,33 @@ func (s *session) dead(ctx context.Context, v *catalog.Session) bool {
 		return true
 	}
 	s.log.Warn("a broker lives and does not answer at the address that it advertises to clients", "node", v.Node, "advertised", v.Advertised)
+	return false
+}
+
+// ErrNode says that another process lives under this broker's node id.
+var ErrNode = errors.New("two brokers with one node id")
+
+// farewell is how long a broker that starts waits for one to go whose node id it has.
+const farewell = 5 * time.Second
+
+// another reports whether the session of this node is that of another process, at another
+// address, which lives: not of a former life. The one that comes later has to yield, and
+// the one that was taken for dead and replaced.
+func (s *session) another(ctx context.Context, v *catalog.Session) bool {
+	if v.Advertised == s.me.Advertised || s.replaces == nil {
+		return false
+	}
+	for began := time.Now(); s.replaces(ctx, v); {
+		if s.registered || time.Since(began) >= farewell {
+			return true
+		}
+		if sleep(ctx, farewell/10) != nil {
+			return false
+		}
+		if now, ok := s.journal.State().Session(v.ID); !ok || now.Sealed {
+			return false // it has left
+		}
+	}
 	return false
 }
 
