@@ -168,9 +168,14 @@ func (p *Pump) Release(ctx context.Context, heirs Heirs, partitions ...record.Pa
 	var ended []Ended
 	if err := p.call(ctx, func(time.Time) {
 		session = p.session.ID
+		state := p.opts.Catalog.State()
 		for _, id := range partitions {
 			if epoch, ok := p.machine.Epoch(id); ok {
 				ended = append(ended, Ended{Partition: id, Epoch: epoch})
+			} else if c, ok := state.Partition(id); ok && c.Owner == session {
+				// The catalog says that it is ours, and nobody has told the loop yet. Whoever
+				// is about to comes too late: the release says that nothing was appended.
+				p.machine.Disown(id, c.Epoch)
 			}
 			p.machine.Release(id)
 		}

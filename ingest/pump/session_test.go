@@ -232,6 +232,26 @@ func TestReleaseGivesUpPartitionsAlone(t *testing.T) { // S9
 	})
 }
 
+// A broker gives up what the catalog has given it before its pump was told: what it is
+// told then comes too late, or what is appended is described by nobody.
+func TestWhatIsReleasedIsNotTakenUpAfterwards(t *testing.T) { // S9, found by broker/sim, seed 100078
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, Options{})
+		s, _ := r.Session()
+		r.catalog.must(t, &catalog.AddPartitions{ID: topic, From: 1, Owners: []uint64{s.ID}})
+		r.catalog.took = time.Second
+		var released sync.WaitGroup
+		released.Go(func() { require.NoError(t, r.Release(t.Context(), nil, part(1))) })
+		time.Sleep(500 * time.Millisecond)
+		require.NoError(t, r.Own(t.Context(), s.ID, Owned{part(1), ingest.Start{}}))
+		assert.ErrorIs(t, r.produce(ingest.AcksAll, part(1), "lost").Err, ingest.ErrNotLeader)
+		released.Wait()
+		p, _ := r.catalog.State().Partition(part(1))
+		assert.Zero(t, p.Owner)
+		r.kill()
+	})
+}
+
 func TestTheMarkMovesByCount(t *testing.T) { // DESIGN 6
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 4, Options{Behind: 10})
