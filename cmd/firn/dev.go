@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -96,24 +97,25 @@ func (d *dev) sources(s *settingFlags) (over, under map[string]string, err error
 	if folder, err = filepath.Abs(folder); err != nil {
 		return nil, nil, fmt.Errorf("data folder: %w", err)
 	}
-	over = map[string]string{"data.dir": filepath.Join(folder, "data")}
 	under = map[string]string{
-		"store":                            "file://" + filepath.ToSlash(filepath.Join(folder, "bucket")),
+		"store":                            bucketURL(folder),
 		"gossip":                           "127.0.0.1:0",
 		"group.initial.rebalance.delay.ms": "0",
 		"offsets.topic.num.partitions":     "8",
 	}
+	_, stored := given.Lookup("store")
+	_, kept := given.Lookup("data.dir")
 	if d.memory {
-		if _, set := given.Lookup("store"); set {
+		if stored {
 			return nil, nil, usage("--memory and --store exclude each other: memory is the store")
 		}
-		if _, set := given.Lookup("data.dir"); set {
+		if kept {
 			return nil, nil, usage("--memory and --data-dir exclude each other: nothing is kept")
 		}
-		under["store"], over["data.dir"] = "mem://", ""
+		under["store"] = "mem://"
 	}
 	if d.minio {
-		if _, set := given.Lookup("store"); set || d.memory {
+		if stored || d.memory {
 			return nil, nil, usage("--minio, --memory and --store exclude each other: each is the store")
 		}
 		addr := minioAddress
@@ -123,6 +125,11 @@ func (d *dev) sources(s *settingFlags) (over, under map[string]string, err error
 		d.storeAt, d.storeFolder = addr, filepath.Join(folder, "minio")
 		under["store"] = "minio://" + addr + "/" + devBucket
 	}
+	store := under["store"]
+	if stored {
+		store = given.Get("store")
+	}
+	over = map[string]string{"data.dir": hotFolder(folder, store, d.minio)}
 	if d.demo {
 		under["seal.interval.ms"] = "5000"
 	}
@@ -134,6 +141,26 @@ func (d *dev) sources(s *settingFlags) (over, under map[string]string, err error
 		}
 	}
 	return over, under, nil
+}
+
+// hotFolder is where the hot tier of a store is: each store has its own, since a hot
+// tier belongs to one cluster, and one can try this store and then that. Memory has
+// none, because the next one is another cluster.
+func hotFolder(folder, store string, minio bool) string {
+	switch {
+	case store == "mem://":
+		return ""
+	case minio: // whatever its port is this time
+		return filepath.Join(folder, "data-minio")
+	case store == bucketURL(folder):
+		return filepath.Join(folder, "data")
+	}
+	return filepath.Join(folder, fmt.Sprintf("data-%08x", crc32.ChecksumIEEE([]byte(store))))
+}
+
+// bucketURL is the store in a folder.
+func bucketURL(folder string) string {
+	return "file://" + filepath.ToSlash(filepath.Join(folder, "bucket"))
 }
 
 // freeFrom is the address, or that of the next free port.

@@ -246,6 +246,27 @@ func TestTheSecondInterruptEndsAtOnce(t *testing.T) {
 	}
 }
 
+// One tries this store and then that, in one folder.
+func TestDevKeepsAHotTierForEachStore(t *testing.T) {
+	clearEnvironment(t)
+	t.Chdir(t.TempDir())
+	c := cli{t: t}
+	other := "file://" + filepath.ToSlash(filepath.Join(t.TempDir(), "other"))
+	for _, store := range []string{"mem://", "", other, "mem://", "", other} {
+		args := append([]string{"dev"}, strings.Fields(anywhere)...)
+		if store != "" {
+			args = append(args, "--store", store)
+		}
+		if a := c.start("Ctrl-C stops it", args...).stop(); a.code != exitOK {
+			t.Fatalf("%q: %d %s", store, a.code, a.err)
+		}
+	}
+	folders, err := filepath.Glob(filepath.Join(".firn", "data*"))
+	if err != nil || len(folders) != 2 {
+		t.Errorf("%v, want those of two buckets (%v)", folders, err)
+	}
+}
+
 func TestAnyPortTakesTheNextFreeOne(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
