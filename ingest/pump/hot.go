@@ -3,13 +3,14 @@ package pump
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/firnlog/firn/ingest"
 	"github.com/firnlog/firn/tier/hot"
 )
 
-// hotter feeds the hot tier: one goroutine appends slots in order, one syncs those
-// that somebody waits for. Neither keeps the loop waiting: what it cannot take,
+// hotter feeds the hot tier: one goroutine appends slots in order, in groups, one
+// syncs those that somebody waits for. Neither keeps the loop waiting: what it cannot take,
 // it skips (U3).
 type hotter struct {
 	hot     Hot
@@ -19,12 +20,23 @@ type hotter struct {
 	mu      sync.Mutex
 	queue   []hotTask
 	bytes   int64
+	since   time.Time  // the oldest of queue
+	due     bool       // queue is to be written out now
 	unsaved []hot.Slot // appended, not synced, oldest first
 	wanted  int        // the first so many of unsaved are to be synced
 	closed  bool
 
 	appendable, syncable chan struct{} // cap 1: something is there
 }
+
+// Slots that nobody waits for are written in groups: the tail cache has them, so that
+// no reader misses them, and the bucket has them, so that no crash loses them.
+// Written one by one, beside each put, they would make the put wait: on most file
+// systems a sync also writes what others have changed.
+const (
+	hotGroup  = 1 << 20
+	hotLinger = 100 * time.Millisecond
+)
 
 // hotTask is a slot to append, or, with flight nil, a session to start.
 type hotTask struct {
@@ -50,12 +62,19 @@ func (h *hotter) push(t hotTask) bool {
 		h.mu.Unlock()
 		return false
 	}
-	h.queue = append(h.queue, t)
+	first := len(h.queue) == 0
+	if h.queue = append(h.queue, t); first {
+		h.since = time.Now()
+	}
 	if t.flight != nil {
 		h.bytes += t.flight.slot.Bytes
 	}
+	h.due = h.due || t.flight == nil || t.flight.slot.Sync || h.bytes >= hotGroup
+	wake := first || h.due
 	h.mu.Unlock()
-	poke(h.appendable)
+	if wake {
+		poke(h.appendable)
+	}
 	return true
 }
 
@@ -72,27 +91,40 @@ func (h *hotter) settled(session, seq uint64) {
 	h.wanted = max(0, h.wanted-n)
 }
 
-func (h *hotter) pop() (hotTask, bool) {
+// pop takes the next task that is due. Otherwise it says how long to wait: for ever
+// when nothing is queued.
+func (h *hotter) pop() (t hotTask, ok bool, wait time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.queue) == 0 {
-		return hotTask{}, false
+		h.due = false
+		return hotTask{}, false, time.Hour
 	}
-	t := h.queue[0]
+	if !h.due && !h.closed {
+		if wait = hotLinger - time.Since(h.since); wait > 0 {
+			return hotTask{}, false, wait
+		}
+		h.due = true // all that is queued, in one go
+	}
+	t = h.queue[0]
 	h.queue[0] = hotTask{}
 	h.queue = h.queue[1:]
-	return t, true
+	return t, true, 0
 }
 
 // append is the goroutine that appends, until ctx ends. Then it gives back what
 // is queued.
 func (h *hotter) append(ctx context.Context) {
 	var entries []hot.Entry
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
 	for {
-		t, ok := h.pop()
+		t, ok, wait := h.pop()
 		switch {
 		case !ok:
+			timer.Reset(wait)
 			select {
+			case <-timer.C:
 			case <-ctx.Done():
 				h.mu.Lock()
 				h.closed = true
