@@ -32,6 +32,26 @@ type Report struct {
 	Gap, GapEnd time.Duration
 }
 
+// complaintsMost is how many anomalies are told one by one.
+const complaintsMost = 20
+
+// Complaints are what a test has to say of the report: what must not be, and that the
+// history shows nothing when nothing was acknowledged or read.
+func (r *Report) Complaints() []string {
+	var out []string
+	if r.Sent == 0 || r.Polled == 0 {
+		out = append(out, "nothing was acknowledged or read: the history shows nothing")
+	}
+	for i, a := range r.Bad {
+		if i == complaintsMost {
+			out = append(out, fmt.Sprintf("and %d more", len(r.Bad)-i))
+			break
+		}
+		out = append(out, a.String())
+	}
+	return out
+}
+
 // Check judges a history. It does not change it. It fails with ErrHistory.
 func Check(lines []Op) (*Report, error) {
 	c, err := pair(lines)

@@ -251,9 +251,14 @@ func (s *stack) stop(t *testing.T) {
 	}
 }
 
+// patient are the options of a client that waits for brokers to come back.
+func patient(addr string) []kgo.Opt {
+	return []kgo.Opt{kgo.SeedBrokers(addr), kgo.RequestRetries(1000), kgo.RecordDeliveryTimeout(2 * time.Minute), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond })}
+}
+
 func client(t *testing.T, addr string, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(addr), kgo.RequestRetries(1000), kgo.RecordDeliveryTimeout(2 * time.Minute), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond })}, opts...)...)
+	cl, err := kgo.NewClient(append(patient(addr), opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

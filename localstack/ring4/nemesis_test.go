@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/firnlog/firn/localstack/cluster"
 	"github.com/firnlog/firn/localstack/faultproxy"
 )
@@ -89,32 +87,31 @@ func TestHistoryUnderFaults(t *testing.T) {
 		b.start(t)
 		addrs = append(addrs, b.addr)
 	}
-	h := newHistorian()
-	admin := client(t, addrs[0], kgo.SeedBrokers(addrs...))
+	h := newHistorian(t, addrs...)
 	for range 4 {
-		if err := h.grow(t.Context(), admin); err != nil {
+		if err := h.Grow(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	stop := h.startClients(t, rng, 4, addrs...)
+	stop := h.Start(t.Context(), rng, 4)
 	began, grown := time.Now(), time.Now()
 	for length := nemesisTime(t); time.Since(began) < length && !t.Failed(); {
 		n.strike()
-		if time.Since(grown) > 15*time.Second && h.keys < 64 {
+		if time.Since(grown) > 15*time.Second && h.Keys() < 64 {
 			grown = time.Now()
-			if err := h.grow(t.Context(), admin); err != nil {
+			if err := h.Grow(t.Context()); err != nil {
 				t.Error(err)
 			}
 		}
 	}
 	stop()
-	h.finish(t, addrs...)
+	h.finish()
 	t.Logf("%v of faults: %v", time.Since(began).Round(time.Second), n.did)
 	for _, b := range n.brokers {
 		b.stop(t)
 	}
-	r := h.judge(t)
-	n.explain(h.began.Add(r.GapEnd-r.Gap), h.began.Add(r.GapEnd))
+	r := h.judge()
+	n.explain(h.Began().Add(r.GapEnd-r.Gap), h.Began().Add(r.GapEnd))
 	n.brokers[0].store = direct
 	n.brokers[0].verify(t)
 }

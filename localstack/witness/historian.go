@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -62,6 +63,16 @@ func (h *Historian) Lines() []history.Op {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.lines)
+}
+
+// Keep writes the lines to a new file for people to read, and returns its name.
+func (h *Historian) Keep() (file string, err error) {
+	f, err := os.CreateTemp("", "firn-history-*.jsonl")
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return f.Name(), history.Write(f, h.Lines())
 }
 
 // Keys is how many keys there are.
