@@ -42,13 +42,13 @@ func holdStack() int {
 // nothing of it afterwards.
 func TestOneCallIsAWholeStack(t *testing.T) {
 	needStore(t)
-	tmp := t.TempDir()
+	bin, tmp := binary(t), t.TempDir()
 	t.Setenv("TMPDIR", tmp)
-	s, err := upStack(t.Context(), realStore.Kind(), binary(t))
+	s, err := upStack(t.Context(), realStore.Kind(), bin)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cl := client(t, strings.Join(s.Addrs(), ","), kgo.AllowAutoTopicCreation(), kgo.DefaultProduceTopic("stack"))
+	cl := client(t, "", kgo.SeedBrokers(s.Addrs()...), kgo.AllowAutoTopicCreation(), kgo.DefaultProduceTopic("stack"))
 	if err := cl.ProduceSync(t.Context(), &kgo.Record{Value: []byte("x")}).FirstErr(); err != nil {
 		t.Error(err)
 	}
@@ -63,10 +63,10 @@ func TestOneCallIsAWholeStack(t *testing.T) {
 // parent, the folders at the next start.
 func TestStackLeavesNothingBehindWhenItsParentIsKilled(t *testing.T) {
 	needStore(t)
-	tmp := t.TempDir()
+	bin, tmp := binary(t), t.TempDir()
 	t.Setenv("TMPDIR", tmp)
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), stackEnv+"="+binary(t), holderEnv+"="+realStore.Kind().String())
+	cmd.Env = append(os.Environ(), stackEnv+"="+bin, holderEnv+"="+realStore.Kind().String())
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

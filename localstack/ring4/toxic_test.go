@@ -128,11 +128,11 @@ func TestNothingAcknowledgedIsLostByKillsBehindABadNetwork(t *testing.T) {
 	w := startWriters(t, s.addr, topic, 4)
 	rage := func(r *http.Request) faultproxy.Fault {
 		switch x := rand.Float64(); {
-		case x < 0.1 && time.Now().UnixMilli()/400%3 == 0: // in bursts
+		case x < 0.5 && time.Now().UnixMilli()/300%3 == 0: // in bursts
 			return faultproxy.Unavailable
-		case r.Method == http.MethodPut && x < 0.15:
+		case r.Method == http.MethodPut && x > 0.9:
 			return faultproxy.LoseAnswer
-		case r.Method == http.MethodPut && x < 0.2:
+		case r.Method == http.MethodPut && x > 0.8:
 			return faultproxy.LateRequest
 		}
 		return faultproxy.Pass
