@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -68,8 +70,28 @@ func Describe(c Command) string {
 		return fmt.Sprintf("Sweep objects=%d", len(c.Objects))
 	case *Trim:
 		return fmt.Sprintf("Trim partitions=%d", len(c.Items))
+	case *AlterTopic:
+		return fmt.Sprintf("AlterTopic id=%s%s", c.ID, describe(c.Replace, c.Set))
+	case *AlterBrokers:
+		return fmt.Sprintf("AlterBrokers node=%d%s", c.Node, describe(c.Replace, c.Set))
 	}
 	return strings.Replace(fmt.Sprintf("%T %+v", c, c)[len("*catalog."):], "&", "", 1)
+}
+
+// describe says what becomes of settings.
+func describe(replace bool, set map[string]*string) string {
+	var b strings.Builder
+	if replace {
+		b.WriteString(" reset the others")
+	}
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		if v := set[name]; v != nil {
+			fmt.Fprintf(&b, " %s=%q", name, *v)
+		} else {
+			fmt.Fprintf(&b, " reset %s", name)
+		}
+	}
+	return b.String()
 }
 
 func (c *CreateCluster) encode(e *encoder) { e.string(c.ID) }

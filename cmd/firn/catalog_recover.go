@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -51,9 +51,11 @@ Stop all brokers first: it refuses while somebody writes. With --yes it ends eve
 session with a fence, puts the new state beside the old journal, and gives the old one
 up; nothing is overwritten or deleted, and it may be killed and done again. Offsets
 that nothing holds any more stay empty, consumers pass over them. Topics whose names
-are lost are called recovered-ID, or as --name says.`,
+are lost are called recovered-ID, or as --name says. How many partitions they had is lost
+as well, and keys are spread over all of them: say it, too. __consumer_offsets has
+offsets.topic.num.partitions of them, 50 if nobody changed that.`,
 		Example: `  firn catalog recover --store 's3://bucket/prefix'
-  firn catalog recover --store 's3://bucket/prefix' --name 0f1e2d3c4b5a69788796a5b4c3d2e1f0=orders --yes
+  firn catalog recover --store 's3://bucket/prefix' --name 0f1e2d3c4b5a69788796a5b4c3d2e1f0=orders:12 --yes
   firn object verify --store 's3://bucket/prefix'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -77,7 +79,7 @@ are lost are called recovered-ID, or as --name says.`,
 	}
 	storeFlag(cmd, &store)
 	cmd.Flags().StringVar(&cluster, "cluster-id", "", "the cluster's `ID`, where the bucket does not say it any more")
-	cmd.Flags().StringArrayVar(&names, "name", nil, "`ID=NAME` of a topic whose name is lost; may be repeated")
+	cmd.Flags().StringArrayVar(&names, "name", nil, "`ID=NAME` of a topic whose name is lost, or ID=NAME:PARTITIONS where it had more than hold records; may be repeated")
 	cmd.Flags().DurationVar(&watch, "watch", 3*time.Second, "how long to watch for brokers that write")
 	return cmd
 }
@@ -152,25 +154,29 @@ func newRecovery(inv salvage.Inventory, p salvage.Plan) recovery {
 	return r
 }
 
-// parseNames reads --name ID=NAME: the id as people see it, or as 32 hex digits.
+// parseNames reads --name ID=NAME or ID=NAME:PARTITIONS.
 func parseNames(names []string) (salvage.Wishes, error) {
-	w := salvage.Wishes{Names: map[record.TopicID]string{}}
+	w := salvage.Wishes{Names: map[record.TopicID]salvage.Name{}}
 	for _, n := range names {
-		i := strings.LastIndexByte(n, '=')
-		if i < 0 {
+		hexID, name, ok := strings.Cut(n, "=")
+		if !ok {
 			return w, usage("--name %q: want ID=NAME", n)
 		}
-		b, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(n[:i], "="))
-		if len(n[:i]) == 32 {
-			b, err = hex.DecodeString(n[:i])
-		}
+		b, err := hex.DecodeString(hexID)
 		if err != nil || len(b) != len(record.TopicID{}) {
 			return w, usage("--name %q: want the id of a topic before the =", n)
 		}
-		if err := catalog.CheckTopicName(n[i+1:]); err != nil {
+		x := salvage.Name{Topic: name}
+		if topic, count, ok := strings.Cut(name, ":"); ok {
+			x.Topic = topic
+			if x.Partitions, err = strconv.Atoi(count); err != nil || x.Partitions < 1 || x.Partitions > catalog.MaxPartitions {
+				return w, usage("--name %q: want a number of partitions behind the colon", n)
+			}
+		}
+		if err := catalog.CheckTopicName(x.Topic); err != nil {
 			return w, usage("--name %q: %v", n, err)
 		}
-		w.Names[record.TopicID(b)] = n[i+1:]
+		w.Names[record.TopicID(b)] = x
 	}
 	return w, nil
 }
@@ -191,11 +197,11 @@ func (r recovery) text(t *table) {
 		}
 	}
 	for _, x := range r.Topics {
-		named := "its name is lost: --name says it"
+		named := "its name is lost: --name " + x.ID.String() + "=NAME:PARTITIONS says it"
 		if x.Named {
 			named = "named by you"
 		}
-		t.row(fmt.Sprintf("topic: %s with %d partitions (%s)", x.Name, x.Partitions, named))
+		t.row(fmt.Sprintf("topic: %s with at least %d partitions (%s)", x.Name, x.Partitions, named))
 	}
 	list("recovered", r.Found)
 	list("cannot be recovered", r.Lost)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/catalog/journal"
+	"github.com/firnlog/firn/replay"
 	"github.com/firnlog/firn/tier/cold"
 	"github.com/firnlog/firn/tier/object"
 )
@@ -199,8 +200,8 @@ func catalogKind(name string) (kind, status string) {
 	return "other", "-"
 }
 
-// objectsOf are the objects that hold or list records of a topic, as far as the
-// catalog knows.
+// objectsOf are the objects that hold or list records of a topic: those that the catalog
+// knows, and the slots of live sessions that it does not know yet.
 func objectsOf(ctx context.Context, s cold.Store, state *catalog.State, topic string) (map[catalog.ObjectRef]bool, error) {
 	t, ok := state.TopicNamed(topic)
 	if !ok {
@@ -227,6 +228,21 @@ func objectsOf(ctx context.Context, s cold.Store, state *catalog.State, topic st
 			}
 			for _, e := range xs {
 				out[e.Object] = true
+			}
+		}
+	}
+	h, err := replay.Open(ctx, s, topic, replay.Options{})
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range t.Partitions {
+		for at := p.Next; ; {
+			place, ok := h.Extents(p.ID, at)
+			if !ok || len(place.Extents) == 0 {
+				break
+			}
+			for _, e := range place.Extents {
+				out[e.Object], at = true, e.Next
 			}
 		}
 	}

@@ -56,7 +56,7 @@ func (w *world) recover(wishes salvage.Wishes) (salvage.Inventory, salvage.Plan)
 // bucket is sound, a broker can begin on it, and every record that lies in it is in the
 // log again.
 func TestACatalogIsRebuiltFromWhatIsLeft(t *testing.T) {
-	names := salvage.Wishes{Names: map[record.TopicID]string{{1}: "t", {2}: "__consumer_offsets"}}
+	names := salvage.Wishes{Names: map[record.TopicID]salvage.Name{{1}: {Topic: "t"}, {2}: {Topic: "__consumer_offsets"}}}
 	full := map[string][2]int64{"t-0": {0, 20}, "t-1": {0, 20}, "__consumer_offsets-0": {0, 2}}
 	type loss struct {
 		name string
@@ -242,8 +242,8 @@ func TestRecoverySaysWhatItCannotDo(t *testing.T) {
 		t.Errorf("without the id of the cluster: %v", err)
 	}
 	// Names that are lost are not invented.
-	_, p := w.recover(salvage.Wishes{Names: map[record.TopicID]string{{2}: "__consumer_offsets"}})
-	if len(p.Topics) != 2 || p.Topics[0].Name != "recovered-"+(record.TopicID{1}).String() || p.Topics[0].Named || !p.Topics[1].Named || p.Topics[0].Partitions != 2 {
+	_, p := w.recover(salvage.Wishes{Names: map[record.TopicID]salvage.Name{{2}: {Topic: "__consumer_offsets", Partitions: 50}}})
+	if len(p.Topics) != 2 || p.Topics[0].Name != "recovered-"+(record.TopicID{1}).String() || p.Topics[0].Named || !p.Topics[1].Named || p.Topics[0].Partitions != 2 || p.Topics[1].Partitions != 50 || p.State.PartitionCount() != 52 {
 		t.Errorf("%+v", p.Topics)
 	}
 	// Somebody writes.

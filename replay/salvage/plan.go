@@ -16,7 +16,14 @@ import (
 // Wishes are what the operator decides.
 type Wishes struct {
 	// Names of topics whose names are lost.
-	Names map[record.TopicID]string
+	Names map[record.TopicID]Name
+}
+
+// Name is what a topic is called, and how many partitions it has at least: those
+// without records leave no trace, and keys are spread over all of them.
+type Name struct {
+	Topic      string
+	Partitions int
 }
 
 // Plan is what will be. It is complete once Fences is empty: the ends of the sessions
@@ -235,7 +242,9 @@ func (m *maker) topics() {
 			m.names[id] = t.Name
 			continue
 		}
-		name, named := m.wishes.Names[id]
+		wish, named := m.wishes.Names[id]
+		name := wish.Topic
+		parts[id] = max(parts[id], int32(wish.Partitions))
 		if !named {
 			name = "recovered-" + strings.ReplaceAll(id.String(), "=", "")
 		}
@@ -257,8 +266,14 @@ func (m *maker) partitions() []catalog.Partition {
 		}
 	}
 	for p := range m.runs {
-		if _, known := m.inv.Base.Partition(p); !known {
-			ids = append(ids, p)
+		_, known := m.inv.Base.Topic(p.Topic)
+		if _, there := m.inv.Base.Partition(p); known && !there {
+			ids = append(ids, p) // AddPartitions is lost
+		}
+	}
+	for _, t := range m.plan.Topics {
+		for i := range t.Partitions {
+			ids = append(ids, record.Partition{Topic: t.ID, Index: int32(i)})
 		}
 	}
 	slices.SortFunc(ids, record.Partition.Compare)
