@@ -108,6 +108,17 @@ func (p *process) wake() {
 	p.waiting = slices.DeleteFunc(p.waiting, func(w *waiting) bool { return w.fiber.Done() })
 }
 
+// rouse makes a process that sleeps wake up at another time.
+func (p *process) rouse(at time.Time) {
+	for i := range p.clock.events {
+		if e := &p.clock.events[i]; e.proc == p && e.at.Equal(p.asleep) {
+			e.at = at
+		}
+	}
+	p.asleep = at
+	heap.Init(&p.clock.events)
+}
+
 // kill ends the process where it stands: nothing of it runs again.
 func (p *process) kill() {
 	p.dead = true

@@ -263,7 +263,7 @@ func (w *world) heal() {
 	for _, n := range w.order {
 		n.cut = time.Time{}
 		if n.alive() && n.asleep() {
-			n.process.asleep = w.now.Add(time.Duration(w.rng.Int64N(int64(10 * time.Second))))
+			n.process.rouse(w.now.Add(time.Duration(w.rng.Int64N(int64(10 * time.Second)))))
 		}
 		n.start()
 	}
