@@ -28,7 +28,8 @@ type small struct {
 	faults int    // that may still happen
 	time   int
 	broken error
-	extra  func() string // more that decides the future
+	beyond func(name string) bool // puts that are out of scope
+	extra  func() string          // more that decides the future
 	judge  func() error
 	lossy  func(name string) bool // whose puts may go wrong; nil: all
 }
@@ -137,6 +138,7 @@ func (w *small) Events() []fiber.Event {
 			case q == nil && r.ready != nil && r.ready():
 				add(func() { r.ready = nil; p.resume(r, "go on") }, "%s goes on", p.name)
 			case q == nil:
+			case w.beyond != nil && w.beyond(q.name): // never carried out
 			default:
 				add(func() { w.answer(p, r, q.do(), "") }, "%s: %s", p.name, q.what)
 				if q.put && w.faults > 0 && (w.lossy == nil || w.lossy(q.name)) {

@@ -178,7 +178,7 @@ func (w *world) misfortune() {
 		n.crash()
 		w.after(long(10*time.Second), nil, n.start)
 	case 2:
-		if n.alive() {
+		if n.alive() && !n.asleep() {
 			w.count("sleeps")
 			n.process.asleep = w.now.Add(long(pick(w.rng, 3*time.Second, 3*time.Minute)))
 			w.trace("%s sleeps until %v", n, n.process.asleep.Sub(begin))
