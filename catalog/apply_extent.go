@@ -290,7 +290,7 @@ func (s *State) press(c Press) {
 		s.garbage.set(s.edit, ObjectRef{KindListless, l.Object.A, l.Object.B}, s.number)
 	}
 	p.Extents = slices.Clone(p.Extents[i:])
-	p.Index = append(slices.Clone(p.Index[:lines]), c.Line)
+	p.Index = slices.Concat(p.Index[:lines], []IndexRef{c.Line}) // exactly as long: there are few changes and many partitions
 }
 
 func (c *CancelJob) apply(s *State, _ position) (Result, error) {
