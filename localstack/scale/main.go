@@ -20,6 +20,7 @@ func main() {
 	per := flag.Int("per-topic", 1000, "partitions of a topic")
 	active := flag.Int("active", 100_000, "how many of them are written to")
 	simulated := flag.Int("simulated", 1_000_000, "how many partitions the simulation ends with; 0 leaves it out")
+	only := flag.String("only", "", "of the simulation, only the tables whose name contains this")
 	verbose := flag.Bool("v", false, "show what brokers log")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -32,7 +33,7 @@ func main() {
 			}
 		}
 		if *simulated > 0 {
-			return simulate(ctx, *simulated)
+			return simulate(ctx, *simulated, *only)
 		}
 		return nil
 	}()

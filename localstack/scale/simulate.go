@@ -39,8 +39,9 @@ type figures struct {
 	extents, lines             int     // of each partition with history
 }
 
-// simulate measures clusters that differ in one thing each, ten-fold.
-func simulate(ctx context.Context, most int) error {
+// simulate measures clusters that differ in one thing each, ten-fold; of the tables those
+// whose names contain only.
+func simulate(ctx context.Context, most int, only string) error {
 	base := shape{partitions: most / 10, per: 1000, brokers: 10, active: 1000, sealed: 100}
 	for _, table := range []struct {
 		what string
@@ -58,6 +59,9 @@ func simulate(ctx context.Context, most int) error {
 			s.partitions, s.active, s.years = min(10_000, most), 100, float64(n)/100
 		})},
 	} {
+		if !strings.Contains(table.what, only) {
+			continue
+		}
 		fmt.Printf("\n%-12s %9s %11s %9s %9s %9s %11s %10s %10s %11s %11s %10s %9s\n", table.what, "heap B", "snapshot B", "write it", "start", "an entry", "move mark", "B a run", "takeover", "B of that", "placement", "moved", "B journal")
 		for _, s := range table.rows {
 			f, err := measure(ctx, s)
