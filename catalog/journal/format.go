@@ -123,4 +123,5 @@ type Entry struct {
 	Number   uint64
 	Writer   [16]byte
 	Commands []catalog.Command
+	size     int // bytes of the commands
 }

@@ -23,7 +23,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Poll is how often an idle broker looks for entries of others. Default 1 s.
 	Poll time.Duration
-	// SnapshotEvery is the number of entries between snapshots. Default 512.
+	// SnapshotEvery is the number of entries between snapshots of a small catalog; see
+	// toll. Default 512.
 	SnapshotEvery uint64
 	// Keep is how long entries below a snapshot stay, by the store's clock, so
 	// that slow readers find them. Default 24 h.
@@ -46,7 +47,7 @@ func (o Options) defaults() Options {
 		o.Poll = time.Second
 	}
 	if o.SnapshotEvery == 0 {
-		o.SnapshotEvery = 512
+		o.SnapshotEvery = defaultEvery
 	}
 	if o.Keep == 0 {
 		o.Keep = 24 * time.Hour

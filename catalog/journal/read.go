@@ -21,6 +21,8 @@ type Reader struct {
 	snapshot uint64 // newest snapshot known
 	state    *catalog.State
 	ahead    int // how many entries are read at once, each by a goroutine; 1: none
+	toll     toll
+	due      bool // there is to be a snapshot of state
 
 	// further is what was read behind state by a Catchup that failed later: the next
 	// one goes on there, or a long journal would never be read from a store that often
@@ -30,7 +32,7 @@ type Reader struct {
 
 // NewReader returns a reader that has read nothing yet: its State is empty.
 func NewReader(store cold.Store) *Reader {
-	return &Reader{store: store, state: catalog.NewState(), ahead: aheadMost}
+	return &Reader{store: store, state: catalog.NewState(), ahead: aheadMost, toll: newToll(defaultEvery)}
 }
 
 // State is the catalog as of the last Catchup.
@@ -113,6 +115,7 @@ func (r *Reader) apply(e Entry) []catalog.Result {
 	next := r.state.Clone()
 	results := next.Apply(e.Number, e.Commands)
 	r.state = next
+	r.due = r.toll.pay(e.size, next)
 	return results
 }
 
@@ -223,7 +226,8 @@ func (r *Reader) loadSnapshot(ctx context.Context, n uint64) error {
 	if s.Number() != n {
 		return fmt.Errorf("%s: %w: it holds the state after entry %d", name, catalog.ErrCorrupt, s.Number())
 	}
-	r.state, r.snapshot = s, n
+	r.state, r.snapshot, r.due = s, n, false
+	r.toll.reset(s)
 	return nil
 }
 
@@ -275,7 +279,7 @@ func (r *Reader) entry(ctx context.Context, n uint64) (Entry, writer, error) {
 		}
 		cmds = g.payload
 	}
-	e := Entry{Number: n, Writer: f.writer.nonce}
+	e := Entry{Number: n, Writer: f.writer.nonce, size: len(cmds)}
 	if e.Commands, err = catalog.DecodeCommands(cmds); err != nil {
 		return Entry{}, writer{}, fmt.Errorf("%s: %w", name, err)
 	}

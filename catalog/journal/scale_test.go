@@ -105,29 +105,64 @@ func TestOneSnapshotForTheWholeCluster(t *testing.T) {
 	})
 }
 
-// TestSnapshotsOfManyPartitionsAreRarer: what they cost in proportion to the entries
-// between them is bounded.
-func TestSnapshotsOfManyPartitionsAreRarer(t *testing.T) {
+// TestSnapshotsAreInProportion: of a small catalog there is one after 512 entries; of a
+// large one when the entries are as much to read as the snapshot, by number or by size.
+func TestSnapshotsAreInProportion(t *testing.T) {
 	s := catalog.NewState()
 	s.Apply(1, []catalog.Command{&catalog.CreateCluster{ID: "c"}})
-	for _, c := range []struct{ partitions, want int }{{0, 8}, {24_999, 8}, {25_000, 4}, {80_000, 2}, {1_000_000, 1}} {
+	for _, c := range []struct {
+		partitions, size, entries int
+		want                      int
+	}{
+		{0, 100, 5120, 10},
+		{0, 1 << 20, 512, 64}, // large entries
+		{100_000, 100, 5120, 10},
+		{400_000, 100, 5120, 8}, // of 10 MB
+		{400_000, 6 << 20, 100, 50},
+	} {
 		for n := s.PartitionCount(); n < c.partitions; n = s.PartitionCount() {
 			id := record.TopicID{15: byte(s.Number()), 14: byte(s.Number() >> 8)}
 			s.Apply(s.Number()+1, []catalog.Command{&catalog.CreateTopic{Name: fmt.Sprint("t", s.Number()), ID: id, Owners: make([]uint64, min(100_000, c.partitions-n))}})
 		}
-		for s.Number()%4096 != 0 {
-			s.Apply(s.Number()+1, nil)
-		}
+		tl := newToll(defaultEvery)
+		tl.reset(s)
 		got := 0
-		for range 4096 {
-			s.Apply(s.Number()+1, nil)
-			if due(s, 512) {
+		for range c.entries {
+			if tl.pay(c.size, s) {
 				got++
 			}
 		}
-		if got != c.want {
-			t.Errorf("%d snapshots of %d partitions in 4,096 entries, want %d", got, c.partitions, c.want)
+		if got < c.want-1 || got > c.want+1 {
+			t.Errorf("%d snapshots of %d partitions behind %d entries of %d bytes, want about %d", got, c.partitions, c.entries, c.size, c.want)
 		}
+	}
+}
+
+// TestASnapshotWeighsAboutWhatItsBytesAre: of which toll is a function.
+func TestASnapshotWeighsAboutWhatItsBytesAre(t *testing.T) {
+	s := catalog.NewState()
+	s.Apply(1, []catalog.Command{&catalog.CreateCluster{ID: "c"}})
+	id := s.Apply(2, []catalog.Command{&catalog.RegisterSession{Node: 1}})[0].ID
+	owners := make([]uint64, 1000)
+	for i := range owners {
+		owners[i] = id
+	}
+	topic := record.TopicID{1}
+	c := &catalog.Cover{Session: id, To: 1}
+	for p := range owners {
+		for k := range int64(20) {
+			c.Extents = append(c.Extents, catalog.Located{Partition: record.Partition{Topic: topic, Index: int32(p)}, Extent: catalog.Extent{
+				Base: k * 1000, Next: k*1000 + 1000, Object: catalog.Seg(uint64(k)<<10, 0), Pos: int64(p) << 16, Len: 1 << 16, MaxTimestamp: 1_700_000_000_000, CRC: uint32(p) * 7919, Records: 1000,
+			}})
+		}
+	}
+	for _, r := range s.Apply(3, []catalog.Command{&catalog.CreateTopic{Name: "t", ID: topic, Owners: owners}, c}) {
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	if w, n := weight(s), int64(len(s.Encode())); w < n*2/3 || w > n*3/2 {
+		t.Errorf("weighs %d, is %d bytes", w, n)
 	}
 }
 

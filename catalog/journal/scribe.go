@@ -35,7 +35,7 @@ type Scribe struct {
 func NewScribe(store cold.Store, nonce [16]byte, opts Options) *Scribe {
 	opts = opts.defaults()
 	r := NewReader(store)
-	r.ahead = 1
+	r.ahead, r.toll = 1, newToll(opts.SnapshotEvery)
 	return &Scribe{store: store, opts: opts, nonce: nonce, log: opts.Logger, reader: r, state: r.state}
 }
 
@@ -109,7 +109,7 @@ func (s *Scribe) Commit(ctx context.Context, cmds ...catalog.Command) ([]catalog
 			won = n > s.reader.floor
 		}
 		if won {
-			results := s.reader.apply(Entry{Number: n, Writer: s.nonce, Commands: cmds})
+			results := s.reader.apply(Entry{Number: n, Writer: s.nonce, Commands: cmds, size: len(payload) - 1})
 			s.publish()
 			return results, nil
 		}
@@ -176,25 +176,9 @@ func (s *Scribe) insist(ctx context.Context, do func() error) error {
 // writer names one more object of ours.
 func (s *Scribe) writer() writer { return writer{s.nonce, s.seq.Add(1)} }
 
-// Between snapshots of a catalog of up to perSnapshot partitions there are SnapshotEvery
-// entries, of one of twice that twice as many, and so on up to farthest times as many: a
-// snapshot of a million partitions is 60 MB, and reading some thousand entries takes no
-// longer than reading that.
-const (
-	perSnapshot = 25_000
-	farthest    = 8
-)
-
-// due decides whether there is to be a snapshot of a state. Whoever wins the entry puts
-// it: one for the whole cluster, not one for each broker.
-func due(state *catalog.State, every uint64) bool {
-	n := state.Number()
-	return n%every == 0 && n/every%min(farthest, 1+uint64(state.PartitionCount()/perSnapshot)) == 0
-}
-
 // owes reports, after a Commit, whether we are to put a snapshot.
 func (s *Scribe) owes() bool {
-	s.owed = s.owed || due(s.reader.state, s.opts.SnapshotEvery)
+	s.owed = s.owed || s.reader.due
 	return s.owed
 }
 
