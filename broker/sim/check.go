@@ -146,7 +146,7 @@ func (w *world) judge() {
 
 // truth is what the bucket says.
 func (w *world) truth() *catalog.State {
-	r := journal.NewReader(still{w.bucket, nil})
+	r := journal.NewReader(still{w.bucket, nil}).OneByOne()
 	if err := r.Catchup(context.Background(), nil); err != nil {
 		w.fail("C: the journal cannot be read: %w", err)
 		return nil

@@ -98,7 +98,7 @@ func newChronicle(sc chronicleScope) *small {
 		if sc.reader != nil {
 			s = sc.reader(s)
 		}
-		r := journal.NewReader(s)
+		r := journal.NewReader(s).OneByOne()
 		if err := r.Catchup(ctx, nil); err != nil {
 			panic(err)
 		}

@@ -232,13 +232,14 @@ func (j *Journal) Run(ctx context.Context) error {
 				return err
 			}
 			if err == nil && j.scribe.owes() && tidying == nil {
-				tidying = make(chan error, 1)
-				go func(tidy func(context.Context) error, done chan<- error) { done <- tidy(tctx) }(j.scribe.tidying(), tidying)
+				tidying = j.tidy(tctx)
 			}
 			continue
 		case err := <-tidying:
 			tidying = nil
-			j.scribe.tidied(err)
+			if j.scribe.tidied(err); err == nil && j.scribe.owed { // one became due meanwhile
+				tidying = j.tidy(tctx)
+			}
 			continue
 		case <-j.nudge:
 		case <-poll.C:
@@ -329,6 +330,14 @@ func (j *Journal) commit(ctx context.Context, batch []*proposal) error {
 		p.results, results = results[:len(p.cmds):len(p.cmds)], results[len(p.cmds):]
 	}
 	return nil
+}
+
+// tidy puts a snapshot and gives up old entries, beside the loop; how it ended comes
+// through the channel.
+func (j *Journal) tidy(ctx context.Context) chan error {
+	do, done := j.scribe.tidying(), make(chan error, 1)
+	go func() { done <- do(ctx) }()
+	return done
 }
 
 func (j *Journal) publish() {

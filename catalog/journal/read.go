@@ -35,6 +35,12 @@ func NewReader(store cold.Store) *Reader {
 	return &Reader{store: store, state: catalog.NewState(), ahead: aheadMost, toll: newToll(defaultEvery)}
 }
 
+// OneByOne makes the reader read entry after entry, without goroutines, for simulations.
+func (r *Reader) OneByOne() *Reader {
+	r.ahead = 1
+	return r
+}
+
 // State is the catalog as of the last Catchup.
 func (r *Reader) State() *catalog.State { return r.state }
 

@@ -34,8 +34,8 @@ type Scribe struct {
 // from those of all others.
 func NewScribe(store cold.Store, nonce [16]byte, opts Options) *Scribe {
 	opts = opts.defaults()
-	r := NewReader(store)
-	r.ahead, r.toll = 1, newToll(opts.SnapshotEvery)
+	r := NewReader(store).OneByOne()
+	r.toll = newToll(opts.SnapshotEvery)
 	return &Scribe{store: store, opts: opts, nonce: nonce, log: opts.Logger, reader: r, state: r.state}
 }
 
@@ -176,7 +176,7 @@ func (s *Scribe) insist(ctx context.Context, do func() error) error {
 // writer names one more object of ours.
 func (s *Scribe) writer() writer { return writer{s.nonce, s.seq.Add(1)} }
 
-// owes reports, after a Commit, whether we are to put a snapshot.
+// owes reports whether we are to put a snapshot, to be asked after each Commit.
 func (s *Scribe) owes() bool {
 	s.owed = s.owed || s.reader.due
 	return s.owed
@@ -193,7 +193,7 @@ func (s *Scribe) Housekeep(ctx context.Context) {
 // million partitions takes a second, deleting some thousand entries longer. tidied is to
 // be told of its result.
 func (s *Scribe) tidying() func(ctx context.Context) error {
-	s.owed = false
+	s.owed, s.reader.due = false, false
 	r := *s.reader
 	return func(ctx context.Context) error { return s.tidy(ctx, &r) }
 }
