@@ -135,7 +135,7 @@ func build(t *testing.T, lie lies) *world {
 			return w.there(journal.PrefixSnapshots, 10) && !w.there(journal.PrefixSnapshots, 5) && !w.there(journal.PrefixEntries, 5)
 		})
 	})
-	w.with(journal.Options{SnapshotEvery: 13, Keep: 1 << 60}, func(j *journal.Journal) {
+	w.with(journal.Options{SnapshotEvery: 3, Keep: 1 << 60}, func(j *journal.Journal) {
 		w.press = w.commit(j, &catalog.BeginJob{Session: w.b}).ID // 11
 		second := w.segOf(w.press, object.Segment, 2, run{w.t0, 5, 0})
 		w.commit(j, &catalog.CommitJob{Job: w.press, Extents: second, Objects: []catalog.ObjectRef{catalog.Seg(w.press, 2)}}) // 12
