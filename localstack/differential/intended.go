@@ -17,7 +17,6 @@ var intentions = []intended{
 	{scenario: "metadata/auto creation", why: "a topic is made before the answer, with leaders (DESIGN 11): clients need not ask again"},
 	{scenario: "metadata/of topics", step: "neither name nor id", why: "Kafka fails with UNKNOWN_SERVER_ERROR; an id of zeros is UNKNOWN_TOPIC_ID"},
 	{scenario: "metadata/topic partitions", step: "some", why: "Kafka fails with UNKNOWN_SERVER_ERROR when a topic is named twice"},
-	{scenario: "metadata/cluster", step: "controllers|fenced|endpoint 9", why: "there are no controllers beside the brokers, and no fenced brokers that are shown"},
 
 	// Topics.
 	{scenario: "topics/create", step: `name __(consumer_offsets|transaction_state|share_group_state)`, why: "internal topics are made by the broker alone"},
@@ -27,6 +26,8 @@ var intentions = []intended{
 	{path: `.*Configs\[remote\.[a-z.]*\]\..*`, why: "the bucket is where records live: remote.* are fixed"},
 	{path: `.*Configs\[min\.insync\.replicas\]\..*`, why: "Kafka sets a cluster-wide default for eligible leader replicas (KIP-966), which are not needed here"},
 
+	{scenario: "topics/delete", step: "twice", path: `.*TopicID`, why: "the id of a topic is told where it is known"},
+
 	// Configs of other resources.
 	{scenario: "configs/describe others", step: "broker, everything", why: "brokers have other settings; those of one name mean the same"},
 	{scenario: "configs/describe others", step: "broker ", why: "Kafka sets a cluster-wide min.insync.replicas for eligible leader replicas (KIP-966)"},
@@ -34,7 +35,7 @@ var intentions = []intended{
 	{scenario: "configs/describe others", step: "broker", why: "defaults of a broker on a bucket differ, and more settings can be changed while it runs"},
 	{scenario: "configs/describe others", step: "client metrics|group", why: "KIP-714 and KIP-848 are not served: groups and client metrics have no configs"},
 	{scenario: "configs/edit topics", step: "operation 9.*", why: "Kafka fails with UNKNOWN_SERVER_ERROR"},
-	{scenario: "configs/edit brokers", step: `read-only.*|illegal.*|node 99.*`, why: "more settings can be changed while a broker runs; an illegal value is INVALID_CONFIG, of whatever it is"},
+	{scenario: "configs/edit brokers", step: `read-only.*|illegal.*|unknown.*`, why: "more settings can be changed while a broker runs; a name that nobody knows and an illegal value are INVALID_CONFIG, of whatever they are"},
 	{scenario: "configs/replace", step: "resource twice.*|after resource twice", why: "Kafka gives no answer"},
 
 	// Produce and Fetch.
