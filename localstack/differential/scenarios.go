@@ -242,7 +242,9 @@ func topics() []scenario {
 				order = append(order, step)
 			}
 			for _, n := range []string{"", ".", "..", "a b", "é", strings.Repeat("x", 250), "exists", "dotted_name", "__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"} {
-				add("name "+n, creation(n, 1, 1))
+				q := creation(n, 1, 1)
+				q.ValidateOnly = strings.HasPrefix(n, "__") // a Kafka with an odd __consumer_offsets coordinates nothing
+				add("name "+n, q)
 			}
 			for _, p := range []int32{0, -1, -2, math.MinInt32} {
 				add("partitions", creation("refused", p, 1))
