@@ -237,7 +237,7 @@ var ordeals = []ordeal{
 		x.store.Use(usual)
 		time.Sleep(15 * time.Second)
 	}},
-	{name: "the bucket answers 503", do: storm(fault.Odds{Kinds: map[fault.Kind]float64{fault.Unavailable: 0.5}})},
+	{name: "the bucket answers 503", do: storm(fault.Odds{Kinds: map[fault.Kind]float64{fault.Unavailable: 0.3}})},
 	{name: "the bucket answers 409", do: storm(fault.Odds{Kinds: map[fault.Kind]float64{fault.Conflict: 0.5}})},
 	{name: "requests and answers are lost", do: storm(fault.Odds{Kinds: map[fault.Kind]float64{fault.RequestLost: 0.2, fault.AnswerLost: 0.3}})},
 	{name: "puts land minutes later", do: storm(fault.Odds{Kinds: map[fault.Kind]float64{fault.LandsLater: 0.3}, Landing: 3 * time.Minute})},

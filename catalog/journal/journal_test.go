@@ -304,10 +304,14 @@ func TestALongJournalIsReadFromAStoreThatOftenFails(t *testing.T) {
 			}
 		}
 		end()
+		began := time.Now()
 		again, end := open(t, fault.Wrap(bucket, fault.Seeded(1, fault.Odds{Kinds: map[fault.Kind]float64{fault.Unavailable: 0.5}})), Options{})
 		defer end()
 		if got, want := again.State().Number(), j.State().Number(); got != want {
 			t.Errorf("read to entry %d of %d", got, want)
+		}
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("it took %s", took)
 		}
 	})
 }

@@ -24,6 +24,8 @@ type Reader struct {
 	toll     toll
 	due      bool // there is to be a snapshot of state
 
+	started bool // start has found a place to begin
+
 	// further is what was read behind state by a Catchup that failed later: the next
 	// one goes on there, or a long journal would never be read from a store that often
 	// fails. It belongs to the state that it was read behind.
@@ -51,10 +53,11 @@ func (r *Reader) State() *catalog.State { return r.state }
 // Catchup goes on where this one failed. For each entry applied visit, if not nil, is
 // told the results, once; it is not called for what a snapshot made unnecessary to read.
 func (r *Reader) Catchup(ctx context.Context, visit func(Entry, []catalog.Result)) error {
-	if r.state.Number() == 0 {
+	if !r.started && r.state.Number() == 0 {
 		if err := r.start(ctx); err != nil {
 			return err
 		}
+		r.started = true
 	}
 	for {
 		base := r.state
@@ -80,6 +83,14 @@ func (r *Reader) Catchup(ctx context.Context, visit func(Entry, []catalog.Result
 			return err
 		}
 	}
+}
+
+// furthest is the last entry that was read, whether it counts already or not.
+func (r *Reader) furthest() uint64 {
+	if r.behind == r.state {
+		return r.further.Number()
+	}
+	return r.state.Number()
 }
 
 // aheadMost is how many entries are read at once by who is far behind: a start needs a

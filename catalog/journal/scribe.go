@@ -59,10 +59,16 @@ func (s *Scribe) Open(ctx context.Context, cluster string) error {
 	return nil
 }
 
-// Catchup applies the entries of others.
+// Catchup applies the entries of others. It gives up only where it gets no further.
 func (s *Scribe) Catchup(ctx context.Context) error {
-	began := time.Now()
-	err := s.reader.Catchup(ctx, nil)
+	var began time.Time
+	var err error
+	for at, again := s.reader.furthest(), true; again; {
+		began = time.Now()
+		err = s.reader.Catchup(ctx, nil)
+		now := s.reader.furthest()
+		again, at = err != nil && now > at && ctx.Err() == nil, now
+	}
 	if err == nil && s.met != nil {
 		s.met(began)
 	}
@@ -157,11 +163,14 @@ const attemptTimeout = 10 * time.Second
 
 // insist repeats what failed without a decision until it is decided, or ctx ends.
 func (s *Scribe) insist(ctx context.Context, do func() error) error {
-	pause := s.opts.Retry
+	pause, at := s.opts.Retry, s.reader.furthest()
 	for {
 		err := do()
 		if err == nil || errors.Is(err, catalog.ErrVersion) || errors.Is(err, catalog.ErrCorrupt) || errors.Is(err, ErrLost) {
 			return err
+		}
+		if now := s.reader.furthest(); now > at { // it gets on
+			pause, at = s.opts.Retry, now
 		}
 		if pause > s.opts.Retry { // the first failure is no news
 			s.log.Warn("journal: the bucket did not answer, trying again", "err", err)
