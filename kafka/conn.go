@@ -24,6 +24,7 @@ type conn struct {
 	s      *Server
 	nc     net.Conn
 	remote string // the client's address, without its port
+	peer   string // with it
 	// listener is the name of the one that the client came by.
 	listener string
 	// queue holds the requests that were read, in their order. read closes it.
@@ -65,7 +66,7 @@ func (s *Server) serveConn(hard, drain context.Context, nc net.Conn, listener st
 	})
 	defer undrain()
 
-	c := &conn{s: s, nc: nc, remote: hostOf(nc.RemoteAddr()), listener: listener, queue: make(chan *pending, s.limits.Pipelined)}
+	c := &conn{s: s, nc: nc, remote: hostOf(nc.RemoteAddr()), peer: peerOf(nc.RemoteAddr()), listener: listener, queue: make(chan *pending, s.limits.Pipelined)}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -185,7 +186,7 @@ func (c *conn) next(work, drain context.Context) (*pending, error) {
 	if err != nil {
 		return nil, nil // the connection ends
 	}
-	p := &pending{call: &call{api: a, bytes: int(size), remote: c.remote, listener: c.listener}, charged: refund}
+	p := &pending{call: &call{api: a, bytes: int(size), remote: c.remote, peer: c.peer, listener: c.listener}, charged: refund}
 	whole := false
 	defer func() {
 		if !whole {

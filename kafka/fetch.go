@@ -111,6 +111,7 @@ type fetching struct {
 	n        *node
 	version  int16
 	listener string
+	peer     string
 	q        *kmsg.FetchRequest
 	max      int
 	parts    []*fetchPart
@@ -145,7 +146,7 @@ func (n *node) fetch(ctx context.Context, c *call, q *kmsg.FetchRequest) *fetche
 	case q.SessionEpoch > 0, q.SessionID == 0 && q.SessionEpoch < -1:
 		return &fetched{code: codeFetchSessionIDNotFound}
 	}
-	f := &fetching{n: n, version: c.version, listener: c.listener, q: q, f: &fetched{}}
+	f := &fetching{n: n, version: c.version, listener: c.listener, peer: c.peer, q: q, f: &fetched{}}
 	f.max = int(min(int64(q.MaxBytes), n.settingInt(settingFetchMax, defaultFetchMaxBytes)))
 	whole := false
 	defer func() {
@@ -359,6 +360,9 @@ func (f *fetching) look(ctx context.Context, p *fetchPart) (end int64, ok bool) 
 		return 0, false
 	}
 	p.a.hw, p.a.lso, p.a.start = pr.HighWatermark, pr.LastStable, pr.LogStart
+	if p.a.nearest >= 0 {
+		return 0, false // back to the leader, who alone knows what is there
+	}
 	if f.version >= 12 && p.q.LastFetchedEpoch >= 0 {
 		if p.q.LastFetchedEpoch > pr.Epoch {
 			return f.outOfRange(p) // an epoch that has not been

@@ -74,7 +74,36 @@ func TestMuchHistoryIsReadFromTheNearestBroker(t *testing.T) { // KIP-392
 			if time.Since(began) > 30*time.Second {
 				t.Error("who is to go elsewhere was kept waiting")
 			}
+			again := ask[*kmsg.FetchResponse](c, x.version, q).Topics[0].Partitions[0]
+			if again.PreferredReadReplica != -1 || len(again.RecordBatches) == 0 {
+				t.Errorf("who could not go is sent again, to %d", again.PreferredReadReplica)
+			}
 		})
+	}
+}
+
+func TestWhoCouldNotGoStaysForAWhile(t *testing.T) {
+	var s sends
+	now := time.Now()
+	c, other := comer{"10.0.0.1:5", record.Partition{}}, comer{"10.0.0.1:6", record.Partition{}}
+	for _, x := range []struct {
+		after  time.Duration
+		c      comer
+		offset int64
+		want   bool
+	}{
+		{0, c, 5, true},
+		{time.Second, other, 5, true},
+		{time.Second, c, 90, true}, // it was there, and is back with the next need
+		{time.Millisecond, c, 90, false},
+		{time.Second, c, 95, false},
+		{time.Second, other, 6, true},
+		{sendAgain, c, 200, true},
+	} {
+		now = now.Add(x.after)
+		if got := s.allow(x.c, x.offset, now); got != x.want {
+			t.Errorf("%s at %d: sent is %v, want %v", x.c.peer, x.offset, got, x.want)
+		}
 	}
 }
 
@@ -105,7 +134,6 @@ func TestABrokerServesHistoryThatItDoesNotLead(t *testing.T) { // KIP-392
 		want code
 		edit func(*kmsg.FetchRequest, *kmsg.FetchRequestTopicPartition)
 	}{
-		{"the tail is the leader's", codeNotLeaderOrFollower, func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) { p.FetchOffset = 8 }},
 		{"who is not near has come by mistake", codeNotLeaderOrFollower, func(q *kmsg.FetchRequest, _ *kmsg.FetchRequestTopicPartition) { q.Rack = "a" }},
 		{"nor who says nothing", codeNotLeaderOrFollower, func(q *kmsg.FetchRequest, _ *kmsg.FetchRequestTopicPartition) { q.Rack = "" }},
 		{"below the log start", codeOffsetOutOfRange, func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) { p.FetchOffset = 1 }},
@@ -118,42 +146,14 @@ func TestABrokerServesHistoryThatItDoesNotLead(t *testing.T) { // KIP-392
 			t.Errorf("%s: leader %d of epoch %d is named", x.name, r.CurrentLeader.LeaderID, r.CurrentLeader.LeaderEpoch)
 		}
 	}
-	r := get(12, func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) { p.LastFetchedEpoch = old + 5 })
-	wantCode(t, "an epoch that never was", r.ErrorCode, codeOffsetOutOfRange)
-}
-
-// A broker that is asked for what it does not lead finds out first whether it does by now.
-func TestWhoComesEarlyIsNotSentAway(t *testing.T) {
-	for name, get := range map[string]func(*testing.T, *fake) int16{
-		"Fetch": func(t *testing.T, f *fake) int16 {
-			return ask[*kmsg.FetchResponse](serve(t, f, Limits{}).client(t), 12, fetchOf(12, f, "t", 0)).Topics[0].Partitions[0].ErrorCode
-		},
-		"ListOffsets": func(t *testing.T, f *fake) int16 {
-			q := kmsg.NewPtrListOffsetsRequest()
-			q.ReplicaID = -1
-			rt := kmsg.NewListOffsetsRequestTopic()
-			rt.Topic = "t"
-			rp := kmsg.NewListOffsetsRequestTopicPartition()
-			rp.Timestamp, rp.CurrentLeaderEpoch = -1, -1
-			rt.Partitions = append(rt.Partitions, rp)
-			q.Topics = append(q.Topics, rt)
-			return ask[*kmsg.ListOffsetsResponse](serve(t, f, Limits{}).client(t), 6, q).Topics[0].Partitions[0].ErrorCode
-		},
-	} {
-		for _, comes := range []bool{true, false} {
-			f := newFake()
-			topic := f.topic("t", 1)
-			f.fill(topic, 0, 3, 100)
-			f.log(topic, 0).gone = true
-			f.comesBack = comes
-			want := codeNone
-			if !comes {
-				want = codeNotLeaderOrFollower
-			}
-			wantCode(t, name, get(t, f), want)
-			if len(f.settled) != 1 {
-				t.Errorf("%s: asked for %v", name, f.settled)
-			}
+	for _, at := range []int64{8, 10} {
+		r := get(12, func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) {
+			p.FetchOffset, p.LastFetchedEpoch = at, old+1
+		})
+		if r.ErrorCode != 0 || r.PreferredReadReplica != 2 || r.HighWatermark != 8 || len(r.RecordBatches) != 0 {
+			t.Errorf("the tail, %d, is the leader's: code %d, preferred %d, high watermark %d", at, r.ErrorCode, r.PreferredReadReplica, r.HighWatermark)
 		}
 	}
+	r := get(12, func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) { p.LastFetchedEpoch = old + 5 })
+	wantCode(t, "an epoch that never was", r.ErrorCode, codeOffsetOutOfRange)
 }

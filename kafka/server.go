@@ -156,7 +156,7 @@ const smallFrame = 64 << 10
 // New returns a server of a backend.
 func New(o Options) *Server {
 	s := &Server{
-		node:   node{Backend: o.Backend, table: newTable(), place: o.Place},
+		node:   node{Backend: o.Backend, table: newTable(), place: o.Place, sends: &sends{}},
 		limits: o.Limits.defaults(), pool: o.Pool, observer: o.Observer, log: o.Logger,
 	}
 	if s.node.place == "" {
@@ -301,6 +301,13 @@ func hostOf(a net.Addr) string {
 	}
 	if ap, err := netip.ParseAddrPort(a.String()); err == nil {
 		return ap.Addr().Unmap().String()
+	}
+	return a.String()
+}
+
+func peerOf(a net.Addr) string {
+	if a == nil {
+		return ""
 	}
 	return a.String()
 }

@@ -46,6 +46,7 @@ type call struct {
 	frame   *buffer // of Produce; nil otherwise
 	bytes   int     // of the frame
 	remote  string
+	peer    string // the connection's other end
 	// listener is the name of the one that the client came by.
 	listener string
 }
@@ -127,6 +128,7 @@ type node struct {
 	place      string // Options.Place
 	log        *slog.Logger
 	complaints *rate.Limiter // of log
+	sends      *sends
 }
 
 // code is codeOf for what a backend failed with. Faults that are not the client's

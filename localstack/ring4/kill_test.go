@@ -219,7 +219,7 @@ func newStack(t *testing.T, args ...string) *stack {
 
 func (s *stack) start(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	args := append([]string{"--store", s.store, "--data-dir", s.data, "--listeners", s.addr, "--http", "127.0.0.1:0", "--gossip", s.host + ":0"}, s.args...)
 	bin, args := s.bin, append([]string{"broker"}, args...)
