@@ -56,18 +56,22 @@ The first SIGTERM or Ctrl-C drains it, the second one ends it at once.`,
 	return cmd
 }
 
-// leanGC is the garbage collector's target (GOGC) of a process that is a broker. Its
-// heap is nearly all buffers, without pointers and reused, so that a collection
+// leanGC is the garbage collector's target (GOGC) of a process that is a broker, or that
+// reads a whole bucket. Its heap is nearly all buffers, without pointers and reused, so that a collection
 // costs little and a heap of twice the live bytes is memory for nothing: measured, a
 // third of the anonymous memory under load and no more CPU (docs/benchmarks.md).
 const leanGC = 30
 
-// serve opens the store and runs a broker on it until ctx ends. wrap, when not
-// nil, may watch the store.
-func serve(ctx context.Context, v *settings.Values, log *slog.Logger, wrap func(cold.Store) cold.Store, ready func(broker.Addresses)) error {
+func leanHeap() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(leanGC)
 	}
+}
+
+// serve opens the store and runs a broker on it until ctx ends. wrap, when not
+// nil, may watch the store.
+func serve(ctx context.Context, v *settings.Values, log *slog.Logger, wrap func(cold.Store) cold.Store, ready func(broker.Addresses)) error {
+	leanHeap()
 	store, place, err := broker.OpenStore(ctx, v.Get("store"), log)
 	if err != nil {
 		return &exit{exitUsage, err}

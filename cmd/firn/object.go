@@ -40,6 +40,7 @@ works with and without brokers running. Exit code 3 when there is a finding.`,
 			if err != nil {
 				return &exit{exitUsage, err}
 			}
+			leanHeap()
 			o := audit.Options{Parallel: parallel}
 			if isTerminal(cmd.ErrOrStderr()) && !g.quiet {
 				var bar *progressbar.ProgressBar

@@ -70,6 +70,7 @@ checkpoint are produced again.`,
 		Args:              exactArgs(1, "the name of a topic"),
 		ValidArgsFunction: completeTopics(g),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			leanHeap()
 			r.cmd, r.topic = cmd, args[0]
 			if !cmd.Flags().Changed("format") {
 				r.format = "jsonl" // FIRN_FORMAT is about answers, not records
