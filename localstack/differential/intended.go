@@ -40,9 +40,8 @@ var intentions = []intended{
 
 	// Produce and Fetch.
 	{scenario: "produce/batches", step: "null", why: "Kafka gives no answer"},
-	{scenario: "produce/batches", path: `.*LogStartOffset`, why: "the log start is told of batches that are taken"},
+	{scenario: "produce/.*", path: `.*LogStartOffset`, why: "the log start is told of batches that are taken"},
 	{scenario: "produce/batches", step: "bytes behind|LogAppendTime set", why: "a batch with bytes behind it, or with a time that the broker claims to have set, is refused"},
-	{scenario: "produce/limits", path: `.*LogStartOffset`, why: "the log start is told of batches that are taken"},
 	{scenario: "produce/batches", step: "codec 7|garbage as gzip", why: "compressed batches are not opened on the way in (DESIGN 4); Kafka fails with UNKNOWN_SERVER_ERROR"},
 	{scenario: "produce/sequences", path: `.*LogAppendTime`, why: "the time of a batch that came twice is not kept; producers do not read it"},
 	{scenario: "fetch/offsets", step: `at most 180.*`, why: "batches are sent whole, never cut at a limit (KIP-74)"},
