@@ -150,6 +150,26 @@ func (n *node) start() {
 	}
 }
 
+// refused starts the broker, which must give up since another one lives under its node
+// id.
+func (n *node) refused() {
+	n.c.t.Helper()
+	ready := n.launch()
+	select {
+	case <-ready:
+		n.c.t.Fatalf("broker %s serves under a node id that another broker has", n.host)
+	case err := <-n.ended:
+		if !errors.Is(err, broker.ErrNode) {
+			n.c.t.Fatalf("broker %s ended with %v", n.host, err)
+		}
+	case <-time.After(5 * time.Minute):
+		n.c.t.Fatalf("broker %s has not given up after five minutes", n.host)
+	}
+	n.cancel()
+	n.cancel = nil
+	n.proc.Kill()
+}
+
 // stop ends the broker as SIGTERM does.
 func (n *node) stop() {
 	n.c.t.Helper()

@@ -186,21 +186,17 @@ var ordeals = []ordeal{
 		time.Sleep(15 * time.Second)
 	}},
 	{name: "two brokers have one node id", do: func(x *trial, _ *rand.Rand) {
-		for _, n := range x.brokers {
-			n.set["node.id"] = "7"
-		}
+		first, second := x.brokers[0], x.brokers[1]
+		first.set["node.id"], second.set["node.id"] = "7", "7"
+		first.stop()
+		first.start()
 		for range 2 {
-			for _, n := range x.brokers[:2] {
-				n.stop()
-				n.start()
-			}
-			time.Sleep(10 * time.Second)
-		}
-		delete(x.brokers[1].set, "node.id")
-		for _, n := range x.brokers[:2] {
-			n.stop()
-			n.wipe()
-			n.start()
+			second.stop()
+			second.refused()
+			delete(second.set, "node.id")
+			second.wipe() // where it is remembered
+			second.start()
+			second.set["node.id"] = "7"
 		}
 	}},
 	{name: "a machine is cloned with its data folder", do: func(x *trial, _ *rand.Rand) {
@@ -211,6 +207,8 @@ var ordeals = []ordeal{
 			x.t.Fatal(err)
 		}
 		n.start()
+		clone.refused()
+		clone.wipe()
 		clone.start()
 		time.Sleep(20 * time.Second)
 		clone.stop()
