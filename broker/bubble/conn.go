@@ -63,7 +63,7 @@ func (e *end) Read(b []byte) (int, error) {
 			return 0, e.fail("read", net.ErrClosed)
 		default:
 		}
-		n, err, wait, wake := e.in.take(b)
+		n, wait, wake, err := e.in.take(b)
 		if n > 0 || err == io.EOF {
 			return n, err
 		}
@@ -104,7 +104,7 @@ func (e *end) Write(b []byte) (int, error) {
 			return done, e.fail("write", net.ErrClosed)
 		default:
 		}
-		n, err, wake := e.out.put(b[done:])
+		n, wake, err := e.out.put(b[done:])
 		if done += n; err != nil {
 			return done, e.fail("write", err)
 		}
@@ -183,18 +183,18 @@ func (s *stream) turned() {
 }
 
 // take reads what has arrived, or says what to wait for.
-func (s *stream) take(b []byte) (n int, err error, wait time.Duration, wake [2]<-chan struct{}) {
+func (s *stream) take(b []byte) (n int, wait time.Duration, wake [2]<-chan struct{}, err error) {
 	l := s.from.net.look(s.from, s.to)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	wake = [2]<-chan struct{}{s.turn, l.changed}
 	switch {
 	case l.to == killed:
-		return 0, syscall.ECONNRESET, 0, wake
+		return 0, 0, wake, syscall.ECONNRESET
 	case l.to == paused || !l.there:
 	case len(s.chunks) > 0:
 		if wait = time.Until(s.chunks[0].at); wait > 0 {
-			return 0, nil, wait, wake
+			return 0, wait, wake, nil
 		}
 		for n < len(b) && len(s.chunks) > 0 && !time.Now().Before(s.chunks[0].at) {
 			c := &s.chunks[0]
@@ -211,22 +211,22 @@ func (s *stream) take(b []byte) (n int, err error, wait time.Duration, wake [2]<
 			err = s.fin
 		}
 	}
-	return n, err, wait, wake
+	return n, wait, wake, err
 }
 
 // put sends as much as there is room for, or says what to wait for.
-func (s *stream) put(b []byte) (n int, err error, wake [2]<-chan struct{}) {
+func (s *stream) put(b []byte) (n int, wake [2]<-chan struct{}, err error) {
 	l := s.from.net.look(s.from, s.to)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	wake = [2]<-chan struct{}{s.turn, l.changed}
 	switch {
 	case l.from == killed || s.gone && l.back && !time.Now().Before(s.goneAt):
-		return 0, syscall.EPIPE, wake
+		return 0, wake, syscall.EPIPE
 	case l.from == paused:
-		return 0, nil, wake
+		return 0, wake, nil
 	case s.gone: // nobody has told the writer yet
-		return len(b), nil, wake
+		return len(b), wake, nil
 	}
 	if n = min(len(b), window-s.size); n > 0 {
 		s.chunks = append(s.chunks, chunk{append([]byte(nil), b[:n]...), time.Now().Add(s.from.net.latency)})
@@ -234,7 +234,7 @@ func (s *stream) put(b []byte) (n int, err error, wake [2]<-chan struct{}) {
 		s.turned()
 		wake[0] = s.turn
 	}
-	return n, nil, wake
+	return n, wake, nil
 }
 
 // finish is the writer's end: the reader gets what is under way, then why.

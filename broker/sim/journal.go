@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/firnlog/firn/catalog"
@@ -11,12 +10,11 @@ import (
 
 // book is a broker's end of the journal: a Scribe, and the loop that Journal has.
 type book struct {
-	n       *node
-	scribe  *journal.Scribe
-	inbox   []*proposal
-	grew    bool // somebody said so
-	poll    time.Time
-	checked uint64
+	n      *node
+	scribe *journal.Scribe
+	inbox  []*proposal
+	grew   bool // somebody said so
+	poll   time.Time
 }
 
 type proposal struct {
@@ -91,5 +89,3 @@ func (b *book) gather() (batch []*proposal, cmds []catalog.Command) {
 	}
 	return batch, cmds
 }
-
-var errDead = errors.New("dead")
