@@ -36,8 +36,9 @@ func RedactURL(url string) string {
 const approved = "catalog/approved/1"
 
 // examine has the doctor look at a bucket that it has not approved before, and
-// refuses a store without atomic put-if-absent. A store that does not answer is
-// asked again until ctx ends: what it did not say is no reason to refuse it.
+// refuses a store without atomic put-if-absent, a bucket that does not exist and
+// credentials that may not use it. A store that does not answer is asked again until ctx
+// ends: what it did not say is no reason to refuse it.
 func examine(ctx context.Context, store cold.Store, place open.Location, log *slog.Logger) error {
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		_, err := store.Stat(ctx, approved)
@@ -60,7 +61,10 @@ func examine(ctx context.Context, store cold.Store, place open.Location, log *sl
 				}
 			}
 		}
-		if errors.Is(err, cold.ErrDenied) {
+		switch {
+		case errors.Is(err, cold.ErrNoBucket):
+			return fmt.Errorf("store %s: %w: make it, with the store's own tools or with firn doctor storage URL --create", place, err)
+		case errors.Is(err, cold.ErrDenied):
 			return fmt.Errorf("store %s: %w: check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, profile or role) and that they may get, put, list and delete there", place, err)
 		}
 		log.Warn("the store does not answer yet", "store", place.String(), "err", err)

@@ -162,6 +162,9 @@ func (l *Location) s3(u *url.URL, q url.Values) (err error) {
 	if l.Bucket == "" || strings.Contains(l.Bucket, ":") {
 		return errors.New("no bucket: write s3://bucket/prefix, and the host of another endpoint as ?endpoint=https://host:port")
 	}
+	if err := bucketName(l.Bucket); err != nil {
+		return err
+	}
 	if l.Prefix, err = prefix(u.Path); err != nil {
 		return err
 	}
@@ -187,6 +190,21 @@ func (l *Location) s3(u *url.URL, q url.Values) (err error) {
 	return nil
 }
 
+// bucketName refuses what is no bucket's name at any store, which stores answer in ways
+// that are not told from an outage: new buckets have 3 to 63 lower-case letters,
+// digits, dots and hyphens, old ones also capitals, underscores and up to 255 (Amazon
+// S3 User Guide, "General purpose bucket naming rules").
+func bucketName(b string) error {
+	ok := len(b) >= 3 && len(b) <= 255
+	for _, c := range b {
+		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '-' || c == '_')
+	}
+	if !ok {
+		return fmt.Errorf("%q is no bucket's name: 3 to 63 letters, digits, dots and hyphens are", b)
+	}
+	return nil
+}
+
 func (l *Location) minio(u *url.URL, q url.Values) (err error) {
 	const form = "write minio://host:port/bucket/prefix"
 	l.Endpoint = u.Host
@@ -198,6 +216,9 @@ func (l *Location) minio(u *url.URL, q url.Values) (err error) {
 		return errors.New("a colon without a port: " + form)
 	}
 	l.Bucket = bucket
+	if err := bucketName(l.Bucket); err != nil {
+		return err
+	}
 	if l.Prefix, err = prefix(rest); err != nil {
 		return err
 	}
