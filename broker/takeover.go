@@ -195,7 +195,7 @@ func (s *session) seal(ctx context.Context, v *catalog.Session, id uint64) error
 	}
 	cmds := []catalog.Command{&catalog.SealSession{Session: v.ID, Covered: v.Covered, Fence: f.Slot, Extents: f.Extents(v.ID)}}
 	if id != 0 {
-		after := s.journal.State().Clone()
+		after := s.journal.State().Fork()
 		after.Apply(after.Number()+1, cmds)
 		cmds = append(cmds, s.takes(after, id, nil)...)
 	}

@@ -104,6 +104,9 @@ func fits(p *Partition, runs []Located, mayGrow bool) error {
 func (s *State) spliceOne(p *Partition, runs []Located) {
 	base, next := runs[0].Base, runs[len(runs)-1].Next
 	if base == p.Next { // the usual case appends: older states do not look past their length
+		if s.fork {
+			p.Extents = slices.Clip(p.Extents)
+		}
 		for _, r := range runs {
 			p.Extents = append(p.Extents, r.Extent)
 			p.Bytes += r.Len

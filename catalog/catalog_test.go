@@ -276,6 +276,30 @@ func TestMoveHandsOverEverythingAtOnce(t *testing.T) { // S9
 	}
 }
 
+// States of the journal share slices, each adding behind the one before it. A look at
+// what a command would do must not write there.
+func TestAForkChangesNoOtherState(t *testing.T) {
+	j := newJournal(t)
+	a := j.session()
+	p := record.Partition{Topic: j.topic("t", a)}
+	for slot := range uint64(3) { // the slice has room for one more
+		at := int64(slot)
+		j.ok(&Cover{Session: a, From: slot, To: slot + 1, Extents: []Located{run(p, 0, at, at+1, WAL(a, slot))}})
+	}
+	before := j.state
+	j.ok(&Cover{Session: a, From: 3, To: 4, Extents: []Located{run(p, 0, 3, 4, WAL(a, 3))}})
+	fork := before.Fork()
+	if r := fork.Apply(before.Number()+1, []Command{&SealSession{Session: a, Covered: 3, Fence: 5, Extents: []Located{run(p, 0, 3, 9, WAL(a, 4))}}}); r[0].Err != nil {
+		t.Fatal(r[0].Err)
+	}
+	if c, _ := j.state.Partition(p); c.Extents[3].Object != WAL(a, 3) || c.Extents[3].Next != 4 {
+		t.Errorf("the journal's state has %+v, which was only looked at", c.Extents[3])
+	}
+	if c, _ := fork.Partition(p); c.Next != 9 {
+		t.Errorf("the fork ends at %d", c.Next)
+	}
+}
+
 func TestTopicNames(t *testing.T) { // kafka semantics 16
 	j := newJournal(t)
 	j.topic("a.b", 0)

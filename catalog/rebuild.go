@@ -35,7 +35,7 @@ var ErrUnsound = errors.New("the catalog would be unsound")
 // cancelled, nobody an owner. What Partitions do not replace stays as it is. s is not
 // changed. It fails with ErrUnsound if an invariant would not hold.
 func (s *State) Rebuild(r Rebuilt) (*State, error) {
-	n := s.Clone()
+	n := s.Fork()
 	n.number, n.registered = r.Number, false
 	n.nextProducerID = max(n.nextProducerID, r.NextProducerID)
 	for _, e := range r.Fences {

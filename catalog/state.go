@@ -27,6 +27,7 @@ type State struct {
 	brokerConfigs  table[string, string] // "" / "<node>" + "\x00" + name
 	nextProducerID int64
 	registered     bool // a session was registered by the current entry (S1)
+	fork           bool // not of the journal: see Fork
 }
 
 // Session is one life of one broker process (S1). Immutable.
@@ -91,12 +92,22 @@ func NewState() *State {
 	}
 }
 
-// Clone returns a state that can be changed without changing s. It costs some
-// kilobytes whatever the size of the state. s must not be changed afterwards.
+// Clone returns the state that follows s: it can be changed without changing s. It costs
+// some kilobytes whatever the size of the state. s must not be changed afterwards, and
+// one state alone follows it; others are forks.
 func (s *State) Clone() *State {
 	c := *s
 	c.edit = new(edit)
 	return &c
+}
+
+// Fork is Clone for a look at what commands would do. States of the journal follow each
+// other, and each adds to slices behind what the one before it has there; a fork is none
+// of them, and copies what it adds to. What is forked or cloned from it is one, too.
+func (s *State) Fork() *State {
+	c := s.Clone()
+	c.fork = true
+	return c
 }
 
 // Number is the number of the newest journal entry applied; 0 before the first.

@@ -239,7 +239,7 @@ func (p *Pump) giveUp(ctx context.Context, session uint64, partitions []record.P
 		}
 		ours := len(cmds)
 		if heirs != nil {
-			after := state.Clone()
+			after := state.Fork()
 			after.Apply(after.Number()+1, cmds)
 			cmds = append(cmds, heirs(after)...)
 		}
