@@ -201,6 +201,9 @@ func newStack(t *testing.T, args ...string) *stack {
 		}
 		if keep := os.Getenv("RING4_LOGS"); keep != "" { // a folder that takes them, however it ends
 			b, _ := os.ReadFile(log.Name())
+			if err := os.MkdirAll(keep, 0o755); err != nil {
+				t.Error(err)
+			}
 			if err := os.WriteFile(filepath.Join(keep, strings.ReplaceAll(s.addr, ":", "_")+".log"), b, 0o644); err != nil {
 				t.Error(err)
 			}

@@ -111,11 +111,15 @@ func TestARollingRestartIsNotNoticed(t *testing.T) {
 	}
 	const topic = "rolling"
 	adm := kadm.NewClient(client(t, brokers[0].addr, kgo.SeedBrokers(brokers[0].addr, brokers[1].addr, brokers[2].addr)))
-	if _, err := adm.CreateTopic(t.Context(), 12, 1, nil, topic); err != nil {
-		t.Fatal(err)
-	}
+	spread(t, adm, topic, brokers)
 	m := startMembers(t, brokers[0].addr, topic, "rolling", 2)
 	w := startWriters(t, brokers[0].addr, topic, 2)
+	// What is restarted is a cluster that works.
+	for deadline := time.Now().Add(30 * time.Second); w.acknowledged() == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nothing is acknowledged by a cluster that nobody restarts")
+		}
+	}
 	for round := range 2 {
 		for i, b := range brokers {
 			waitLeads(t, adm, topic, b, 2)
@@ -137,6 +141,34 @@ func TestARollingRestartIsNotNoticed(t *testing.T) {
 		b.stop(t)
 	}
 	brokers[0].verify(t)
+}
+
+// spread creates the topic, again if need be, until all brokers lead some of it: until
+// then some did not know of the others.
+func spread(t *testing.T, adm *kadm.Client, topic string, brokers []*stack) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if _, err := adm.CreateTopic(t.Context(), 12, 1, nil, topic); err != nil {
+			t.Fatal(err)
+		}
+		m, err := adm.Metadata(t.Context(), topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaders := map[int32]bool{}
+		for _, p := range m.Topics[topic].Partitions {
+			leaders[p.Leader] = true
+		}
+		if len(leaders) == len(brokers) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d brokers lead something of a new topic", len(leaders), len(brokers))
+		}
+		if _, err := adm.DeleteTopic(t.Context(), topic); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // waitLeads waits until a broker leads so many partitions at least.
