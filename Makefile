@@ -6,7 +6,7 @@ GO ?= go
 build: ## the program
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/firn ./cmd/firn
 
-test: ## rings 1 to 3: pure transcripts and properties, seeded simulation of sealing, parts of brokers in bubbles
+test: ## rings 1 to 3: pure transcripts and properties, seeded simulations, whole brokers in bubbles
 	$(GO) test ./...
 
 race: ## the same under the race detector
