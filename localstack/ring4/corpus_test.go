@@ -27,7 +27,7 @@ func TestGoSourceTreeComesBackByteForByte(t *testing.T) {
 	s := newStack(t, "--seal-interval-ms", "3000")
 	s.start(t)
 	const topic = "corpus"
-	lines, want := sendTree(t, s.addr, topic)
+	lines, want := sendTree(t, s.addr, topic, func(int64) {})
 	time.Sleep(4 * time.Second) // long enough for a generation to be sealed: some is, some is not
 	s.kill()
 	s.wipe(t)
@@ -37,6 +37,9 @@ func TestGoSourceTreeComesBackByteForByte(t *testing.T) {
 	s.stop(t)
 	s.verify(t)
 }
+
+// linesPerKill makes it some ten kills: the tree has about three million lines.
+const linesPerKill = 300_000
 
 // TestGoSourceTreeComesBackFromAClusterUnderKills sends the same tree through three
 // brokers, of which one after the other is killed, with its disk emptied or not, while
@@ -54,32 +57,38 @@ func TestGoSourceTreeComesBackFromAClusterUnderKills(t *testing.T) {
 		seeds[i] = s.addr
 	}
 	const topic = "corpus"
-	sent := make(chan struct{})
-	killed := make(chan int)
-	go func() {
-		defer close(killed)
-		for n := 0; ; n++ {
-			select {
-			case <-sent:
-				killed <- n
-				return
-			case <-time.After(time.Duration(300+seeded.IntN(1200)) * time.Millisecond):
-			}
-			s := brokers[n%len(brokers)]
+	// A kill is due after every so many lines, however fast they flow: the sender hands
+	// it over and goes on while the broker is down.
+	due, over := make(chan struct{}), make(chan struct{})
+	kills := 0
+	var killer sync.WaitGroup
+	killer.Go(func() {
+		defer close(over) // also when a broker does not start
+		for range due {
+			time.Sleep(time.Duration(seeded.IntN(100)) * time.Millisecond)
+			s := brokers[kills%len(brokers)]
 			s.kill()
-			if n%2 == 1 {
+			if kills%2 == 1 {
 				s.wipe(t)
 			}
 			s.start(t)
+			kills++
 		}
-	}()
-	lines, want := sendTree(t, first.addr, topic, kgo.SeedBrokers(seeds...))
-	close(sent)
-	n := <-killed
-	if n < 3 {
-		t.Fatalf("%d kills while the tree flowed: not every broker was killed", n)
+	})
+	lines, want := sendTree(t, first.addr, topic, func(line int64) {
+		if line%linesPerKill == 0 {
+			select {
+			case due <- struct{}{}:
+			case <-over:
+			}
+		}
+	}, kgo.SeedBrokers(seeds...))
+	close(due)
+	killer.Wait()
+	if kills < len(brokers) {
+		t.Fatalf("%d lines, a kill after every %d of them: not every broker was killed", lines, linesPerKill)
 	}
-	t.Logf("%d kills while the tree flowed", n)
+	t.Logf("%d kills while the tree flowed", kills)
 	rebuild(t, first.addr, topic, lines, want)
 	for _, s := range brokers {
 		s.kill()
@@ -90,9 +99,9 @@ func TestGoSourceTreeComesBackFromAClusterUnderKills(t *testing.T) {
 }
 
 // sendTree sends the files of Go's source tree, a record a line, keyed by the file's
-// name, and waits until all are acknowledged. It returns how many lines there are, and
-// each file's SHA-256.
-func sendTree(t *testing.T, addr, topic string, opts ...kgo.Opt) (lines int64, want map[string][32]byte) {
+// name, and waits until all are acknowledged. It calls sent after each line that it
+// handed to the client. It returns how many lines there are, and each file's SHA-256.
+func sendTree(t *testing.T, addr, topic string, sent func(line int64), opts ...kgo.Opt) (lines int64, want map[string][32]byte) {
 	t.Helper()
 	root := goroot(t)
 	adm := kadm.NewClient(client(t, addr, opts...))
@@ -129,6 +138,7 @@ func sendTree(t *testing.T, addr, topic string, opts ...kgo.Opt) (lines int64, w
 						once.Do(func() { perr = err })
 					}
 				})
+				sent(lines)
 			}
 			return nil
 		})

@@ -5,7 +5,6 @@ package ring4
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/sha256"
 	bigendian "encoding/binary"
 	"errors"
@@ -18,29 +17,37 @@ import (
 )
 
 // rebuildFromBucket rebuilds every file of the corpus by firn replay, with no broker
-// running. The program is killed some times on its way and started again.
+// running. The program is killed on its way, each time further on, and started again.
 func rebuildFromBucket(t *testing.T, s *stack, topic string, lines int64, want map[string][32]byte) {
 	t.Helper()
 	dir := t.TempDir()
 	out, mark := filepath.Join(dir, "out"), filepath.Join(dir, "checkpoint")
 	args := []string{"replay", topic, "--store", s.store, "--out", out, "--checkpoint", mark, "--format", "%K{big32}%k%V{big32}%v"}
 	began := time.Now()
-	for kill := 0; ; kill++ {
-		ctx, cancel := context.WithCancel(t.Context())
-		if kill < 3 { // not at a moment that the program chooses; the last run ends by itself
-			ctx, cancel = context.WithTimeout(t.Context(), 3*time.Second)
+	const kills, every = 3, 50 << 20 // the tree comes to some 300 MB in this format
+	for kill := int64(1); kill <= kills; kill++ {
+		cmd := exec.CommandContext(t.Context(), s.bin, args...)
+		var text bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &text, &text
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
 		}
-		cmd := exec.CommandContext(ctx, s.bin, args...) // ended by SIGKILL
-		text, err := cmd.CombinedOutput()
-		killed := ctx.Err() != nil
-		cancel()
-		if err == nil {
-			t.Logf("killed %d times", kill)
-			break
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		for size(out) < kill*every {
+			select {
+			case err := <-ended:
+				t.Fatalf("firn replay ended before it wrote %d bytes: %v\n%s", kill*every, err, text.Bytes())
+			case <-time.After(time.Millisecond):
+			}
 		}
-		if !killed {
-			t.Fatalf("firn replay: %v\n%s", err, text)
+		cmd.Process.Kill()
+		if err := <-ended; err == nil {
+			t.Fatalf("firn replay ended before kill %d: it was to be killed on its way", kill)
 		}
+	}
+	if text, err := exec.CommandContext(t.Context(), s.bin, args...).CombinedOutput(); err != nil {
+		t.Fatalf("firn replay: %v\n%s", err, text)
 	}
 	f, err := os.Open(out)
 	if err != nil {
@@ -95,4 +102,13 @@ func rebuildFromBucket(t *testing.T, s *stack, topic string, lines int64, want m
 		t.Fatalf("%d of %d files came back different from the bucket", wrong, len(want))
 	}
 	t.Logf("%d files rebuilt from the bucket alone in %v, every SHA-256 equal", len(want), time.Since(began).Round(time.Millisecond))
+}
+
+// size is how many bytes the file has by now, 0 if it does not exist yet.
+func size(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
