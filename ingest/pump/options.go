@@ -24,8 +24,8 @@ type Options struct {
 	Ingest   ingest.Config
 
 	// Behind is how many committed slots may be undescribed by the catalog before
-	// Uncovered says so. Default 512: a fencer reads that many footers, in parallel,
-	// within a second (DESIGN 6).
+	// Uncovered says so. Default 128: a fencer reads that many footers, in parallel, in
+	// a tenth of a second, and the entry that describes them is one put in 128.
 	Behind uint64
 	// BehindRuns is how many runs in committed slots may be undescribed before
 	// Uncovered says so: with ten thousand active partitions a slot has as many.
@@ -50,7 +50,7 @@ func (o Options) defaults() Options {
 		o.Settler = cold.NewSettler(o.Store, cold.SettlerOptions{})
 	}
 	if o.Behind == 0 {
-		o.Behind = 512
+		o.Behind = 128
 	}
 	if o.BehindRuns <= 0 {
 		o.BehindRuns = 1 << 16

@@ -160,8 +160,8 @@ func measure(ctx context.Context, o options, c *cluster.Cluster, partitions int)
 			if err := end(ctx, how, b); err != nil {
 				return err
 			}
-			time.Sleep(max(0, 8*time.Second-time.Since(began)))
-			gap, slow := l.end(began)
+			l.settle(began)
+			gap, slow := l.end()
 			over, worst = append(over, gap), append(worst, slow)
 			if os.Getenv("FAILOVER_VERBOSE") != "" {
 				fmt.Printf("  trial %d at %d: %v, %v\n", i, began.UnixMilli(), ms(gap), ms(slow))
@@ -279,9 +279,29 @@ func (l *load) begin() time.Time {
 	return time.Now()
 }
 
+// settle returns when a broker's end has had its time to be noticed, and nothing waits
+// for an acknowledgement any more than it does in peace; after a minute anyhow.
+func (l *load) settle(began time.Time) {
+	const noticed, peace = 3 * time.Second, 100 * time.Millisecond // a cut link is noticed in two
+	for time.Since(began) < noticed || l.oldest() > peace && time.Since(began) < time.Minute {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// oldest is how long the record has waited that waits longest.
+func (l *load) oldest() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var d time.Duration
+	for _, at := range l.flight {
+		d = max(d, time.Since(at))
+	}
+	return d
+}
+
 // end is what was measured since begin. Records that still wait count as long as they
 // have waited.
-func (l *load) end(began time.Time) (gap, slow time.Duration) {
+func (l *load) end() (gap, slow time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
