@@ -42,6 +42,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Network is where the broker listens and reaches others; nil: this machine's.
 	Network gossip.Network
+	// Wall is this machine's clock by the calendar. Default time.Now.
+	Wall func() time.Time
 	// Version of the program, for metrics.
 	Version string
 }
@@ -70,6 +72,7 @@ type Broker struct {
 	metrics *web.Metrics
 	ready   web.Readiness
 	lease   lease
+	clock   *clock
 	roster  atomic.Pointer[roster]
 
 	follower follower
@@ -97,7 +100,10 @@ func Run(ctx context.Context, o Options, ready func(Addresses)) (err error) {
 	if o.Network == nil {
 		o.Network = gossip.Machine{}
 	}
-	b := &Broker{opts: o, values: o.Settings, log: o.Logger, follower: follower{turn: make(chan struct{}, 1)}}
+	if o.Wall == nil {
+		o.Wall = time.Now
+	}
+	b := &Broker{opts: o, values: o.Settings, log: o.Logger, clock: &clock{wall: o.Wall, log: o.Logger}, follower: follower{turn: make(chan struct{}, 1)}}
 	b.ready.Not("starting")
 	b.metrics = web.NewMetrics(web.MetricsOptions{Version: o.Version, Source: source{b}, Process: true})
 	b.opts.Store = trace.Wrap(o.Store, b.metrics.Store)
@@ -227,7 +233,7 @@ func readProperties(file string) map[string]string {
 func (b *Broker) assemble() {
 	settler := cold.NewSettler(b.opts.Store, cold.SettlerOptions{Hedge: b.opts.Place.Remote(), Observe: b.metrics.Store.Attempt})
 	po := pump.Options{
-		Store: b.opts.Store, Settler: settler, Catalog: b.journal, Logger: b.log, Observer: b.metrics.Uploads,
+		Store: b.opts.Store, Settler: settler, Catalog: b.journal, Logger: b.log, Observer: b.metrics.Uploads, Wall: b.clock.now,
 		Ingest: ingest.Config{
 			Rate:           b.putRate(),
 			ProducerExpiry: b.values.Duration("producer.id.expiration.ms"),
@@ -244,17 +250,17 @@ func (b *Broker) assemble() {
 		Logger: b.log, BlockBytes: b.values.Int("cache.bytes"),
 	})
 	me := catalog.RegisterSession{
-		Node: b.node, Advertised: b.addr, Gossip: b.gossip.Addr(), Rack: b.values.Get("broker.rack"), StartedMs: time.Now().UnixMilli(),
+		Node: b.node, Advertised: b.addr, Gossip: b.gossip.Addr(), Rack: b.values.Get("broker.rack"), StartedMs: b.clock.now().UnixMilli(),
 	}
 	_, _ = rand.Read(me.Nonce[:])
 	b.session = &session{
 		store: b.opts.Store, settler: settler, journal: b.journal, pump: b.pump, hot: b.hot,
-		log: b.log, me: me, reach: b.reach, stands: b.stands, asked: b.asked, replaces: b.replaces, heirs: b.heirs, producers: pump.LoadProducers,
+		log: b.log, me: me, reach: b.reach, stands: b.stands, asked: b.asked, clock: b.clock, replaces: b.replaces, heirs: b.heirs, producers: pump.LoadProducers,
 	}
 	b.config = &config{journal: b.journal, values: b.values, node: b.node}
 	b.topics = &topics{journal: b.journal, owners: b.owners, settle: b.follow}
 	b.settling = newSettling(b.journal, b.session)
-	b.groups = &groups{b: b, topics: b.topics, coordinator: coord.New(offsetsLog{b}, b.log, b.groupConfig)}
+	b.groups = &groups{b: b, topics: b.topics, coordinator: coord.New(offsetsLog{b}, b.log, b.groupConfig, b.clock.now)}
 }
 
 // putRate is how many puts per second the bill allows (DESIGN 4.3).
@@ -346,7 +352,7 @@ func (b *Broker) linger(mctx context.Context) {
 func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Context, ready func(Addresses)) error {
 	cl := &cluster{journal: b.journal, self: b.node, brokers: b.liveBrokers}
 	b.server = kafka.New(kafka.Options{
-		Logger: b.log, Observer: b.metrics.Wire, Place: b.opts.Place.String(),
+		Logger: b.log, Observer: b.metrics.Wire, Place: b.opts.Place.String(), Wall: b.clock.now,
 		Limits: kafka.Limits{
 			ProduceFrame: int(b.values.Int("socket.request.max.bytes")), Connections: int(b.values.Int("max.connections")),
 			ConnectionsPerIP: int(b.values.Int("max.connections.per.ip")),

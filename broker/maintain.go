@@ -56,6 +56,7 @@ func (b *Broker) maintain(ctx context.Context) error {
 				what, err = "release partitions", b.pump.Release(ctx, b.bequeath, ps...)
 			}
 			_, slots := b.pump.Committed()
+			b.tell("read the bucket's clock", b.clock.keep(ctx, b.opts.Store, s.ID, slots, time.Now()))
 			if due(slots, time.Since(since), uint64(b.values.Int("session.rotate.slots")), b.values.Duration("session.rotate.ms")) {
 				what, err = "rotate the session", b.pump.Rotate(ctx, b.session.next())
 				if ferr := b.follow(ctx); err == nil { // what changed during the move
@@ -79,6 +80,6 @@ func (s *session) next() catalog.RegisterSession {
 		return r
 	}
 	_, _ = rand.Read(r.Nonce[:])
-	r.StartedMs = time.Now().UnixMilli()
+	r.StartedMs = s.clock.now().UnixMilli()
 	return r
 }

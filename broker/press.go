@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/firnlog/firn/catalog/journal"
 	"github.com/firnlog/firn/ingest"
 	"github.com/firnlog/firn/ingest/pump"
 	"github.com/firnlog/firn/record"
@@ -35,6 +34,6 @@ func (b *Broker) press() *press.Press {
 		Nonce: b.session.me.Nonce, Logger: b.log,
 		SealEvery: b.values.Duration("seal.interval.ms"), RetainEvery: b.values.Duration("log.retention.check.interval.ms"),
 		Grace: b.values.Duration("gc.grace.ms"), Setting: b.config.Setting,
-		Dated: journal.Name, // a session's id is the number of the entry that registered it (S1)
+		Wall: b.clock.now,
 	})
 }

@@ -42,6 +42,8 @@ type session struct {
 	// replaces reports whether the broker of a session of this node lives; nil: never.
 	replaces func(ctx context.Context, v *catalog.Session) bool
 
+	clock *clock // nil in simulations, whose time is right
+
 	// In simulations: where it runs, and what gives a registration its nonce.
 	stage pump.Stage
 	renew func(*catalog.RegisterSession)
@@ -66,6 +68,11 @@ func (s *session) takeOver(ctx context.Context) error {
 	id := res[0].ID
 	if v, ok := s.journal.State().Session(id); ok {
 		s.me.Node = v.Node // given by the catalog when it was not set
+	}
+	if s.clock != nil {
+		if err := s.clock.first(ctx, s.store, id); err != nil {
+			return err
+		}
 	}
 	// Before anything is served: what the hot tier holds beyond the fences may be
 	// somebody else's by now, at the same offsets.

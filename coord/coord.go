@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/firnlog/firn/coord/group"
 )
@@ -27,6 +28,7 @@ type Coordinator struct {
 	log    Log
 	logger *slog.Logger
 	config func() group.Config
+	wall   func() time.Time
 
 	mu     sync.Mutex
 	shards map[int32]*shard
@@ -36,10 +38,10 @@ type Coordinator struct {
 	loops  sync.WaitGroup
 }
 
-// New makes a coordinator. config is asked for the limits now and then, from any
-// goroutine.
-func New(log Log, logger *slog.Logger, config func() group.Config) *Coordinator {
-	return &Coordinator{log: log, logger: logger, config: config, shards: map[int32]*shard{}, left: map[int32]*shard{}}
+// New makes a coordinator. config is asked for the limits now and then, wall for the time
+// by the calendar, by which offsets are kept; both from any goroutine.
+func New(log Log, logger *slog.Logger, config func() group.Config, wall func() time.Time) *Coordinator {
+	return &Coordinator{log: log, logger: logger, config: config, wall: wall, shards: map[int32]*shard{}, left: map[int32]*shard{}}
 }
 
 // Run lets the coordinator work until ctx ends. Call it before Own or Lead.
@@ -82,7 +84,7 @@ func (c *Coordinator) Own(n int32, led []Led) {
 			continue
 		}
 		ctx, stop := context.WithCancel(c.ctx)
-		s := newShard(l, c.log, c.logger.With("partition", l.Partition), c.config, stop)
+		s := newShard(l, c.log, c.logger.With("partition", l.Partition), c.config, c.wall, stop)
 		before := c.left[l.Partition]
 		delete(c.left, l.Partition)
 		c.shards[l.Partition] = s

@@ -79,7 +79,7 @@ func bubble(t *testing.T, do func(t *testing.T, l *memory, a, b *Coordinator)) {
 		var done sync.WaitGroup
 		var cs [2]*Coordinator
 		for i := range cs {
-			cs[i] = New(l, slog.New(slog.DiscardHandler), limits)
+			cs[i] = New(l, slog.New(slog.DiscardHandler), limits, time.Now)
 			done.Go(func() {
 				if err := cs[i].Run(ctx); err != nil {
 					t.Error(err)

@@ -32,7 +32,7 @@ type session struct {
 
 // now only grows and begins with 1; wall is since 1970.
 func (x *session) now() int64  { return 1 + time.Since(x.began).Milliseconds() }
-func (x *session) wall() int64 { return time.Now().UnixMilli() }
+func (x *session) wall() int64 { return x.s.clock().UnixMilli() }
 
 // serve is the loop: it returns when ctx ends or an append has failed, and then
 // nobody waits for this machine and no append is under way.

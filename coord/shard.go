@@ -15,14 +15,15 @@ type shard struct {
 	log       Log
 	logger    *slog.Logger
 	config    func() group.Config
+	clock     func() time.Time // the calendar's
 	stop      context.CancelFunc
 
 	inbox chan request
 	ended chan struct{}
 }
 
-func newShard(l Led, log Log, logger *slog.Logger, config func() group.Config, stop context.CancelFunc) *shard {
-	return &shard{partition: l.Partition, epoch: l.Epoch, log: log, logger: logger, config: config, stop: stop,
+func newShard(l Led, log Log, logger *slog.Logger, config func() group.Config, clock func() time.Time, stop context.CancelFunc) *shard {
+	return &shard{partition: l.Partition, epoch: l.Epoch, log: log, logger: logger, config: config, clock: clock, stop: stop,
 		inbox: make(chan request), ended: make(chan struct{})}
 }
 

@@ -58,7 +58,7 @@ func (m *Machine) item(now time.Time, r *Request, i int) *Slot {
 			return nil
 		}
 	}
-	sent, again, err := l.appended.Check(h, now)
+	sent, again, err := l.appended.Check(h, m.dated(now))
 	switch {
 	case err != nil:
 		m.fail(r, i, err)
@@ -73,7 +73,7 @@ func (m *Machine) item(now time.Time, r *Request, i int) *Slot {
 	s, p := m.place(now, l)
 	base := l.next
 	l.next += int64(h.LastOffsetDelta) + 1
-	l.appended.Append(h, base, now)
+	l.appended.Append(h, base, m.dated(now))
 	p.Batches = append(p.Batches, Batch{Bytes: it.Batch, Header: *h, Base: base, Token: r.Token})
 	p.Next = l.next
 	n := int64(len(it.Batch))

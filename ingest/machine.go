@@ -64,6 +64,7 @@ type Machine struct {
 	bytes   int64 // in flight, full and open
 	credit  credit
 	usual   time.Duration // moving average of what puts took
+	wall    time.Time     // what Date said
 	due     time.Time     // not after the earliest deadline of a request
 	waiting int           // requests that are not answered
 	out     [2]Output     // one is being filled, one is being performed
@@ -262,11 +263,23 @@ func (m *Machine) Owned(p record.Partition) (end, hw int64, ok bool) {
 // Partitions returns the partitions that are owned, in no particular order.
 func (m *Machine) Partitions() []record.Partition { return slices.Collect(maps.Keys(m.logs)) }
 
+// Date says what time it is by the calendar. Producers are dated by it and expire by it,
+// on this broker and on those that own the partition later; all else goes by the now of
+// each call, whose calendar may be wrong. A machine that was never told takes that.
+func (m *Machine) Date(wall time.Time) { m.wall = wall }
+
+func (m *Machine) dated(now time.Time) time.Time {
+	if m.wall.IsZero() {
+		return now
+	}
+	return m.wall
+}
+
 // Producers is what is known of the partition's producers from committed batches
 // alone: what an object may carry (S4).
 func (m *Machine) Producers(p record.Partition, now time.Time) []Producer {
 	if l := m.logs[p]; l != nil {
-		return l.settled.Snapshot(now)
+		return l.settled.Snapshot(m.dated(now))
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ type place struct{ topic, partition int }
 func (n *node) produce(ctx context.Context, c *call, q *kmsg.ProduceRequest) func(context.Context) answer {
 	p := &produced{n: n, c: c, acks: q.Acks, r: kmsg.NewPtrProduceResponse()}
 	p.r.Version = c.version
-	p.admit(q, time.Now().UnixMilli())
+	p.admit(q, n.wall().UnixMilli())
 	if len(p.items) == 0 {
 		return func(context.Context) answer { return p.answer() }
 	}

@@ -116,6 +116,9 @@ func (Unobserved) Malformed(string) {}
 // Options are a Server's parts. Backend must be set.
 type Options struct {
 	Backend Backend
+	// Wall is the time by the calendar: of LogAppendTime, and what clients' timestamps
+	// are held against. It must not block. Default time.Now.
+	Wall func() time.Time
 	// Place is what tools are shown as the log directory: where the bucket is,
 	// without secrets. Default "bucket".
 	Place    string
@@ -156,11 +159,14 @@ const smallFrame = 64 << 10
 // New returns a server of a backend.
 func New(o Options) *Server {
 	s := &Server{
-		node:   node{Backend: o.Backend, table: newTable(), place: o.Place, sends: &sends{}},
+		node:   node{Backend: o.Backend, table: newTable(), place: o.Place, wall: o.Wall, sends: &sends{}},
 		limits: o.Limits.defaults(), pool: o.Pool, observer: o.Observer, log: o.Logger,
 	}
 	if s.node.place == "" {
 		s.node.place = "bucket"
+	}
+	if s.node.wall == nil {
+		s.node.wall = time.Now
 	}
 	if s.pool == nil {
 		s.pool = NewPool()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/time/rate"
@@ -126,6 +127,7 @@ type node struct {
 	Backend
 	table      table
 	place      string // Options.Place
+	wall       func() time.Time
 	log        *slog.Logger
 	complaints *rate.Limiter // of log
 	sends      *sends

@@ -95,6 +95,7 @@ type node struct {
 	dir   string
 	set   map[string]string // over the cluster's
 	store *fault.Store      // its own way to the bucket
+	ahead atomic.Int64      // how far its clock is, as a time.Duration
 
 	proc   *Process
 	at     broker.Addresses
@@ -130,11 +131,14 @@ func (n *node) launch() (ready chan broker.Addresses) {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel, n.ended = cancel, make(chan error, 1)
 	ended := n.ended
-	o := broker.Options{Settings: values, Store: Gate{n.proc, n.store}, Place: where, Network: n.proc, Logger: n.c.log.logger(n.host)}
+	o := broker.Options{Settings: values, Store: Gate{n.proc, n.store}, Place: where, Network: n.proc, Logger: n.c.log.logger(n.host), Wall: n.wall}
 	ready = make(chan broker.Addresses, 1)
 	go func() { ended <- broker.Run(ctx, o, func(a broker.Addresses) { ready <- a }) }()
 	return ready
 }
+
+// wall is the broker's clock by the calendar.
+func (n *node) wall() time.Time { return time.Now().Add(time.Duration(n.ahead.Load())) }
 
 // start starts the broker and waits until it serves.
 func (n *node) start() {

@@ -34,6 +34,9 @@ type Options struct {
 	// HotBacklog is how many bytes may wait for the hot tier before slots pass it
 	// by. Default 64 MiB.
 	HotBacklog int64
+	// Wall is the time by the calendar, by which producers expire. It must not block.
+	// Default: the clock's.
+	Wall func() time.Time
 	// Stage is where simulations run it, without hot tier; nil for goroutines and the
 	// clock.
 	Stage Stage

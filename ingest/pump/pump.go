@@ -135,6 +135,7 @@ func (p *Pump) Run(ctx context.Context) error {
 	defer timer.Stop()
 	for p.fault == nil && ctx.Err() == nil {
 		now := time.Now()
+		p.date()
 		next := p.machine.Step(now)
 		p.perform(inner, now, p.machine.Take())
 		timer.Reset(p.until(now, next))
@@ -146,9 +147,11 @@ func (p *Pump) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		case <-timer.C:
 		case r := <-inbox:
+			p.date()
 			p.accept(time.Now(), r)
 			p.more()
 		case f := <-p.calls:
+			p.date()
 			f(time.Now())
 		case e := <-p.events:
 			p.handle(e)
@@ -156,6 +159,13 @@ func (p *Pump) Run(ctx context.Context) error {
 	}
 	p.stop(cancel)
 	return p.fault
+}
+
+// date tells the machine the time by the calendar.
+func (p *Pump) date() {
+	if p.opts.Wall != nil {
+		p.machine.Date(p.opts.Wall())
+	}
 }
 
 // more takes what came together with a request, so that it goes into one object.

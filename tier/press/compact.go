@@ -52,7 +52,7 @@ func (p *Press) compactOnce(ctx context.Context, s *catalog.Session, id record.P
 	if !ok || c.Owner != s.ID {
 		return true, nil
 	}
-	if _, front := PlanCompact(c, k, math.MaxInt64, p.nowMs()); front == 0 {
+	if _, front := PlanCompact(c, k, math.MaxInt64, p.wallMs()); front == 0 {
 		return true, nil // spares asking the owner
 	}
 	stable, err := p.stable(ctx, id)
@@ -69,7 +69,7 @@ func (p *Press) compactOnce(ctx context.Context, s *catalog.Session, id record.P
 			break
 		}
 	}
-	dirty, front := PlanCompact(c, k, stable, p.nowMs())
+	dirty, front := PlanCompact(c, k, stable, p.wallMs())
 	if front == 0 {
 		return true, nil
 	}
@@ -167,7 +167,7 @@ func (p *Press) compactOne(ctx context.Context, s *catalog.Session, c *catalog.P
 	rule := keeping{
 		newest: n.offsets, known: n.known, dirtyFrom: c.Extents[dirty].Base,
 		// Older values of a key may be in what was pressed out of the catalog.
-		tombstonesBefore: sub(p.nowMs(), k.DeleteRetention), tombstonesGo: len(c.Index) == 0,
+		tombstonesBefore: sub(p.wallMs(), k.DeleteRetention), tombstonesGo: len(c.Index) == 0,
 	}
 	var before, after int64
 	err := p.job(ctx, s.ID, func(j *job) (*catalog.CommitJob, error) {

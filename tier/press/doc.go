@@ -74,9 +74,9 @@ type Options struct {
 	Setting Setting
 	// Now is the clock; its monotonic part is used. Default time.Now.
 	Now func() time.Time
-	// Dated names an object that was put when a session was registered: it tells the
-	// bucket's time. Nil: retention believes this machine's clock alone.
-	Dated func(session uint64) string
+	// Wall is the time by the calendar, by which records get old. It must not block.
+	// Default Now.
+	Wall func() time.Time
 	// Limits are DefaultLimits where they are zero.
 	Limits Limits
 }
@@ -89,13 +89,15 @@ type Press struct {
 	avoid  map[catalog.ObjectRef]time.Time // objects that cannot be read, and until when
 	more   bool                            // the last turn left some of its work
 	sealed uint64                          // the newest sealed session that linger has seen to
-	bucket bucketClock
 }
 
 // New makes a Press.
 func New(o Options) *Press {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Wall == nil {
+		o.Wall = o.Now
 	}
 	if o.Limits == (Limits{}) {
 		o.Limits = DefaultLimits()
@@ -180,7 +182,7 @@ func (p *Press) session() (*catalog.Session, bool) {
 	return s, ok && !s.Sealed
 }
 
-func (p *Press) nowMs() int64 { return p.Now().UnixMilli() }
+func (p *Press) wallMs() int64 { return p.Wall().UnixMilli() }
 
 func (p *Press) one(ctx context.Context, c catalog.Command) (catalog.Result, error) {
 	res, err := p.Journal.Commit(ctx, c)
@@ -271,5 +273,5 @@ func (j *job) send(ref catalog.ObjectRef, body cold.Body, identity uint32) error
 
 // begin starts the n-th object of the job.
 func (j *job) begin(kind object.Kind, n uint64) *object.Encoder {
-	return object.NewEncoder(object.Header{Kind: kind, Session: j.id, Slot: n, Nonce: j.press.Nonce}, j.press.nowMs(), nil)
+	return object.NewEncoder(object.Header{Kind: kind, Session: j.id, Slot: n, Nonce: j.press.Nonce}, j.press.wallMs(), nil)
 }

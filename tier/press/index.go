@@ -33,7 +33,7 @@ func (p *Press) index(ctx context.Context) error {
 				if len(xs) != int(line.Extents) {
 					return nil, fmt.Errorf("index lines of %s: %w: %d extents, the catalog says %d", w.Partition, object.ErrCorrupt, len(xs), line.Extents)
 				}
-				b := object.EncodeIndex(j.id, uint64(i), p.Nonce, p.nowMs(), catalog.EncodeExtents(xs))
+				b := object.EncodeIndex(j.id, uint64(i), p.Nonce, p.wallMs(), catalog.EncodeExtents(xs))
 				_, identity, err := object.Identity(b)
 				if err != nil {
 					return nil, err

@@ -4,46 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/firnlog/firn/catalog"
 )
-
-// bucketClock is the bucket's time, as far as it was asked.
-type bucketClock struct {
-	session uint64
-	was     time.Time // by the bucket, when the session was registered
-	asked   time.Time // by this machine, when it answered that
-	warned  bool
-}
-
-// skew is how far this machine's clock may be ahead of the bucket's without a word.
-const skew = time.Hour
-
-// believed is the time that retention goes by, in milliseconds: the earlier of this
-// machine's and the bucket's, so that a clock that is wrong or jumps ahead deletes
-// nothing early. The bucket is asked once a session; since then monotonic time has gone
-// by. What went by before it was asked makes it late, by minutes at most.
-func (p *Press) believed(ctx context.Context, session uint64) (int64, error) {
-	now := p.Now()
-	if p.Dated == nil {
-		return now.UnixMilli(), nil
-	}
-	c := &p.bucket
-	if c.session != session {
-		info, err := p.Store.Stat(ctx, p.Dated(session))
-		if err != nil {
-			return 0, err
-		}
-		*c = bucketClock{session: session, was: info.Modified, asked: now, warned: c.warned}
-	}
-	there := c.was.Add(now.Sub(c.asked))
-	if ahead := now.UnixMilli() - there.UnixMilli(); ahead > skew.Milliseconds() && !c.warned {
-		c.warned = true
-		p.Logger.Warn("this machine's clock is ahead of the bucket's; retention goes by the bucket's", "by", time.Duration(ahead)*time.Millisecond)
-	}
-	return min(now.UnixMilli(), there.UnixMilli()), nil
-}
 
 // retain moves log starts forward by retention.ms and retention.bytes.
 func (p *Press) retain(ctx context.Context) error {
@@ -51,11 +14,7 @@ func (p *Press) retain(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	now, err := p.believed(ctx, s.ID)
-	if err != nil {
-		return fmt.Errorf("ask for the bucket's time: %w", err)
-	}
-	items := Expired(p.Journal.State(), s.ID, now, p.Setting)
+	items := Expired(p.Journal.State(), s.ID, p.wallMs(), p.Setting)
 	if len(items) == 0 {
 		return nil
 	}
@@ -84,7 +43,7 @@ func (p *Press) cool(context.Context) error {
 		}
 		gens = append(gens, Warm{g.ID, g.Sealed, shares})
 	}
-	gone := PlanCool(p.Journal.State(), gens, p.nowMs(), p.Setting)
+	gone := PlanCool(p.Journal.State(), gens, p.wallMs(), p.Setting)
 	for _, id := range gone {
 		if err := ignoreGone(p.Hot.Drop(id)); err != nil {
 			return fmt.Errorf("drop generation %d: %w", id, err)

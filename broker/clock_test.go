@@ -1,0 +1,18 @@
+package broker
+
+import (
+	"testing"
+	"time"
+)
+
+func TestAMachineIsBelievedAsLongAsTheBucketAgrees(t *testing.T) {
+	bucket := time.Unix(1_800_000_000, 0)
+	for off, want := range map[time.Duration]time.Duration{
+		0: 0, time.Millisecond: time.Millisecond, -time.Second: -time.Second, trusted: trusted, -trusted: -trusted,
+		trusted + 1: 0, -trusted - 1: 0, time.Hour: 0, -24 * time.Hour: 0, 100 * 365 * 24 * time.Hour: 0, -50 * 365 * 24 * time.Hour: 0,
+	} {
+		if got := agreed(bucket.Add(off), bucket).Sub(bucket); got != want {
+			t.Errorf("a machine that is %s ahead of the bucket: %s ahead is agreed, want %s", off, got, want)
+		}
+	}
+}
