@@ -48,13 +48,31 @@ const (
 func (r ObjectRef) Name() string {
 	switch r.Kind {
 	case KindWAL:
-		return fmt.Sprintf("%s%020d/%020d", PrefixWAL, r.A, r.B)
+		return r.under(PrefixWAL)
 	case KindSeg:
-		return fmt.Sprintf("%s%020d/%020d", PrefixSeg, r.A, r.B)
+		return r.under(PrefixSeg)
 	case KindIndex, KindListless:
-		return fmt.Sprintf("%s%020d/%020d", PrefixIndex, r.A, r.B)
+		return r.under(PrefixIndex)
 	}
 	return "none"
+}
+
+func (r ObjectRef) under(prefix string) string {
+	b := make([]byte, 0, 64)
+	b = AppendNumber(append(b, prefix...), r.A)
+	b = AppendNumber(append(b, '/'), r.B)
+	return string(b)
+}
+
+// AppendNumber appends a number as names of objects have it: twenty digits, so that names
+// are in the order of their numbers.
+func AppendNumber(b []byte, n uint64) []byte {
+	var digits [20]byte
+	for i := len(digits) - 1; i >= 0; i-- {
+		digits[i] = '0' + byte(n%10)
+		n /= 10
+	}
+	return append(b, digits[:]...)
 }
 
 // String is Name.

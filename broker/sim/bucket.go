@@ -31,6 +31,16 @@ var (
 	errDown    = errors.New("connection reset")
 )
 
+// refused is an answer of the bucket, put into words when somebody reads them.
+type refused struct {
+	what, name string
+	why        error
+}
+
+func (r *refused) Error() string { return r.what + " " + r.name + ": " + r.why.Error() }
+
+func (r *refused) Unwrap() error { return r.why }
+
 // fate is what becomes of one request.
 type fate struct {
 	there, back time.Duration
@@ -146,7 +156,7 @@ func read(body cold.Body) ([]byte, error) {
 
 func (b *bucket) put(name string, data []byte) error {
 	if _, taken := b.objects[name]; taken {
-		return fmt.Errorf("put %s: %w", name, cold.ErrExists)
+		return &refused{"put", name, cold.ErrExists}
 	}
 	b.objects[name] = stored{data, b.w.now}
 	return nil
@@ -167,7 +177,7 @@ func (l link) Get(ctx context.Context, name string, r cold.Range, buf []byte) (o
 func (b *bucket) get(name string, r cold.Range) ([]byte, error) {
 	o, ok := b.objects[name]
 	if !ok {
-		return nil, fmt.Errorf("get %s: %w", name, cold.ErrNotFound)
+		return nil, &refused{"get", name, cold.ErrNotFound}
 	}
 	at, n, err := r.Within(int64(len(o.data)))
 	if err != nil {
@@ -188,7 +198,7 @@ func (l link) Stat(ctx context.Context, name string) (info cold.Info, err error)
 func (b *bucket) stat(name string) (cold.Info, error) {
 	o, ok := b.objects[name]
 	if !ok {
-		return cold.Info{}, fmt.Errorf("stat %s: %w", name, cold.ErrNotFound)
+		return cold.Info{}, &refused{"stat", name, cold.ErrNotFound}
 	}
 	return cold.Info{Name: name, Size: int64(len(o.data)), Modified: o.at}, nil
 }

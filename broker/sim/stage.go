@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"container/heap"
 	"context"
 	"math/rand/v2"
 	"slices"
@@ -20,7 +19,7 @@ type clock struct {
 }
 
 type event struct {
-	at   time.Time
+	at   time.Duration // since the begin
 	seq  uint64
 	proc *process // whose it is: it does not happen once that is dead, and waits while it sleeps
 	do   func()
@@ -31,16 +30,16 @@ func (c *clock) at(t time.Time, p *process, do func()) {
 		t = c.now
 	}
 	c.seq++
-	heap.Push(&c.events, event{t, c.seq, p, do})
+	c.events.push(event{t.Sub(begin), c.seq, p, do})
 }
 
 func (c *clock) after(d time.Duration, p *process, do func()) { c.at(c.now.Add(d), p, do) }
 
 // step lets the next event happen; false when it lies at or behind the limit.
 func (c *clock) step(limit time.Time) bool {
-	for len(c.events) > 0 && c.events[0].at.Before(limit) {
-		e := heap.Pop(&c.events).(event)
-		c.now = e.at
+	for end := limit.Sub(begin); len(c.events) > 0 && c.events[0].at < end; {
+		e := c.events.pop()
+		c.now = begin.Add(e.at)
 		p := e.proc
 		switch {
 		case p == nil:
@@ -48,10 +47,7 @@ func (c *clock) step(limit time.Time) bool {
 		case p.dead:
 			continue
 		case p.asleep.After(c.now): // it is told when it wakes
-			e.at = p.asleep
-			c.seq++
-			e.seq = c.seq
-			heap.Push(&c.events, e)
+			c.at(p.asleep, p, e.do)
 			continue
 		default:
 			e.do()
@@ -111,12 +107,14 @@ func (p *process) wake() {
 // rouse makes a process that sleeps wake up at another time.
 func (p *process) rouse(at time.Time) {
 	for i := range p.clock.events {
-		if e := &p.clock.events[i]; e.proc == p && e.at.Equal(p.asleep) {
-			e.at = at
+		if e := &p.clock.events[i]; e.proc == p && e.at == p.asleep.Sub(begin) {
+			e.at = at.Sub(begin)
 		}
 	}
 	p.asleep = at
-	heap.Init(&p.clock.events)
+	for i := len(p.clock.events)/2 - 1; i >= 0; i-- {
+		p.clock.events.down(i)
+	}
 }
 
 // kill ends the process where it stands: nothing of it runs again.
@@ -164,19 +162,52 @@ func (p *process) Sleep(ctx context.Context, d time.Duration) error {
 	return p.Wait(ctx, func() bool { return over })
 }
 
-// events is a heap.
+// events is a heap: what happens next is first.
 type events []event
 
-func (e events) Len() int { return len(e) }
-func (e events) Less(i, j int) bool {
-	return e[i].at.Before(e[j].at) || e[i].at.Equal(e[j].at) && e[i].seq < e[j].seq
+func (e events) before(i, j int) bool {
+	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].seq < e[j].seq
 }
-func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
-func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
-func (e *events) Pop() any {
-	last := len(*e) - 1
-	x := (*e)[last]
-	(*e)[last] = event{}
-	*e = (*e)[:last]
+
+func (e *events) push(x event) {
+	*e = append(*e, x)
+	e.up(len(*e) - 1)
+}
+
+func (e *events) pop() event {
+	h := *e
+	last := len(h) - 1
+	x := h[0]
+	h[0], h[last] = h[last], event{}
+	*e = h[:last]
+	e.down(0)
 	return x
+}
+
+func (e events) up(i int) {
+	for i > 0 {
+		above := (i - 1) / 2
+		if !e.before(i, above) {
+			return
+		}
+		e[i], e[above] = e[above], e[i]
+		i = above
+	}
+}
+
+func (e events) down(i int) {
+	for {
+		below := 2*i + 1
+		if below >= len(e) {
+			return
+		}
+		if below+1 < len(e) && e.before(below+1, below) {
+			below++
+		}
+		if !e.before(below, i) {
+			return
+		}
+		e[i], e[below] = e[below], e[i]
+		i = below
+	}
 }

@@ -95,7 +95,9 @@ const (
 	PrefixSide       = "catalog/side/"
 )
 
-func numbered(prefix string, n uint64) string { return fmt.Sprintf("%s%020d", prefix, n) }
+func numbered(prefix string, n uint64) string {
+	return string(catalog.AppendNumber(append(make([]byte, 0, 64), prefix...), n))
+}
 
 // Name is the name of an entry's object.
 func Name(entry uint64) string { return numbered(PrefixEntries, entry) }
