@@ -59,10 +59,11 @@ func (b *Broker) maintain(ctx context.Context) error {
 			b.tell("read the bucket's clock", b.clock.keep(ctx, b.opts.Store, s.ID, slots, time.Now()))
 			if due(slots, time.Since(since), uint64(b.values.Int("session.rotate.slots")), b.values.Duration("session.rotate.ms")) {
 				what, err = "rotate the session", b.pump.Rotate(ctx, b.session.next())
+				moved := err == nil                    // otherwise somebody else may have sealed it, and cut something off
 				if ferr := b.follow(ctx); err == nil { // what changed during the move
 					err = ferr
 				}
-				if v, ok := b.journal.State().Session(s.ID); ok && v.Sealed && b.hot != nil {
+				if v, ok := b.journal.State().Session(s.ID); ok && v.Sealed && moved && b.hot != nil {
 					b.hot.Settle(hot.Session{ID: v.ID, Nonce: v.Nonce}, v.Fence)
 					b.hot.Forget(v.ID)
 				}

@@ -77,9 +77,11 @@ func (s *session) takeOver(ctx context.Context) error {
 	// Before anything is served: what the hot tier holds beyond the fences may be
 	// somebody else's by now, at the same offsets.
 	ended := s.settleHot()
-	if err := s.pump.Begin(ctx, pump.Session{ID: id, Nonce: me.Nonce}); err != nil {
+	if err := s.pump.Begin(ctx, pump.Session{ID: id, Nonce: me.Nonce}, s.leftIn(ended)...); err != nil {
 		return err
 	}
+	// Whatever becomes of the rest, no partition takes nothing for ever.
+	defer func() { _ = s.pump.Admit(context.WithoutCancel(ctx), id) }()
 	// Before the take: what did our own former lives own last? Only that may be
 	// appended again from the hot tier (DESIGN 4.6). A life that died while it did
 	// so left the rest to us, so all of them count together.
@@ -97,10 +99,7 @@ func (s *session) takeOver(ctx context.Context) error {
 	if err := s.own(ctx, id, state, take); err != nil {
 		return err
 	}
-	for _, v := range ended {
-		s.restore(ctx, v, former)
-		s.hot.Forget(v.ID)
-	}
+	s.restoreAll(ctx, id, ended, former)
 	return nil
 }
 
@@ -317,74 +316,4 @@ func (s *session) ownSome(ctx context.Context, id uint64, state *catalog.State, 
 		}}
 	}
 	return s.pump.Own(ctx, id, owned...)
-}
-
-// settleHot tells the hot tier where former sessions ended (H2), and returns those
-// that may have left something beyond their fences.
-func (s *session) settleHot() (ended []*catalog.Session) {
-	if s.hot == nil {
-		return nil
-	}
-	state := s.journal.State()
-	seen := map[uint64]bool{}
-	for _, g := range s.hot.Generations() {
-		if seen[g.Session.ID] {
-			continue
-		}
-		seen[g.Session.ID] = true
-		v, ok := state.Session(g.Session.ID)
-		if !ok || !v.Sealed || v.Nonce != g.Session.Nonce {
-			// Forgotten by the catalog, or another cluster's: nothing of it counts.
-			s.hot.Settle(hot.Session{ID: g.Session.ID}, 0)
-			s.hot.Forget(g.Session.ID)
-			continue
-		}
-		s.hot.Settle(g.Session, v.Fence)
-		ended = append(ended, v)
-	}
-	return ended
-}
-
-// restore appends the leftovers of one former session at the offsets that they
-// have. What does not fit any more is gone, as P2 says.
-func (s *session) restore(ctx context.Context, v *catalog.Session, owned map[record.Partition]bool) {
-	var restored, lost int64
-	err := s.hot.Leftover(v.ID, v.Fence, func(_ uint64, entries []hot.Entry) error {
-		req := &pump.Request{Request: ingest.Request{Acks: ingest.AcksAll}}
-		for _, e := range entries {
-			h, err := record.ParseHeader(e.Value)
-			if err != nil || !owned[e.Partition] {
-				lost += e.Last - e.Base + 1
-				continue
-			}
-			batch := append([]byte(nil), e.Value...)
-			req.Items = append(req.Items, ingest.Item{Partition: e.Partition, Batch: batch, Header: h, Restore: true})
-		}
-		if len(req.Items) == 0 {
-			return nil
-		}
-		if err := s.pump.Produce(ctx, req); err != nil {
-			return err
-		}
-		select {
-		case <-req.Done():
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		for i, r := range req.Results {
-			n := int64(req.Items[i].Header.LastOffsetDelta) + 1
-			if r.Err != nil {
-				lost += n
-			} else {
-				restored += n
-			}
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, hot.ErrNotHeld) {
-		s.log.Warn("what the hot tier held beyond the fence could not be read to its end", "session", v.ID, "err", err)
-	}
-	if restored+lost > 0 {
-		s.log.Info("appended again what the hot tier held beyond the fence", "session", v.ID, "records", restored, "lost", lost)
-	}
 }

@@ -50,6 +50,10 @@ func (m *Machine) item(now time.Time, r *Request, i int) *Slot {
 		m.fail(r, i, ErrNotLeader)
 		return nil
 	}
+	if _, held := m.held[it.Partition]; held && !it.Restore {
+		m.fail(r, i, ErrNotLeader)
+		return nil
+	}
 	res.LogStart = l.start
 	h := &it.Header
 	if it.Restore {

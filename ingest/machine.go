@@ -58,8 +58,9 @@ type Machine struct {
 	next    uint64 // the slot number that is bound next
 	logs    map[record.Partition]*plog
 	ended   map[record.Partition]int32 // the last epochs that this session gave up
-	flight  []*Slot                    // bound and not committed; Seq ascends by one
-	full    []*Slot                    // too large to take more
+	held    map[record.Partition]struct{}
+	flight  []*Slot // bound and not committed; Seq ascends by one
+	full    []*Slot // too large to take more
 	open    *Slot
 	bytes   int64 // in flight, full and open
 	credit  credit
@@ -108,7 +109,7 @@ func (m *Machine) Begin(session uint64, grants map[record.Partition]int32) {
 	if len(m.flight) > 0 || m.phase == Serving || m.phase == Closing || m.phase == Stopped {
 		panic("ingest: S9: a session begins before the last one has ended")
 	}
-	m.session, m.next, m.phase = session, 0, Serving
+	m.session, m.next, m.phase, m.held = session, 0, Serving, nil
 	for p, l := range m.logs {
 		epoch, ok := grants[p]
 		if !ok {
@@ -145,6 +146,19 @@ func (m *Machine) Own(p record.Partition, s Start) {
 	l.settled.Put(known)
 	m.logs[p] = l
 }
+
+// Hold makes the machine refuse what comes for partitions with ErrNotLeader, but for what
+// is restored, until Admit or the end of the session: the next offsets of their logs are
+// given away already, to what a hot tier holds beyond a fence (P2).
+func (m *Machine) Hold(ps []record.Partition) {
+	m.held = make(map[record.Partition]struct{}, len(ps))
+	for _, p := range ps {
+		m.held[p] = struct{}{}
+	}
+}
+
+// Admit ends Hold: what was to be restored is.
+func (m *Machine) Admit() { m.held = nil }
 
 // Disown makes the machine refuse appends for a partition with ErrNotLeader and
 // forget it, if it owns it under that epoch or one before. What is bound to a slot

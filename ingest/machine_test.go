@@ -376,6 +376,30 @@ func TestRestoredBatchesKeepTheirOffsets(t *testing.T) { // DESIGN 4.6
 	assert.EqualValues(t, 10, again.Results[0].Base)
 }
 
+// Offsets that were given away before a fence belong to what is restored: nobody else gets
+// them meanwhile, whatever becomes of the ownership (P2).
+func TestWhatIsRestoredComesFirst(t *testing.T) { // DESIGN 4.6
+	b := newBench(t, Config{})
+	b.Hold([]record.Partition{part(0)})
+	b.Own(part(0), Start{Epoch: 1, Next: 10})
+	b.Own(part(1), Start{Epoch: 1, Next: 10})
+	assert.ErrorIs(t, b.send(AcksAll, plain(part(0), 1)).Results[0].Err, ErrNotLeader)
+	other := b.send(AcksAll, plain(part(1), 1))
+	it := batchOf(part(0), record.Header{ProducerID: -1, BaseOffset: 10})
+	it.Restore = true
+	r := b.send(AcksAll, it)
+	b.done(0, Mine)
+	b.done(1, Mine)
+	assert.EqualValues(t, 10, other.Results[0].Base)
+	assert.EqualValues(t, 10, r.Results[0].Base)
+	b.Own(part(0), Start{Epoch: 2, Next: 11})
+	assert.ErrorIs(t, b.send(AcksAll, plain(part(0), 1)).Results[0].Err, ErrNotLeader)
+	b.Admit()
+	late := b.send(AcksAll, plain(part(0), 1))
+	b.done(2, Mine)
+	assert.EqualValues(t, 11, late.Results[0].Base)
+}
+
 // A producer that was quicker than the hot tier has sent its batch again, to another
 // offset: what is restored must not be a second one.
 func TestNothingIsRestoredThatWasSentAgain(t *testing.T) { // DESIGN 4.6

@@ -47,7 +47,7 @@ func newUploads(f factory, now func() time.Time) *Uploads {
 		skipped: f.counter("firn_hot_skipped_slots_total",
 			"WAL objects that the hot tier did not take: full, broken or too slow. They are safe in the bucket; recent reads go there and acks=1 waits for it. Look at the disk and hot.max.bytes."),
 		lost: f.counter("firn_lost_unacked_records_total",
-			"Records acknowledged with acks=1 only, not in the bucket when another broker took their partitions over. They are gone, as Kafka would lose them. Use acks=all for what must not be."),
+			"Records acknowledged with acks=1 only, not in the bucket when this broker was fenced. Unless it got their partitions back before anybody else had them, and appended them again, they are gone, as Kafka would lose them. Use acks=all for what must not be."),
 	}
 	for _, o := range []ingest.Outcome{ingest.Mine, ingest.Fenced, ingest.Foreign} {
 		u.slots.WithLabelValues(o.String())

@@ -21,8 +21,9 @@ var ErrSession = errors.New("session is not served")
 
 // Begin gives the pump its first session, or the next one after a fence. The
 // session is registered in the catalog and has not put anything yet. After a
-// fence it waits for the slots below the fence.
-func (p *Pump) Begin(ctx context.Context, s Session) error {
+// fence it waits for the slots below the fence. The partitions that are to be restored
+// from the hot tier take nothing else until Admit.
+func (p *Pump) Begin(ctx context.Context, s Session, restore ...record.Partition) error {
 	return p.await(ctx, func() (bool, error) {
 		switch {
 		case p.machine.Phase() != ingest.Idle && p.machine.Phase() != ingest.Over:
@@ -31,7 +32,17 @@ func (p *Pump) Begin(ctx context.Context, s Session) error {
 			return false, nil
 		}
 		p.serve(s, nil)
+		p.machine.Hold(restore)
 		return true, nil
+	})
+}
+
+// Admit lets everybody append to the partitions that the session was begun with.
+func (p *Pump) Admit(ctx context.Context, session uint64) error {
+	return p.call(ctx, func(time.Time) {
+		if p.session.ID == session {
+			p.machine.Admit()
+		}
 	})
 }
 

@@ -68,7 +68,7 @@ func (t *Tier) shed() {
 			return
 		}
 		g.mu.RLock()
-		cache, disk := g.state == sealed || g.state == retired && g.past && !g.keep, g.disk
+		cache, disk := !g.keep && (g.state == sealed || g.state == retired && g.past), g.disk
 		g.mu.RUnlock()
 		if cache && t.Drop(g.id) == nil {
 			used -= disk

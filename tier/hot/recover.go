@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -284,6 +285,23 @@ func (t *Tier) leftover(g *generation, from uint64, fn func(seq uint64, entries 
 		found = found[n:]
 	}
 	return nil
+}
+
+// Left returns the partitions of which Leftover has something, each once.
+func (t *Tier) Left(session, from uint64) []record.Partition {
+	seen := map[record.Partition]struct{}{}
+	for _, g := range t.list() {
+		g.mu.RLock()
+		if g.origin.session.ID == session && !g.forgotten {
+			for p, all := range g.index {
+				if n := len(all); n > 0 && g.first+uint64(all[n-1].slot) >= from {
+					seen[p] = struct{}{}
+				}
+			}
+		}
+		g.mu.RUnlock()
+	}
+	return slices.Collect(maps.Keys(seen))
 }
 
 // Forget says that the leftovers of a session are dealt with: what is left of it

@@ -362,6 +362,38 @@ func TestWhatAnEarlierLifeLeftIsACache(t *testing.T) {
 	require.Equal(t, int64(150), after.Spans(p)[0].To)
 }
 
+// What a fence has cut off stays until it is dealt with, though what lies below the fence
+// is sealed and room is wanted (P2).
+func TestLeftoversAreNoCache(t *testing.T) {
+	tier, p := open(t, t.TempDir(), Options{GenerationBytes: 1 << 20, MaxBytes: 4 << 20}), part(1)
+	require.NoError(t, tier.StartSession(first, 0))
+	require.NoError(t, tier.Append(Slot{7, 0}, group(0, 1, 100, p)))
+	require.NoError(t, tier.Append(Slot{7, 1}, group(10, 1, 100, p, part(2))))
+	tier.Rotate()
+	tier.Settle(first, 1)
+	require.NoError(t, tier.MarkSealed(tier.Generations()[0].ID))
+	require.NoError(t, tier.StartSession(second, 0))
+	left := func() (seqs []uint64) {
+		require.NoError(t, tier.Leftover(7, 1, func(seq uint64, _ []Entry) error { seqs = append(seqs, seq); return nil }))
+		return seqs
+	}
+	slot := uint64(0)
+	fill := func() {
+		for range 40 { // what does not fit is refused
+			_ = tier.Append(Slot{9, slot}, group(int64(slot)*10+10, 1, 256<<10, p))
+			slot++
+		}
+	}
+	fill()
+	require.Equal(t, []uint64{1}, left())
+	require.ElementsMatch(t, []record.Partition{p, part(2)}, tier.Left(7, 1))
+	require.Empty(t, tier.Left(7, 2))
+	tier.Forget(7)
+	require.Empty(t, tier.Left(7, 1))
+	fill()
+	require.NotEqual(t, uint64(7), tier.Generations()[0].Session.ID, "then it is a cache")
+}
+
 // What is still on its way to the tier when its session has ended makes no new
 // generation, of which nobody would say where the fence is (H2).
 func TestASessionThatIsSettledTakesNothingMore(t *testing.T) {
