@@ -227,30 +227,26 @@ func (c *CommitJob) apply(s *State, _ position) (Result, error) {
 	return Result{}, nil
 }
 
-// checkPress checks that a line describes exactly a front part of the extents, each
-// in an object that nothing else is in, and perhaps the last index lines before.
+// checkPress checks that a line describes exactly consecutive lines, or the last ones
+// and a front part of the extents, each of these in an object that nothing else is in.
 func (s *State) checkPress(c Press) error {
 	p, ok := s.Partition(c.Partition)
 	if !ok {
 		return nil
 	}
-	lines := p.lines(c.Line.Base)
-	if lines < 0 || c.Line.Object.Kind != KindIndex {
+	l, n, ok := p.span(c.Line.Base, c.Line.Next)
+	if !ok || c.Line.Object.Kind != KindIndex {
 		return ErrStale
 	}
-	i := p.Find(c.Line.Next - 1)
-	if i == len(p.Extents) || p.Extents[i].Next != c.Line.Next {
-		return ErrStale
+	listed := int32(n)
+	for _, x := range p.Index[l.from:l.to] {
+		listed += x.Extents
 	}
-	n := int32(i + 1)
-	for _, l := range p.Index[lines:] {
-		n += l.Extents
-	}
-	if c.Line.Extents != n {
+	if c.Line.Extents != listed {
 		return ErrStale
 	}
 	own := map[ObjectRef]int{}
-	for _, e := range p.Extents[:i+1] {
+	for _, e := range p.Extents[:n] {
 		if e.Object.Kind != KindSeg {
 			return fmt.Errorf("%w: %s lies in a WAL object", ErrInvalidExtents, e.Object)
 		}
@@ -264,13 +260,27 @@ func (s *State) checkPress(c Press) error {
 	return nil
 }
 
-// lines is the position in Index of the line that begins at base; len(Index) when
-// the first extent does, -1 when neither.
-func (p *Partition) lines(base int64) int {
-	if len(p.Extents) > 0 && p.Extents[0].Base == base {
-		return len(p.Index)
+// lines is a part of Partition.Index.
+type lines struct{ from, to int }
+
+// span finds what describes the offsets [base, next): index lines, and the first n
+// extents when it reaches beyond the last line. It is not ok when anything would be
+// split, or is one line already.
+func (p *Partition) span(base, next int64) (l lines, n int, ok bool) {
+	l.from = slices.IndexFunc(p.Index, func(l IndexRef) bool { return l.Base == base })
+	if l.from < 0 {
+		if len(p.Extents) == 0 || p.Extents[0].Base != base {
+			return lines{}, 0, false
+		}
+		l.from = len(p.Index)
 	}
-	return slices.IndexFunc(p.Index, func(l IndexRef) bool { return l.Base == base })
+	for l.to = l.from; l.to < len(p.Index) && p.Index[l.to].Next <= next; l.to++ {
+	}
+	if l.to > l.from && p.Index[l.to-1].Next == next {
+		return l, 0, l.to-l.from > 1
+	}
+	i := p.Find(next - 1)
+	return l, i + 1, l.to == len(p.Index) && i < len(p.Extents) && p.Extents[i].Next == next
 }
 
 func (s *State) press(c Press) {
@@ -279,8 +289,12 @@ func (s *State) press(c Press) {
 		s.garbage.set(s.edit, c.Line.Object, s.number)
 		return
 	}
-	i := p.Find(c.Line.Next-1) + 1
-	for _, e := range p.Extents[:i] {
+	l, n, ok := p.span(c.Line.Base, c.Line.Next)
+	if !ok { // it overlaps another one of the same job: what it lists is listed already
+		s.garbage.set(s.edit, ObjectRef{KindListless, c.Line.Object.A, c.Line.Object.B}, s.number)
+		return
+	}
+	for _, e := range p.Extents[:n] {
 		n, _ := s.refs.get(e.Object)
 		if n > 1 {
 			s.refs.set(s.edit, e.Object, n-1)
@@ -288,12 +302,11 @@ func (s *State) press(c Press) {
 			s.refs.del(s.edit, e.Object) // the index line refers to it now
 		}
 	}
-	lines := p.lines(c.Line.Base)
-	for _, l := range p.Index[lines:] { // what they list is listed by the new one
-		s.garbage.set(s.edit, ObjectRef{KindListless, l.Object.A, l.Object.B}, s.number)
+	for _, x := range p.Index[l.from:l.to] { // what they list is listed by the new one
+		s.garbage.set(s.edit, ObjectRef{KindListless, x.Object.A, x.Object.B}, s.number)
 	}
-	p.Extents = slices.Clone(p.Extents[i:])
-	p.Index = slices.Concat(p.Index[:lines], []IndexRef{c.Line}) // exactly as long: there are few changes and many partitions
+	p.Extents = slices.Clone(p.Extents[n:])
+	p.Index = slices.Concat(p.Index[:l.from], []IndexRef{c.Line}, p.Index[l.to:]) // exactly as long: there are few changes and many partitions
 }
 
 func (c *CancelJob) apply(s *State, _ position) (Result, error) {

@@ -253,6 +253,64 @@ func TestSealingReplacesWhatDescribedTheSameOffsets(t *testing.T) {
 	j.ok(&DeleteTopic{ID: p.Topic})
 }
 
+func TestNeighbouringIndexLinesBecomeOne(t *testing.T) {
+	j := newJournal(t)
+	a := j.session()
+	p := record.Partition{Topic: j.topic("t", a)}
+	c := &Cover{Session: a, To: 1}
+	for i := range int64(8) {
+		c.Extents = append(c.Extents, run(p, 0, i, i+1, Seg(77, uint64(i))))
+	}
+	j.ok(c)
+	number := uint64(0)
+	line := func(job uint64, base, next int64) Press {
+		number++
+		return Press{p, IndexRef{Base: base, Next: next, Object: Index(job, number), Extents: int32(next - base), Bytes: 100 * (next - base), MaxTimestamp: 5}}
+	}
+	job := func() uint64 { return j.ok(&BeginJob{Session: a}).ID }
+	for i := range int64(4) {
+		n := job()
+		j.ok(&CommitJob{Job: n, Presses: []Press{line(n, i, i+1)}})
+	}
+	old, _ := j.state.Partition(p)
+	n := job()
+	for _, bad := range []Press{line(n, 1, 2), line(n, 2, 2), line(n, 3, 2), line(n, 1, 9), line(n, -1, 2)} {
+		j.rejects(&CommitJob{Job: n, Presses: []Press{bad}}, ErrStale)
+	}
+	j.ok(&CommitJob{Job: n, Presses: []Press{line(n, 1, 3)}})
+	got, _ := j.state.Partition(p)
+	if len(got.Index) != 3 || got.Index[1].Base != 1 || got.Index[1].Next != 3 || len(got.Extents) != 4 {
+		t.Fatalf("%+v", got)
+	}
+	for i, l := range old.Index {
+		if gone := i == 1 || i == 2; j.state.IsGarbage(l.Object) != gone {
+			t.Errorf("line %d: garbage %v", i, !gone)
+		}
+	}
+	// A line that would be split is stale.
+	n = job()
+	j.rejects(&CommitJob{Job: n, Presses: []Press{line(n, 2, 4)}}, ErrStale)
+	j.rejects(&CommitJob{Job: n, Presses: []Press{line(n, 0, 2)}}, ErrStale)
+	// Of two that overlap in one job the second counts for nothing, and what it lists lives on.
+	first, second := line(n, 0, 3), line(n, 1, 4)
+	j.ok(&CommitJob{Job: n, Presses: []Press{first, second}})
+	got, _ = j.state.Partition(p)
+	if len(got.Index) != 2 || got.Index[0] != first.Line || !j.state.IsGarbage(second.Line.Object) {
+		t.Fatalf("%+v", got)
+	}
+	for ref := range j.state.Garbage() {
+		if ref.Kind == KindIndex {
+			t.Errorf("%s would be deleted with what it lists", ref)
+		}
+	}
+	// Lines and extents together, as before.
+	n = job()
+	j.ok(&CommitJob{Job: n, Presses: []Press{line(n, 3, 6)}})
+	if got, _ = j.state.Partition(p); len(got.Index) != 2 || len(got.Extents) != 2 {
+		t.Fatalf("%+v", got)
+	}
+}
+
 func TestMoveHandsOverEverythingAtOnce(t *testing.T) { // S9
 	j := newJournal(t)
 	a := j.session()

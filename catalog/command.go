@@ -246,8 +246,9 @@ type CommitJob struct {
 	Objects  []ObjectRef
 }
 
-// Press replaces what describes the offsets [Line.Base, Line.Next) of a partition, the
-// first of its extents and perhaps the last of its index lines, by one index line.
+// Press replaces what describes the offsets [Line.Base, Line.Next) of a partition by one
+// index line: consecutive index lines, or the last of them, if any, and the first of its
+// extents.
 type Press struct {
 	Partition record.Partition
 	Line      IndexRef

@@ -84,7 +84,7 @@ func (n *node) boot() {
 		Store: still{w.bucket, n}, Settler: settler, Journal: n.book, Writer: writer{n.pump}, Nonce: me.Nonce, Logger: logger,
 		SealEvery: time.Second, RetainEvery: time.Second, Grace: w.grace,
 		Setting: func(string) (string, bool) { return "", false }, Now: func() time.Time { return w.now },
-		Limits: press.Limits{Budget: 4000, Own: 1500, Small: 3, Extents: 8, Keep: 3, Fewest: 3, Keys: 16},
+		Limits: press.Limits{Budget: 4000, Own: 1500, Small: 3, Extents: 8, Keep: 3, Fewest: 3, Lines: 2, Keys: 16},
 	})
 	p.spawn(func() { n.live(context.Background()) })
 }

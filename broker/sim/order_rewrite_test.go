@@ -146,7 +146,7 @@ func newRewrite(sc rewriteScope) *small {
 			Journal: &presser{chair: c, sc: sc}, Writer: writer{c.pump}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 			SealEvery: time.Second, RetainEvery: time.Second, Now: func() time.Time { return begin },
 			Setting: func(string) (string, bool) { return "", false },
-			Limits:  press.Limits{Budget: 4000, Own: 1500, Small: 3, Extents: 8, Keep: 3, Fewest: 3, Keys: 16},
+			Limits:  press.Limits{Budget: 4000, Own: 1500, Small: 3, Extents: 8, Keep: 3, Fewest: 3, Lines: 2, Keys: 16},
 		})
 	}
 	pa, pb := work(a, sc), work(b, rewriteScope{})

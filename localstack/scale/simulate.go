@@ -345,7 +345,7 @@ func (m *model) history() (extents, lines int, err error) {
 
 // behind is when the mark moves: pump.Options has the same.
 const (
-	behindSlots = 512
+	behindSlots = 128
 	behindRuns  = 1 << 16
 )
 

@@ -25,13 +25,17 @@ type Limits struct {
 	// Extents is how many extents a partition has in the catalog before the oldest
 	// are pressed out of it, Keep how many stay, and Fewest are worth the object.
 	Extents, Keep, Fewest int
+	// Lines is how exact retention is: an index line, which goes as a whole, holds at
+	// most one part in so many of a partition's extents, or those of one pressing. There
+	// are twice as many lines at most.
+	Lines int
 	// Keys is how many keys compaction remembers at a time: about 64 bytes each.
 	Keys int
 }
 
 // DefaultLimits are right for production.
 func DefaultLimits() Limits {
-	return Limits{Budget: 64 << 20, Own: 16 << 20, Small: 16, Extents: 48, Keep: 16, Fewest: 16, Keys: 1 << 20}
+	return Limits{Budget: 64 << 20, Own: 16 << 20, Small: 16, Extents: 24, Keep: 8, Fewest: 8, Lines: 16, Keys: 1 << 20}
 }
 
 // compactedFrom: see P5.
@@ -182,62 +186,89 @@ func mergeable(c *catalog.Partition, target int64, small int, may func(catalog.E
 
 // PlanPress chooses the oldest extents of partitions that have more than Extents
 // of them, as far as they lie in objects of their own, and with them the index
-// lines that the new line takes in. Compacted topics stay as they are: compaction
-// keeps them few, and cannot reach what is pressed.
+// lines that the new line takes in; and the index lines to join of partitions that have
+// too many of these. Compacted topics stay as they are: compaction keeps them few, and
+// cannot reach what is pressed.
 func PlanPress(s *catalog.State, session uint64, l Limits, setting Setting) []Pressing {
 	var out []Pressing
 	for _, id := range s.Owned(session) {
 		c, ok := s.Partition(id)
-		if !ok || len(c.Extents) <= l.Extents {
+		if !ok || len(c.Extents) <= l.Extents && len(c.Index) <= 2*l.Lines {
 			continue
 		}
 		if t, _ := s.Topic(id.Topic); t.Has("cleanup.policy", "compact", setting) {
 			continue
 		}
+		old := c.Index
 		if n := pressable(s, c, len(c.Extents)-l.Keep); n >= l.Fewest {
-			out = append(out, Pressing{Stretch{id, c.Extents[:n:n]}, folded(c.Index, n)})
+			last := folded(old, n, l.Lines)
+			out = append(out, Pressing{Stretch{id, c.Extents[:n:n]}, last})
+			old = old[:len(old)-len(last)]
+		}
+		if len(old) > 2*l.Lines {
+			out = append(out, Pressing{Stretch{Partition: id}, joined(old, l.Lines)})
 		}
 	}
 	return out
 }
 
-// Pressing is a front part of a partition's extents that becomes one index line,
-// together with the last index lines.
+// Pressing is what becomes one index line: a front part of a partition's extents together
+// with the last index lines, or index lines alone.
 type Pressing struct {
 	Stretch
 	Lines []catalog.IndexRef
 }
 
-// linesPer is how exact retention is at least: a line holds at most one part in so
-// many of a partition's extents, because it goes as a whole.
-const linesPer = 16
-
 // folded is which of the last lines are taken into one with n new extents: those that
-// are not larger than what follows them, so that there are few lines and each extent
-// is listed anew about as often as the history doubles.
-func folded(lines []catalog.IndexRef, n int) []catalog.IndexRef {
-	total, sum, i := n, n, len(lines)
-	for _, l := range lines {
-		total += int(l.Extents)
-	}
-	for i > 0 && int(lines[i-1].Extents) <= sum && sum+int(lines[i-1].Extents) <= total/linesPer {
+// are not larger than what follows them, so that each extent is listed anew about as
+// often as the history doubles.
+func folded(lines []catalog.IndexRef, n, parts int) []catalog.IndexRef {
+	sum, i := n, len(lines)
+	most := (n + listed(lines)) / parts
+	for i > 0 && int(lines[i-1].Extents) <= sum && sum+int(lines[i-1].Extents) <= most {
 		i--
 		sum += int(lines[i].Extents)
 	}
 	return lines[i:]
 }
 
+// joined is the first lines in a row that may be one: old ones, made when there was less
+// history to have a part of. Of more than 2*parts lines two neighbours always may.
+func joined(lines []catalog.IndexRef, parts int) []catalog.IndexRef {
+	most := listed(lines) / parts
+	for i := range lines {
+		sum, n := int(lines[i].Extents), i+1
+		for n < len(lines) && sum+int(lines[n].Extents) <= most {
+			sum += int(lines[n].Extents)
+			n++
+		}
+		if n > i+1 {
+			return lines[i:n]
+		}
+	}
+	return nil
+}
+
+// listed is how many extents lines stand for.
+func listed(lines []catalog.IndexRef) (n int) {
+	for _, l := range lines {
+		n += int(l.Extents)
+	}
+	return n
+}
+
 // Line is the catalog's line for lines and extents that follow them, pressed into one
 // index object.
 func (p Pressing) Line(ref catalog.ObjectRef) catalog.IndexRef {
-	l := catalog.IndexRef{Base: p.Extents[0].Base, Next: p.Extents[len(p.Extents)-1].Next, Object: ref, MaxTimestamp: -1}
+	l := catalog.IndexRef{Base: math.MaxInt64, Object: ref, MaxTimestamp: -1}
 	for _, x := range p.Lines {
-		l.Base = min(l.Base, x.Base)
+		l.Base, l.Next = min(l.Base, x.Base), x.Next
 		l.Extents += x.Extents
 		l.Bytes += x.Bytes
 		l.MaxTimestamp = max(l.MaxTimestamp, x.MaxTimestamp)
 	}
 	for _, x := range p.Extents {
+		l.Base, l.Next = min(l.Base, x.Base), x.Next
 		l.Extents++
 		l.Bytes += x.Len
 		l.MaxTimestamp = max(l.MaxTimestamp, x.MaxTimestamp)

@@ -1,6 +1,7 @@
 package press
 
 import (
+	"context"
 	"flag"
 	"testing"
 	"time"
@@ -96,6 +97,68 @@ func TestSealingIsNotOutrunByTheMark(t *testing.T) {
 	}
 	if w.check(); w.fault != nil {
 		t.Fatal(w.fault)
+	}
+}
+
+// TestOldIndexLinesAreJoined: lines that were made when there was less history become one
+// when there are too many, whoever made them; all that they listed is found through the
+// new ones, and the old objects go.
+func TestOldIndexLinesAreJoined(t *testing.T) {
+	w := newWorld(1, sound)
+	w.calm = true
+	run := func(n *node, what func(context.Context) error) {
+		t.Helper()
+		if err := what(n.ctx); err != nil || w.fault != nil {
+			t.Fatal(err, w.fault)
+		}
+		if w.check(); w.fault != nil {
+			t.Fatal(w.fault)
+		}
+	}
+	begin := func(n *node, lines int) {
+		n.boot(true)
+		n.die = -1
+		n.press.Limits.Own, n.press.Limits.Lines = 300, lines
+	}
+	lines := func() (most, listed int) {
+		for topic := range w.state.AllTopics() {
+			for _, p := range topic.Partitions {
+				most = max(most, len(p.Index))
+				for _, l := range p.Index {
+					listed += int(l.Extents)
+				}
+			}
+		}
+		return most, listed
+	}
+	many, few := w.brokers[1], w.brokers[0]
+	begin(many, 1000)
+	for range 200 {
+		many.append()
+		many.Rotate()
+		run(many, many.press.seal)
+		run(many, many.press.merge)
+		run(many, many.press.index)
+	}
+	before, listed := lines()
+	if before < 10 {
+		t.Fatalf("%d index lines at most: there is nothing to join", before)
+	}
+	begin(few, 3)
+	for range 20 {
+		run(few, few.press.index)
+	}
+	after, still := lines()
+	if after > 2*3+1 || still < listed {
+		t.Fatalf("%d lines became %d, and list %d extents instead of %d", before, after, still, listed)
+	}
+	run(few, few.press.collect) // the grace period begins when the collector sees them
+	w.now = w.now.Add(2 * w.grace)
+	run(few, few.press.collect)
+	for ref := range w.state.Garbage() {
+		if ref.Kind == catalog.KindListless {
+			t.Errorf("%s, which was joined, is still there", ref)
+		}
 	}
 }
 

@@ -106,7 +106,7 @@ func newWorld(seed uint64, pl plant) *world {
 	for i, policy := range []string{"delete", "compact", "delete"} {
 		id := record.TopicID{byte(i + 1)}
 		w.must(&catalog.CreateTopic{Name: fmt.Sprint("t", i), ID: id, Replicas: 1, Owners: make([]uint64, 2), Configs: map[string]string{
-			"cleanup.policy": policy, "segment.bytes": "1500", "delete.retention.ms": "5000", "retention.bytes": "12000",
+			"cleanup.policy": policy, "segment.bytes": "1500", "delete.retention.ms": "5000", "retention.bytes": "40000",
 		}})
 		for p := range int32(2) {
 			w.model[record.Partition{Topic: id, Index: p}] = &model{compact: policy == "compact"}
@@ -464,7 +464,7 @@ func (n *node) boot(everything bool) {
 		Store: bucketOf{w.bucket, n}, Settler: settler, Journal: n, Writer: n, Hot: n, Nonce: n.nonce,
 		Logger: slog.New(slog.DiscardHandler), SealEvery: time.Second, RetainEvery: time.Second, Grace: grace,
 		Setting: func(string) (string, bool) { return "", false }, Now: func() time.Time { return w.now },
-		Limits: Limits{Budget: 2500, Own: 700, Small: 3, Extents: 6, Keep: 2, Fewest: 2, Keys: 6},
+		Limits: Limits{Budget: 2500, Own: 700, Small: 3, Extents: 3, Keep: 1, Fewest: 1, Lines: 1 + 7*n.n, Keys: 6},
 	})
 }
 
