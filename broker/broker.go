@@ -245,8 +245,9 @@ func (b *Broker) assemble() {
 	b.tail = tier.NewTail(b.values.Int("tail.bytes"))
 	po.Tail = &tail{cache: b.tail}
 	b.pump = pump.New(po)
+	where := locator{b.journal, b.pump}
 	b.tiers = tier.NewReader(tier.ReaderOptions{
-		Store: b.opts.Store, Locator: locator{b.journal, b.pump}, Tail: b.tail, Hot: b.hot,
+		Store: b.opts.Store, Locator: where, Epoch: where.epoch, Tail: b.tail, Hot: b.hot,
 		Logger: b.log, BlockBytes: b.values.Int("cache.bytes"),
 	})
 	me := catalog.RegisterSession{

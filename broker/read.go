@@ -40,6 +40,15 @@ func (l locator) Extents(p record.Partition, offset int64) (tier.Place, bool) {
 	return tier.Place{Extents: recent}, true
 }
 
+// epoch is tier.ReaderOptions.Epoch.
+func (l locator) epoch(p record.Partition, offset int64) (epoch int32, until int64, ok bool) {
+	c, ok := l.journal.State().Partition(p)
+	if !ok {
+		return 0, offset, false
+	}
+	return c.EpochAt(offset)
+}
+
 // tail feeds the tail cache with what the pump commits.
 type tail struct {
 	cache   *tier.Tail
@@ -148,10 +157,8 @@ func (h *history) Find(ctx context.Context, p record.Partition, f kafka.Find) (k
 // offsetAt is an offset with the leader epoch that it was written under.
 func offsetAt(c *catalog.Partition, offset int64) kafka.Found {
 	f := kafka.Found{Offset: offset, Timestamp: -1, Epoch: -1}
-	for _, e := range c.Epochs {
-		if offset >= 0 && e.Start <= offset {
-			f.Epoch = e.Epoch
-		}
+	if e, _, ok := c.EpochAt(offset); ok {
+		f.Epoch = e
 	}
 	return f
 }

@@ -3,6 +3,7 @@ package catalog
 import (
 	"cmp"
 	"iter"
+	"math"
 	"slices"
 
 	"github.com/firnlog/firn/record"
@@ -245,6 +246,19 @@ func (p *Partition) Find(offset int64) int {
 		return 1
 	})
 	return i
+}
+
+// EpochAt is the leader epoch under which the record at an offset was or would be written,
+// and the offset up to which it holds; false below the log's start.
+func (p *Partition) EpochAt(offset int64) (epoch int32, until int64, ok bool) {
+	until = math.MaxInt64
+	for _, e := range slices.Backward(p.Epochs) {
+		if e.Start <= offset {
+			return e.Epoch, until, true
+		}
+		until = e.Start
+	}
+	return 0, until, false
 }
 
 // EpochEnd answers OffsetForLeaderEpoch (KIP-320): the largest epoch that is

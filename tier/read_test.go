@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -651,6 +652,47 @@ func TestReadGoesOnAcrossSources(t *testing.T) {
 	require.Equal(t, int64(2), w.store.gets.Load())
 	s := r.Stats()
 	require.Positive(t, min(s.Tail, s.Hot, s.Bucket))
+}
+
+// What a fence cut off lies in the hot tier at offsets that others have written since. It
+// is not served, though nobody has told the hot tier of the fence yet.
+func TestNothingOfAnotherEpochIsServed(t *testing.T) { // P3
+	w, p := newWorld(t), part(1)
+	for range 6 {
+		w.write(10, 1000, p)
+	}
+	h, err := hot.Open(ctx, t.TempDir(), hot.Options{GenerationBytes: 1 << 20})
+	require.NoError(t, err)
+	defer h.Close(ctx)
+	require.NoError(t, h.StartSession(hot.Session{ID: 1}, 0))
+	for slot := range uint64(6) {
+		var entries []hot.Entry
+		for at := int64(slot) * 100; at < int64(slot+1)*100; at += 10 {
+			e := hot.Entry{Partition: p, Base: at, Last: at + 9, Epoch: 5, Value: w.bytes[p][at]}
+			if slot >= 3 {
+				e.Value = []byte("acknowledged with acks=1 at most")
+			}
+			entries = append(entries, e)
+		}
+		require.NoError(t, h.Append(hot.Slot{Session: 1, Seq: slot}, entries))
+	}
+	r := w.reader(ReaderOptions{Hot: h, Epoch: func(_ record.Partition, offset int64) (int32, int64, bool) {
+		switch {
+		case offset < 100:
+			return 0, 100, false
+		case offset < 300:
+			return 5, 300, true
+		}
+		return 6, math.MaxInt64, true
+	}})
+	w.all(r, p, 0, 1<<20)
+	require.Positive(t, r.Stats().Hot)
+	require.Positive(t, r.Stats().Bucket)
+	b, err := r.Read(ctx, p, 350, 600, 1<<20)
+	require.NoError(t, err)
+	w.check(p, 350, &b)
+	require.Zero(t, b.From(FromHot))
+	b.Release()
 }
 
 func TestBatchThatReachesIntoTheTailIsServed(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -21,7 +22,12 @@ type ReaderOptions struct {
 	Locator Locator
 	Tail    *Tail     // nil: no tail cache
 	Hot     *hot.Tier // nil: no hot tier
-	Logger  *slog.Logger
+	// Epoch says under which leader epoch the record at an offset was written, and up to
+	// which offset that holds; false when it is not known. What the hot tier holds of
+	// another epoch is passed over: a fence has cut it off, of which the hot tier need not
+	// have heard yet (P3). nil: it is never known. It does not block.
+	Epoch  func(p record.Partition, offset int64) (epoch int32, until int64, ok bool)
+	Logger *slog.Logger
 	// BlockBytes is the size of the block cache. Default DefaultBlocks.
 	BlockBytes int64
 	// Parallel bounds the GETs under way that somebody waits for, and as many
@@ -36,6 +42,7 @@ type Reader struct {
 	locator Locator
 	tail    *Tail
 	hot     *hot.Tier
+	epoch   func(p record.Partition, offset int64) (epoch int32, until int64, ok bool)
 	log     *slog.Logger
 
 	stats    *readStats
@@ -95,7 +102,7 @@ func NewReader(o ReaderOptions) *Reader {
 		o.Parallel = 8
 	}
 	r := &Reader{
-		store: o.Store, locator: o.Locator, tail: o.Tail, hot: o.Hot, log: o.Logger,
+		store: o.Store, locator: o.Locator, tail: o.Tail, hot: o.Hot, epoch: o.Epoch, log: o.Logger,
 		stats: new(readStats), cache: o.BlockBytes, streams: newStreams(),
 		wanted: make(chan want, 4*o.Parallel), parallel: o.Parallel,
 	}
@@ -211,6 +218,7 @@ func (r *Reader) beforeTail(p record.Partition, offset, upto int64) int64 {
 func (r *Reader) readHot(out *Batches, p record.Partition, offset, upto int64, maxBytes int) {
 	first := len(out.Views) == 0
 	v := r.hot.Read(p, offset, upto, maxBytes-out.Bytes)
+	v.Entries = v.Entries[:r.sound(p, v.Entries)]
 	if len(v.Entries) == 0 || !first && (v.Entries[0].Base != offset || !out.fits(len(v.Entries[0].Value), maxBytes)) {
 		v.Release()
 		return
@@ -219,6 +227,25 @@ func (r *Reader) readHot(out *Batches, p record.Partition, offset, upto int64, m
 		out.add(e.Base, e.Last+1, e.Value, FromHot)
 	}
 	out.held = append(out.held, &v)
+}
+
+// sound is how many entries, from the first on, are of the leader epochs that the log has.
+func (r *Reader) sound(p record.Partition, entries []hot.Entry) int {
+	if r.epoch == nil {
+		return len(entries)
+	}
+	var epoch int32
+	var known bool
+	until := int64(math.MinInt64)
+	for i, e := range entries {
+		if e.Base >= until {
+			epoch, until, known = r.epoch(p, e.Base)
+		}
+		if known && e.Epoch != epoch {
+			return i
+		}
+	}
+	return len(entries)
 }
 
 // readBucket adds what is in the bucket, by way of the block cache. An object that
