@@ -20,6 +20,9 @@ type log struct {
 	lease lease
 	// settle returns when it is known whether partitions are led here.
 	settle func(ctx context.Context, ps ...record.Partition)
+	// leads reports whether this broker is known to have led a partition under an epoch
+	// when it was called.
+	leads func(ctx context.Context, p record.Partition, epoch int32) bool
 	// appended and fetched count what clients write and read, by topic.
 	appended, fetched func(topic record.TopicID, records, bytes int64)
 }
@@ -56,7 +59,7 @@ func (l *log) Append(ctx context.Context, a kafka.Append) (kafka.Appending, erro
 	if err := l.pump.Produce(ctx, r); err != nil {
 		return nil, wireError(err)
 	}
-	return (*appending)(r), nil
+	return &appending{r, l.leads}, nil
 }
 
 func partitionsOf(items []kafka.Item) []record.Partition {
@@ -75,18 +78,26 @@ func (l *log) Settle(ctx context.Context, ps []record.Partition) {
 }
 
 // appending is kafka.Appending on a request of the pump.
-type appending pump.Request
+type appending struct {
+	*pump.Request
+	leads func(ctx context.Context, p record.Partition, epoch int32) bool
+}
 
 // Wait implements kafka.Appending.
+//
+// That a sequence is out of order ends some producers. A broker that was deposed and has
+// not heard of it does not know what the new leader was sent: it makes sure first.
 func (a *appending) Wait(ctx context.Context) ([]kafka.Appended, error) {
-	r := (*pump.Request)(a)
 	select {
-	case <-r.Done():
+	case <-a.Done():
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	out := make([]kafka.Appended, len(r.Results))
-	for i, x := range r.Results {
+	out := make([]kafka.Appended, len(a.Results))
+	for i, x := range a.Results {
+		if errors.Is(x.Err, ingest.ErrOutOfOrderSequence) && !a.leads(ctx, a.Items[i].Partition, x.Epoch) {
+			x.Err = fmt.Errorf("%w: perhaps not any more", ingest.ErrNotLeader)
+		}
 		out[i] = kafka.Appended{Base: x.Base, LogAppendTime: x.LogAppendTime, LogStart: x.LogStart, Err: wireError(x.Err)}
 	}
 	return out, nil

@@ -102,3 +102,18 @@ func (s *settling) own(ctx context.Context, ps []record.Partition) (all bool) {
 	}
 	return all
 }
+
+// leads looks at the journal, and reports whether the catalog gives this broker the
+// partition under the epoch, after the call: nobody else has appended to it before. When
+// the journal cannot be read it is not known, and false.
+func (s *settling) leads(ctx context.Context, p record.Partition, epoch int32) bool {
+	ctx, cancel := context.WithTimeout(ctx, settleWait)
+	defer cancel()
+	began := time.Now()
+	if s.journal.Look(ctx) != nil || s.journal.Contact() > time.Since(began) {
+		return false
+	}
+	own, ok := s.session.pump.Session()
+	c, known := s.journal.State().Partition(p)
+	return ok && known && c.Owner == own.ID && c.Epoch == epoch
+}

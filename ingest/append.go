@@ -44,7 +44,7 @@ func (m *Machine) Append(now time.Time, r *Request) (holds int) {
 // item appends one item and returns the slot that it was appended to.
 func (m *Machine) item(now time.Time, r *Request, i int) *Slot {
 	it, res := &r.Items[i], &r.Results[i]
-	*res = Result{Base: -1, LogAppendTime: -1, LogStart: -1}
+	*res = Result{Base: -1, LogAppendTime: -1, LogStart: -1, Epoch: -1}
 	l := m.logs[it.Partition]
 	if l == nil || l.stopping || m.phase != Serving && m.phase != Draining {
 		m.fail(r, i, ErrNotLeader)
@@ -54,7 +54,7 @@ func (m *Machine) item(now time.Time, r *Request, i int) *Slot {
 		m.fail(r, i, ErrNotLeader)
 		return nil
 	}
-	res.LogStart = l.start
+	res.LogStart, res.Epoch = l.start, l.epoch
 	h := &it.Header
 	if it.Restore {
 		if h.BaseOffset != l.next {

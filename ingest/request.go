@@ -34,6 +34,7 @@ type Result struct {
 	Base          int64 // offset of the first record, when Err is nil
 	LogAppendTime int64 // milliseconds, or -1 for CreateTime
 	LogStart      int64 // of the partition
+	Epoch         int32 // the leader epoch under which the outcome was found; -1 without one
 	Err           error
 }
 

@@ -44,24 +44,7 @@ func (c *cluster) wander(seed uint64) (stop func()) {
 // that has not heard of it, and returns its offset.
 func (c *cluster) again(batch []byte) int64 {
 	c.t.Helper()
-	cl := c.client()
-	defer cl.Close()
-	m, err := kadm.NewClient(cl).Metadata(c.t.Context(), "t")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	q := kmsg.NewPtrProduceRequest()
-	q.Acks, q.TimeoutMillis = -1, 10_000
-	qt, qp := kmsg.NewProduceRequestTopic(), kmsg.NewProduceRequestTopicPartition()
-	qt.Topic, qp.Records = "t", append([]byte(nil), batch...)
-	qt.Partitions = append(qt.Partitions, qp)
-	q.Topics = append(q.Topics, qt)
-	q.Version = 10
-	r, err := cl.Broker(int(m.Topics["t"].Partitions[0].Leader)).Request(c.t.Context(), q)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	p := r.(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+	p := c.produce(batch)
 	if p.ErrorCode != 0 {
 		c.t.Fatalf("a batch that is sent again is answered with error %d", p.ErrorCode)
 	}
