@@ -15,6 +15,9 @@
 //
 // A broker that leaves in good order says so and is not reported as gone.
 //
+// Who was only told of is no member before he has answered a ping by his name, which is
+// that of one life of a process: packets that were recorded bring nobody back (vouch.go).
+//
 // Members that were separated find each other again: every ten seconds all known
 // addresses that are not members are tried. The cluster's id is the label of every
 // packet, so two clusters never merge even when addresses are used again.

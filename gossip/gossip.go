@@ -60,11 +60,13 @@ type Gossip struct {
 	keys *keys // nil: not sealed
 
 	mu      sync.Mutex
-	self    Member            // guarded by mu
-	others  map[string]Member // by name; guarded by mu
-	reached map[string]string // HOST:PORT of the others' gossip, by name; guarded by mu
-	changed chan struct{}     // closed at the next change of others; guarded by mu
+	self    Member             // guarded by mu
+	others  map[string]Member  // by name; guarded by mu
+	reached map[string]string  // HOST:PORT of the others' gossip, by name; guarded by mu
+	rumours map[string]*rumour // those that have not answered yet, by name; guarded by mu
+	changed chan struct{}      // closed at the next change of others; guarded by mu
 
+	told   chan struct{} // cap 1: there is a new rumour
 	say    chan struct{} // cap 1: self is to be told
 	grew   chan struct{} // cap 1: the journal grew by us
 	hints  chan struct{} // cap 1: the journal grew by others
@@ -106,8 +108,8 @@ func Open(ctx context.Context, o Options) (*Gossip, error) {
 		o.Network = Machine{}
 	}
 	g := &Gossip{
-		opts: o, log: o.Logger, keys: sealed, self: o.Self, others: map[string]Member{}, reached: map[string]string{}, changed: make(chan struct{}),
-		say: make(chan struct{}, 1), grew: make(chan struct{}, 1), hints: make(chan struct{}, 1), gone: make(chan Member, 64),
+		opts: o, log: o.Logger, keys: sealed, self: o.Self, others: map[string]Member{}, reached: map[string]string{}, rumours: map[string]*rumour{}, changed: make(chan struct{}),
+		told: make(chan struct{}, 1), say: make(chan struct{}, 1), grew: make(chan struct{}, 1), hints: make(chan struct{}, 1), gone: make(chan Member, 64),
 		asked: make(chan struct{}),
 	}
 	c := memberlist.DefaultLANConfig()
@@ -244,7 +246,7 @@ func (g *Gossip) Members() []Member {
 // answer must not keep a hint back.
 func (g *Gossip) Run(ctx context.Context) error {
 	var all sync.WaitGroup
-	for _, do := range []func(context.Context){g.observe, g.seek, g.speak, g.spread} {
+	for _, do := range []func(context.Context){g.observe, g.seek, g.verify, g.speak, g.spread} {
 		all.Go(func() { do(ctx) })
 	}
 	all.Wait()
@@ -271,6 +273,7 @@ func (g *Gossip) seek(ctx context.Context) {
 	again := time.NewTicker(rejoin)
 	defer again.Stop()
 	g.join()
+	g.vouch(ctx)
 	close(g.asked)
 	for {
 		select {

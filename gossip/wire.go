@@ -66,8 +66,17 @@ func (w wire) heard(n *memberlist.Node) {
 	}
 	w.g.mu.Lock()
 	defer w.g.mu.Unlock()
-	w.g.others[n.Name], w.g.reached[n.Name] = m, n.Address()
-	w.g.turn()
+	if _, known := w.g.others[n.Name]; known {
+		w.g.others[n.Name], w.g.reached[n.Name] = m, n.Address()
+		w.g.turn()
+		return
+	}
+	r := &rumour{m, n.Address(), time.Now()}
+	if before := w.g.rumours[n.Name]; before != nil {
+		r.since = before.since
+	}
+	w.g.rumours[n.Name] = r
+	poke(w.g.told)
 }
 
 // NotifyLeave forgets a member, and reports it when it did not say farewell.
@@ -76,6 +85,7 @@ func (w wire) NotifyLeave(n *memberlist.Node) {
 	m, known := w.g.others[n.Name]
 	delete(w.g.others, n.Name)
 	delete(w.g.reached, n.Name)
+	delete(w.g.rumours, n.Name)
 	w.g.turn()
 	w.g.mu.Unlock()
 	if known && !m.Draining {
