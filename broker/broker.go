@@ -255,8 +255,11 @@ func (b *Broker) assemble() {
 	}
 	_, _ = rand.Read(me.Nonce[:])
 	b.session = &session{
-		store: b.opts.Store, settler: settler, journal: b.journal, pump: b.pump, hot: b.hot,
+		store: b.opts.Store, settler: settler, journal: b.journal, pump: b.pump,
 		log: b.log, me: me, reach: b.reach, stands: b.stands, asked: b.asked, clock: b.clock, replaces: b.replaces, heirs: b.heirs, producers: pump.LoadProducers,
+	}
+	if b.hot != nil {
+		b.session.hot = b.hot
 	}
 	b.config = &config{journal: b.journal, values: b.values, node: b.node}
 	b.topics = &topics{journal: b.journal, owners: b.owners, settle: b.follow}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/firnlog/firn/catalog"
-	"github.com/firnlog/firn/tier/hot"
 )
 
 // due decides whether a session is to be rotated (S9): when it has filled enough
@@ -63,9 +62,8 @@ func (b *Broker) maintain(ctx context.Context) error {
 				if ferr := b.follow(ctx); err == nil { // what changed during the move
 					err = ferr
 				}
-				if v, ok := b.journal.State().Session(s.ID); ok && v.Sealed && moved && b.hot != nil {
-					b.hot.Settle(hot.Session{ID: v.ID, Nonce: v.Nonce}, v.Fence)
-					b.hot.Forget(v.ID)
+				if moved {
+					b.session.movedFrom(s.ID)
 				}
 			}
 		}

@@ -7,9 +7,19 @@ import (
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/ingest"
 	"github.com/firnlog/firn/ingest/pump"
+	"github.com/firnlog/firn/planted"
 	"github.com/firnlog/firn/record"
 	"github.com/firnlog/firn/tier/hot"
 )
+
+// leftovers is what a hot tier has of former sessions; hot.Tier is one.
+type leftovers interface {
+	Generations() []hot.Info
+	Settle(s hot.Session, fence uint64)
+	Left(session, from uint64) []record.Partition
+	Leftover(session, from uint64, fn func(seq uint64, entries []hot.Entry) error) error
+	Forget(session uint64)
+}
 
 // settleHot tells the hot tier where former sessions ended (H2), and returns those
 // that may have left something beyond their fences.
@@ -77,7 +87,7 @@ func (s *session) restoreAll(ctx context.Context, id uint64, ended []*catalog.Se
 			s.log.Info("appended again what the hot tier held beyond the fence", "session", v.ID, "records", r.restored, "lost", r.lost)
 		}
 		switch {
-		case errors.Is(err, errUnrestored), ctx.Err() != nil:
+		case errors.Is(err, errUnrestored) && !planted.Is(planted.ForgetLeftovers), ctx.Err() != nil:
 			return
 		case err != nil && !errors.Is(err, hot.ErrNotHeld):
 			s.log.Warn("what the hot tier held beyond the fence could not be read to its end", "session", v.ID, "err", err)
@@ -107,10 +117,8 @@ func (r *restoring) slot(ctx context.Context, entries []hot.Entry) error {
 	if err := r.pump.Produce(ctx, req); err != nil {
 		return err
 	}
-	select {
-	case <-req.Done():
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := r.answered(ctx, req); err != nil {
+		return err
 	}
 	for i, res := range req.Results {
 		it := &req.Items[i]
@@ -126,4 +134,33 @@ func (r *restoring) slot(ctx context.Context, entries []hot.Entry) error {
 		r.lost += n // what follows does not fit either: nothing else is appended meanwhile
 	}
 	return nil
+}
+
+// answered waits for the answer to a request.
+func (s *session) answered(ctx context.Context, r *pump.Request) error {
+	if s.stage != nil {
+		return s.stage.Wait(ctx, func() bool {
+			select {
+			case <-r.Done():
+				return true
+			default:
+				return false
+			}
+		})
+	}
+	select {
+	case <-r.Done():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// movedFrom tells the hot tier that a rotation has moved everything out of a session:
+// nothing of it is left over.
+func (s *session) movedFrom(id uint64) {
+	if v, ok := s.journal.State().Session(id); ok && v.Sealed && s.hot != nil {
+		s.hot.Settle(hot.Session{ID: v.ID, Nonce: v.Nonce}, v.Fence)
+		s.hot.Forget(v.ID)
+	}
 }

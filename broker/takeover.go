@@ -14,7 +14,6 @@ import (
 	"github.com/firnlog/firn/planted"
 	"github.com/firnlog/firn/record"
 	"github.com/firnlog/firn/tier/cold"
-	"github.com/firnlog/firn/tier/hot"
 )
 
 // session is how this broker becomes an owner: it seals dead sessions, registers
@@ -24,7 +23,7 @@ type session struct {
 	settler *cold.Settler
 	journal pump.Catalog
 	pump    *pump.Pump
-	hot     *hot.Tier // nil without one
+	hot     leftovers // nil without a hot tier
 	log     *slog.Logger
 	me      catalog.RegisterSession
 	// heirs are the sessions that may be given partitions, own among them.
@@ -170,11 +169,11 @@ func (s *session) another(ctx context.Context, v *catalog.Session) bool {
 	if v.Advertised == s.me.Advertised || s.replaces == nil {
 		return false
 	}
-	for began := time.Now(); s.replaces(ctx, v); {
-		if s.registered || time.Since(began) >= farewell {
+	for began := s.now(); s.replaces(ctx, v); {
+		if s.registered || s.now().Sub(began) >= farewell {
 			return true
 		}
-		if sleep(ctx, farewell/10) != nil {
+		if s.pause(ctx, farewell/10) != nil {
 			return false
 		}
 		if now, ok := s.journal.State().Session(v.ID); !ok || now.Sealed {
@@ -316,4 +315,18 @@ func (s *session) ownSome(ctx context.Context, id uint64, state *catalog.State, 
 		}}
 	}
 	return s.pump.Own(ctx, id, owned...)
+}
+
+func (s *session) now() time.Time {
+	if s.stage != nil {
+		return s.stage.Now()
+	}
+	return time.Now()
+}
+
+func (s *session) pause(ctx context.Context, d time.Duration) error {
+	if s.stage != nil {
+		return s.stage.Sleep(ctx, d)
+	}
+	return sleep(ctx, d)
 }

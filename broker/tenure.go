@@ -8,6 +8,7 @@ import (
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/ingest"
 	"github.com/firnlog/firn/ingest/pump"
+	"github.com/firnlog/firn/planted"
 	"github.com/firnlog/firn/record"
 	"github.com/firnlog/firn/tier/cold"
 )
@@ -23,7 +24,7 @@ type Tenure struct {
 	alive    func() map[int32]bool
 }
 
-// TenureOptions are its parts. All but Logger are needed.
+// TenureOptions are its parts. All down to Producers are needed.
 type TenureOptions struct {
 	Store     cold.Store
 	Journal   pump.Catalog
@@ -35,14 +36,20 @@ type TenureOptions struct {
 	Alive     func() map[int32]bool // nodes that may be given partitions, as gossip says
 	Producers func(ctx context.Context, store cold.Store, state *catalog.State, ps ...record.Partition) (map[record.Partition][]ingest.Producer, error)
 	Logger    *slog.Logger
+	Hot       Leftovers // nil without a hot tier
+	// Replaces reports whether the broker of a session of the same node lives; nil: never.
+	Replaces func(ctx context.Context, v *catalog.Session) bool
 }
+
+// Leftovers is what a hot tier has of former sessions.
+type Leftovers = leftovers
 
 // NewTenure returns one that owns nothing yet.
 func NewTenure(o TenureOptions) *Tenure {
 	t := &Tenure{alive: o.Alive, silent: map[uint64]int{}, follower: follower{turn: make(chan struct{}, 1)}}
 	t.session = session{
 		store: o.Store, journal: o.Journal, pump: o.Pump, log: o.Logger, me: o.Me,
-		reach: o.Reach, producers: o.Producers, stage: o.Stage, renew: o.Renew, heirs: t.heirs,
+		reach: o.Reach, producers: o.Producers, stage: o.Stage, renew: o.Renew, heirs: t.heirs, hot: o.Hot, replaces: o.Replaces,
 	}
 	if o.Logger == nil {
 		t.session.log = slog.New(slog.DiscardHandler)
@@ -107,9 +114,13 @@ func (t *Tenure) Excess() []record.Partition {
 
 // Rotate ends the session and goes on with another one when it is due.
 func (t *Tenure) Rotate(ctx context.Context, age time.Duration, maxSlots uint64, maxAge time.Duration) (rotated bool, err error) {
+	old, _ := t.session.pump.Session()
 	if _, slots := t.session.pump.Committed(); !due(slots, age, maxSlots, maxAge) {
 		return false, nil
 	}
 	err = t.session.pump.Rotate(ctx, t.session.next())
+	if err == nil || planted.Is(planted.ForgetLeftovers) {
+		t.session.movedFrom(old.ID)
+	}
 	return true, err
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/firnlog/firn/planted"
 	"github.com/firnlog/firn/record"
 )
 
@@ -151,6 +152,9 @@ func (m *Machine) Own(p record.Partition, s Start) {
 // is restored, until Admit or the end of the session: the next offsets of their logs are
 // given away already, to what a hot tier holds beyond a fence (P2).
 func (m *Machine) Hold(ps []record.Partition) {
+	if planted.Is(planted.RestoreLate) {
+		return
+	}
 	m.held = make(map[record.Partition]struct{}, len(ps))
 	for _, p := range ps {
 		m.held[p] = struct{}{}

@@ -22,10 +22,14 @@ const (
 	NoDedupe         Bug = "no-dedupe"            // W6: a batch that was sent again is appended again
 	FenceDeleted     Bug = "fence-deleted"        // S10: a session's fence goes with its slots
 	SweepEarly       Bug = "sweep-early"          // S10: WAL objects go while extents lie in them
+	AckUnsynced      Bug = "ack-unsynced"         // P2: acks=1 is answered when the hot tier has it, synced or not
+	RestoreLate      Bug = "restore-late"         // P2: clients append before what acks=1 has acknowledged is restored
+	ForgetLeftovers  Bug = "forget-leftovers"     // P2: what could not be restored is forgotten
 	JournalOverrun   Bug = "journal-last-to-come" // S11: an entry that somebody else has written is taken for ours
 )
 
 // All are the bugs.
 var All = []Bug{
-	AckBeforePut, TakenIsSuccess, TimeoutIsSuccess, AckOverGap, NoFence, SealNothing, ForgetProducers, NoDedupe, FenceDeleted, SweepEarly, JournalOverrun,
+	AckBeforePut, TakenIsSuccess, TimeoutIsSuccess, AckOverGap, NoFence, SealNothing, ForgetProducers, NoDedupe, FenceDeleted, SweepEarly,
+	AckUnsynced, RestoreLate, ForgetLeftovers, JournalOverrun,
 }

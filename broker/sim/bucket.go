@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/firnlog/firn/catalog/journal"
 	"github.com/firnlog/firn/tier/cold"
 )
 
@@ -159,6 +160,9 @@ func (b *bucket) put(name string, data []byte) error {
 		return &refused{"put", name, cold.ErrExists}
 	}
 	b.objects[name] = stored{data, b.w.now}
+	if strings.HasPrefix(name, journal.PrefixEntries) {
+		b.w.agreed(name)
+	}
 	return nil
 }
 

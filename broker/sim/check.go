@@ -24,6 +24,23 @@ type model struct {
 	by    map[string]*producer
 	shown map[int32]int64 // the highest watermark under each epoch
 	first map[shower]int64
+	loose []loose         // acknowledged with acks=1
+	terms map[int32]tenor // by epoch
+}
+
+// loose is a record that was acknowledged with acks=1 (P2).
+type loose struct {
+	offset int64
+	value  string
+	epoch  int32
+	at     int // which broker
+	disk   int
+}
+
+// tenor is one epoch of a partition: who owned it, from which offset on.
+type tenor struct {
+	at    int
+	start int64
 }
 
 type shower struct {
@@ -32,7 +49,7 @@ type shower struct {
 }
 
 func newModel() *model {
-	return &model{seen: map[int64]string{}, acked: map[int64]string{}, by: map[string]*producer{}, shown: map[int32]int64{}, first: map[shower]int64{}}
+	return &model{seen: map[int64]string{}, acked: map[int64]string{}, by: map[string]*producer{}, shown: map[int32]int64{}, first: map[shower]int64{}, terms: map[int32]tenor{}}
 }
 
 func (m *model) sent(c *producer, values []string) {
@@ -127,7 +144,7 @@ func (w *world) judge() {
 		w.fail("C: %w", err)
 	}
 	for _, n := range w.order {
-		if b := n.book; b.State().Number() == s.Number() && !bytes.Equal(b.State().Encode(), s.Encode()) {
+		if b := n.book; b != nil && b.State().Number() == s.Number() && !bytes.Equal(b.State().Encode(), s.Encode()) {
 			w.fail("C: %s has another state at entry %d", n, s.Number())
 		}
 	}
@@ -141,6 +158,54 @@ func (w *world) judge() {
 	}
 	for _, f := range rep.Findings {
 		w.fail("fsck: %s: %s", f.Where, f.What)
+	}
+}
+
+// excused reports whether a record of acks=1 may be gone: another broker came first, or
+// the disk is lost.
+func (w *world) excused(id record.Partition, l loose) bool {
+	if n := w.nodes[l.at]; n.disk.id != l.disk || n.retired {
+		return true
+	}
+	m := w.model[id]
+	for epoch := l.epoch + 1; ; epoch++ {
+		t, ok := m.terms[epoch]
+		switch {
+		case !ok:
+			return false
+		case t.at != l.at:
+			return t.start <= l.offset
+		case t.start > l.offset:
+			return false
+		}
+	}
+}
+
+// agreed is told of each entry of the journal when it lands: what everybody agrees on
+// from then on.
+func (w *world) agreed(name string) {
+	n := w.agreement.Number() + 1
+	if name != journal.Name(n) {
+		return // of somebody who slept (S11)
+	}
+	e, err := journal.ReadEntry(background, still{w.bucket, nil}, n)
+	if err != nil {
+		w.fail("C: %s: %w", name, err)
+		return
+	}
+	s := w.agreement.Clone()
+	s.Apply(n, e.Commands)
+	w.agreement = s
+	for _, id := range w.partitions {
+		p, ok := s.Partition(id)
+		if !ok {
+			continue
+		}
+		if _, known := w.model[id].terms[p.Epoch]; !known {
+			if v, ok := s.Session(p.Owner); ok {
+				w.model[id].terms[p.Epoch] = tenor{w.whose(v).at, p.Next}
+			}
+		}
 	}
 }
 
@@ -190,6 +255,11 @@ func (w *world) whole(s *catalog.State, id record.Partition) {
 	for o, v := range w.model[id].acked {
 		if at, ok := once[v]; !ok || at != o {
 			w.fail("P1: %s was acknowledged at offset %d of %s, whose log ends at %d: it is not there", v, o, id, next)
+		}
+	}
+	for _, l := range w.model[id].loose {
+		if o, ok := once[l.value]; (!ok || o != l.offset) && !w.excused(id, l) {
+			w.fail("P2: %s was acknowledged with acks=1 at offset %d of %s by broker %d, which came back before others took the partition, whose log ends at %d: it is not there", l.value, l.offset, id, l.at, next)
 		}
 	}
 	for o, v := range w.model[id].seen {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/firnlog/firn/catalog"
@@ -45,9 +46,12 @@ func (w *world) found() {
 		_ = p.Sleep(context.Background(), time.Second)
 	}
 	for i := range 2 + w.rng.IntN(3) {
-		c := &producer{w: w, name: fmt.Sprintf("p%d", i), id: int64(1000 + i), pace: between(w.rng, time.Millisecond, 300*time.Millisecond), seqs: map[record.Partition]int32{}, epochs: epochs{}}
-		if w.rng.IntN(4) == 0 {
+		c := &producer{w: w, name: fmt.Sprintf("p%d", i), id: int64(1000 + i), pace: between(w.rng, time.Millisecond, 300*time.Millisecond), seqs: map[record.Partition]int32{}, epochs: epochs{}, acks: ingest.AcksAll}
+		switch w.rng.IntN(6) {
+		case 0:
 			c.id = -1
+		case 1:
+			c.id, c.acks = -1, ingest.AcksLeader
 		}
 		w.busy++
 		p.spawn(c.run)
@@ -82,10 +86,19 @@ func (w *world) leader(id record.Partition, known epochs) *node {
 	}
 	known[id] = p.Epoch
 	v, ok := n.book.State().Session(p.Owner)
-	if !ok || v.Sealed || !w.nodes[int(v.Node)].alive() {
+	if !ok || v.Sealed {
 		return nil
 	}
-	return w.nodes[int(v.Node)]
+	if m := w.whose(v); m.alive() {
+		return m
+	}
+	return nil
+}
+
+// whose is the broker of a session.
+func (w *world) whose(v *catalog.Session) *node {
+	at, _ := strconv.Atoi(v.Advertised)
+	return w.nodes[at]
 }
 
 // producer is a client that writes, one batch after another. With an id it is
@@ -94,6 +107,7 @@ type producer struct {
 	w    *world
 	name string
 	id   int64
+	acks ingest.Acks
 	pace time.Duration
 	seqs map[record.Partition]int32
 	epochs
@@ -142,11 +156,17 @@ func (c *producer) send(ctx context.Context, id record.Partition, batch []byte, 
 	if err != nil {
 		panic(err)
 	}
-	r := &pump.Request{Request: ingest.Request{Acks: ingest.AcksAll, Timeout: 3 * time.Second, Items: []ingest.Item{{Partition: id, Header: h, Batch: bytes}}}}
+	r := &pump.Request{Request: ingest.Request{Acks: c.acks, Timeout: 3 * time.Second, Items: []ingest.Item{{Partition: id, Header: h, Batch: bytes}}}}
 	answered := false
 	var res ingest.Result
 	zombie := false
+	var epoch int32
 	answer := func(x ingest.Result) {
+		if x.Err == nil && c.acks == ingest.AcksLeader {
+			for i, v := range values {
+				w.model[id].loose = append(w.model[id].loose, loose{offset: x.Base + int64(i), value: v, epoch: epoch, at: n.at, disk: n.disk.id})
+			}
+		}
 		v, ok := w.newest().Session(n.session())
 		zombie = !ok || v.Sealed
 		if !w.healed && w.chance(w.loss) {
@@ -161,6 +181,8 @@ func (c *producer) send(ctx context.Context, id record.Partition, batch []byte, 
 				return
 			}
 			n.process.spawn(func() {
+				pr, _ := n.pump.Progress(id)
+				epoch = pr.Epoch
 				if err := n.pump.Produce(ctx, r); err != nil {
 					answer(ingest.Result{Err: err})
 					return
@@ -187,8 +209,10 @@ func (c *producer) send(ctx context.Context, id record.Partition, batch []byte, 
 	case res.Err == nil:
 		w.count("acknowledged")
 		w.trace("%s: %v acknowledged at %d of %s by %s", c.name, values, res.Base, id, n)
-		for i, v := range values {
-			w.acked(id, res.Base+int64(i), v)
+		if c.acks == ingest.AcksAll {
+			for i, v := range values {
+				w.acked(id, res.Base+int64(i), v)
+			}
 		}
 		return true
 	case errors.Is(res.Err, ingest.ErrNotLeader), errors.Is(res.Err, ingest.ErrTimedOut):

@@ -5,7 +5,7 @@
 // state (catalog/journal, catalog), the write path with its machine, rotation, release
 // and fencing (ingest, ingest/pump), how a broker comes to own partitions (broker.Tenure),
 // merging, pressing and garbage collection (tier/press), settling of puts (tier/cold).
-// What is modelled: the bucket and the way to it, gossip, clients, and the loop that
+// What is modelled: the bucket and the way to it, disks, gossip, clients, and the loop that
 // calls all of it in a broker (maintain.go there).
 //
 // # Faults
@@ -14,11 +14,16 @@
 // how much goes wrong: a broker is killed, sleeps for minutes and wakes as a zombie, is
 // cut off from the bucket, from some of the others or suspected by them for nothing; the
 // bucket answers 503 or 409, loses requests and answers, carries out puts minutes later,
-// is away for a while; listings lack what is new. Then all of it heals.
+// is away for a while; listings lack what is new. The power goes, and what a disk had not
+// synced with it, or the disk itself; a machine is cloned with its disk, and its node id
+// or another one. Then all of it heals.
 //
 // # What must hold
 //
 //	P1  What was acknowledged is there, once per idempotent batch, at its offset.
+//	P2  What acks=1 has acknowledged is there, at its offset, unless another broker took
+//	    the partition before the one that had acknowledged it came back, or its disk was
+//	    lost.
 //	P3  An offset names one record, whoever reads it, at any time.
 //	S6  No owner has shown a high watermark above where the next one began; it never
 //	    falls under one owner.

@@ -2,9 +2,11 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"strconv"
 	"time"
 
@@ -22,7 +24,9 @@ import (
 // node is one broker: one life of its process after another.
 type node struct {
 	w       *world
-	id      int32
+	at      int   // where it is reached
+	id      int32 // its node id, which a clone has, too
+	disk    *disk
 	process *process
 	life    int
 	cut     time.Time // until then the bucket is out of reach
@@ -32,10 +36,15 @@ type node struct {
 	press   *press.Press
 	serving bool
 	gone    []uint64       // sessions that gossip said are dead
-	sees    map[int32]bool // which nodes gossip says are alive
+	hears   map[int]bool   // whom gossip says to be alive
+	sees    map[int32]bool // as which nodes
+	retired bool           // it does not start again
 }
 
-func (n *node) String() string { return fmt.Sprintf("broker %d.%d", n.id, n.life) }
+func (n *node) String() string { return fmt.Sprintf("broker %d.%d", n.at, n.life) }
+
+// background is a context that does not end: a life ends by its process.
+var background = context.Background()
 
 func (n *node) alive() bool { return n.process != nil && !n.process.dead }
 
@@ -63,21 +72,23 @@ func (n *node) boot() {
 	w.count("boots")
 	w.trace("%s boots", n)
 	n.process = &process{clock: &w.clock, rng: w.rng}
-	n.serving, n.gone, n.sees = false, nil, map[int32]bool{}
+	n.serving, n.gone, n.hears, n.sees = false, nil, map[int]bool{}, map[int32]bool{}
 	p, store := n.process, link{w.bucket, n}
+	held := n.disk.mount(p)
 	n.book = &book{n: n, scribe: journal.NewScribe(store, w.nonce(), journal.Options{
 		SnapshotEvery: w.snapshotEvery, Keep: w.keep, Sleep: p.Sleep, Rand: p.Rand,
 	})}
 	settler := cold.NewSettler(store, cold.SettlerOptions{Rand: p.Rand, Sleep: p.Sleep})
 	n.pump = pump.New(pump.Options{
-		Store: store, Settler: settler, Catalog: n.book, Stage: p, Behind: w.behind,
+		Store: store, Settler: settler, Catalog: n.book, Hot: held, Stage: p, Behind: w.behind,
 		Ingest: ingest.Config{Window: w.window, Large: w.large, Max: 2 * w.large},
 	})
-	me := catalog.RegisterSession{Nonce: w.nonce(), Node: n.id, Advertised: strconv.Itoa(int(n.id))}
+	me := catalog.RegisterSession{Nonce: w.nonce(), Node: n.id, Advertised: strconv.Itoa(n.at)}
 	n.tenure = broker.NewTenure(broker.TenureOptions{
 		Store: store, Journal: n.book, Pump: n.pump, Stage: p, Me: me,
 		Renew: func(r *catalog.RegisterSession) { r.Nonce, r.StartedMs = w.nonce(), w.now.UnixMilli() },
-		Reach: n.reach, Alive: func() map[int32]bool { return n.sees }, Producers: n.producers,
+		Reach: n.reach, Alive: func() map[int32]bool { return maps.Clone(n.sees) }, Producers: n.producers, Hot: held,
+		Replaces: func(ctx context.Context, v *catalog.Session) bool { return n.reach(ctx, v.Advertised) },
 	})
 	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
 	n.press = press.New(press.Options{
@@ -102,6 +113,10 @@ func (n *node) live(ctx context.Context) {
 			break
 		}
 		w.trace("%s cannot take over: %v", n, err)
+		if errors.Is(err, broker.ErrNode) {
+			n.yield()
+			return
+		}
 		_ = p.Sleep(ctx, 100*time.Millisecond)
 	}
 	w.trace("%s serves as session %d", n, n.session())
@@ -111,6 +126,14 @@ func (n *node) live(ctx context.Context) {
 	p.spawn(func() { n.succeed(ctx) })
 	p.spawn(func() { n.patrol(ctx) })
 	p.spawn(func() { n.tidy(ctx) })
+}
+
+// yield ends the process because another one lives under its node id. Whoever looks
+// after it starts it again.
+func (n *node) yield() {
+	n.w.count("yields")
+	n.w.after(0, nil, func() { n.crash(false) })
+	n.w.after(between(n.w.rng, time.Second, 5*time.Second), nil, n.start)
 }
 
 // follow is Broker.followAll.
@@ -143,7 +166,12 @@ func (n *node) maintain(ctx context.Context) {
 		case len(n.pump.Over()) > 0:
 			<-n.pump.Over()
 			w.count("fenced alive")
-			n.tell("take over again", n.tenure.TakeOver(ctx))
+			err := n.tenure.TakeOver(ctx)
+			n.tell("take over again", err)
+			if errors.Is(err, broker.ErrNode) {
+				n.yield()
+				return
+			}
 		default:
 			s := n.session()
 			if s == 0 {
@@ -242,7 +270,7 @@ func (n *node) reach(ctx context.Context, advertised string) bool {
 	_ = n.process.Sleep(ctx, n.w.lag())
 	id, _ := strconv.Atoi(advertised)
 	other := n.w.nodes[id]
-	return other.alive() && other.serving && !other.asleep() && !n.w.split(n, other)
+	return other != nil && other.alive() && other.serving && !other.asleep() && !n.w.split(n, other)
 }
 
 // producers is pump.LoadProducers, whose reads are all at one instant.
@@ -288,15 +316,19 @@ func (w writer) Producers(ctx context.Context, p record.Partition) ([]object.Pro
 	return pump.ProducersOut(ps), nil
 }
 
-// crash kills the process.
-func (n *node) crash() {
+// crash kills the process, or the machine.
+func (n *node) crash(power bool) {
 	if !n.alive() {
 		return
 	}
 	n.w.count("crashes")
-	n.w.trace("%s is killed", n)
+	n.w.trace("%s is killed, with the machine: %v", n, power)
 	n.process.kill()
 	n.serving = false
+	if power {
+		n.w.count("blackouts")
+		n.disk.blackout()
+	}
 }
 
 // owns reports whether the broker believes that it leads the partition.

@@ -26,6 +26,7 @@ type handover struct {
 	acked map[record.Partition]map[int64]string
 	log   []string // commands, in order
 	first uint64   // the session of A
+	hot   *disk    // A's hot tier
 }
 
 // chair is a broker of this world, which knows the state as of its last look.
@@ -84,8 +85,15 @@ func (h *handover) sit(name string, node int32, change func(port) port) *chair {
 	c := &chair{h: h, p: p}
 	nonce := byte(10 * node)
 	settler := cold.NewSettler(store, cold.SettlerOptions{Rand: p.Rand, Sleep: p.Sleep})
-	c.pump = pump.New(pump.Options{Store: store, Settler: settler, Catalog: c, Stage: p, Ingest: ingest.Config{Window: 2}})
+	o := pump.Options{Store: store, Settler: settler, Catalog: c, Stage: p, Ingest: ingest.Config{Window: 2}}
+	var left broker.Leftovers
+	if h.hot != nil && name == "A" {
+		held := h.hot.mount(nil)
+		o.Hot, left = held, held
+	}
+	c.pump = pump.New(o)
 	c.tenure = broker.NewTenure(broker.TenureOptions{
+		Hot:   left,
 		Store: store, Journal: c, Pump: c.pump, Stage: p, Me: catalog.RegisterSession{Node: node, Advertised: name},
 		Renew: func(r *catalog.RegisterSession) { nonce++; r.Nonce = [16]byte{nonce} },
 		Reach: func(context.Context, string) bool { return true },
@@ -114,6 +122,18 @@ func (h *handover) sit(name string, node int32, change func(port) port) *chair {
 
 // produce sends one record, and notes what was acknowledged.
 func (c *chair) produce(ctx context.Context, id record.Partition, v string) {
+	o, ok := c.send(ctx, id, v, ingest.AcksAll)
+	if !ok {
+		return
+	}
+	if was, ok := c.h.acked[id][o]; ok {
+		c.h.w.fail("P3: offset %d of %s is given to %s and %s", o, id, was, v)
+	}
+	c.h.acked[id][o] = v
+}
+
+// send sends one record; it reports whether it was acknowledged, and where.
+func (c *chair) send(ctx context.Context, id record.Partition, v string, acks ingest.Acks) (int64, bool) {
 	b := record.Builder{}
 	b.Add(1, nil, []byte(v))
 	batch, err := b.Build()
@@ -121,9 +141,9 @@ func (c *chair) produce(ctx context.Context, id record.Partition, v string) {
 		panic(err)
 	}
 	head, _ := record.ParseHeader(batch)
-	r := &pump.Request{Request: ingest.Request{Acks: ingest.AcksAll, Items: []ingest.Item{{Partition: id, Header: head, Batch: batch}}}}
+	r := &pump.Request{Request: ingest.Request{Acks: acks, Items: []ingest.Item{{Partition: id, Header: head, Batch: batch}}}}
 	if c.pump.Produce(ctx, r) != nil {
-		return
+		return 0, false
 	}
 	_ = c.p.Wait(ctx, func() bool {
 		select {
@@ -133,12 +153,7 @@ func (c *chair) produce(ctx context.Context, id record.Partition, v string) {
 			return false
 		}
 	})
-	if res := r.Results[0]; res.Err == nil {
-		if was, ok := c.h.acked[id][res.Base]; ok {
-			c.h.w.fail("P3: offset %d of %s is given to %s and %s", res.Base, id, was, v)
-		}
-		c.h.acked[id][res.Base] = v
-	}
+	return r.Results[0].Base, r.Results[0].Err == nil
 }
 
 // look learns what others have committed.

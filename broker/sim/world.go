@@ -36,13 +36,17 @@ type world struct {
 	faultEvery    time.Duration
 	topics        []record.TopicID
 	partitions    []record.Partition
+	born          int // so many brokers at first
 
 	healed  bool
 	stopped bool // clients send nothing new
 	busy    int  // producers with something to send
-	groups  map[int32]int
+	groups  map[int]int
 	splits  time.Time
-	knows   map[[2]int32]uint64 // the last session that one knows of another
+	knows   map[[2]int]uint64 // the last session that one knows of another
+	disks   int
+
+	agreement *catalog.State // what has landed in the journal
 
 	model  map[record.Partition]*model
 	log    func(string)
@@ -70,15 +74,16 @@ func newWorld(seed uint64) *world {
 		snapshotEvery: pick[uint64](r, 3, 12, 40), keep: between(r, time.Second, 30*time.Second), grace: between(r, 2*time.Second, 15*time.Second),
 		rotateSlots: pick[uint64](r, 5, 30, 200), rotateAge: between(r, 2*time.Second, 60*time.Second), pressEvery: between(r, 300*time.Millisecond, 5*time.Second),
 		chaos: between(r, 3*time.Second, 15*time.Second), faultEvery: between(r, 200*time.Millisecond, 4*time.Second),
-		groups: map[int32]int{}, knows: map[[2]int32]uint64{}, model: map[record.Partition]*model{}, counts: map[string]int{},
+		groups: map[int]int{}, knows: map[[2]int]uint64{}, model: map[record.Partition]*model{}, counts: map[string]int{}, agreement: catalog.NewState(),
 	}
 	w.bucket = &bucket{w: w, objects: map[string]stored{}}
 	w.people = &process{clock: &w.clock, rng: r}
 	for i := range between(r, 2, 4) {
-		n := &node{w: w, id: int32(i + 1)}
+		n := &node{w: w, at: i + 1, id: int32(i + 1), disk: &disk{w: w}}
 		w.nodes[i+1] = n
 		w.order = append(w.order, n)
 	}
+	w.born = len(w.order)
 	for t := range between(r, 1, 2) {
 		id := record.TopicID{byte(t + 1)}
 		w.topics = append(w.topics, id)
@@ -133,7 +138,7 @@ func (w *world) grew(by *node) {
 }
 
 func (w *world) split(a, b *node) bool {
-	return w.now.Before(w.splits) && w.groups[a.id] != w.groups[b.id]
+	return w.now.Before(w.splits) && w.groups[a.at] != w.groups[b.at]
 }
 
 // gossip lets every broker look at every other one.
@@ -147,16 +152,17 @@ func (w *world) gossip() {
 				continue
 			}
 			alive := m.alive() && !m.asleep() && m.serving && m.session() != 0 && !w.split(n, m)
-			key := [2]int32{n.id, m.id}
+			key := [2]int{n.at, m.at}
 			if alive {
 				w.knows[key] = m.session()
 			}
-			if n.sees[m.id] == alive {
+			if n.hears[m.at] == alive {
 				continue
 			}
-			id, session := m.id, w.knows[key]
+			m, session := m, w.knows[key]
 			w.after(w.lag(), n.process, func() {
-				n.sees[id] = alive
+				n.hears[m.at] = alive
+				n.sees[m.id] = slices.ContainsFunc(w.order, func(o *node) bool { return o.id == m.id && n.hears[o.at] })
 				if !alive && session != 0 {
 					n.gone = append(n.gone, session)
 				}
@@ -173,9 +179,13 @@ func (w *world) misfortune() {
 	}
 	n := w.order[w.rng.IntN(len(w.order))]
 	long := func(hi time.Duration) time.Duration { return between(w.rng, 100*time.Millisecond, hi) }
-	switch w.rng.IntN(9) {
+	switch w.rng.IntN(10) {
 	case 0, 1:
-		n.crash()
+		n.crash(w.rng.IntN(2) == 0)
+		if !n.alive() && w.rng.IntN(10) == 0 {
+			n.disk = w.disk()
+			w.trace("%s loses its disk", n)
+		}
 		w.after(long(10*time.Second), nil, n.start)
 	case 2:
 		if n.alive() && !n.asleep() {
@@ -197,7 +207,7 @@ func (w *world) misfortune() {
 	case 5:
 		w.count("splits")
 		for _, m := range w.order {
-			w.groups[m.id] = w.rng.IntN(2)
+			w.groups[m.at] = w.rng.IntN(2)
 		}
 		w.splits = w.now.Add(long(15 * time.Second))
 		w.trace("gossip is split: %v until %v", w.groups, w.splits.Sub(begin))
@@ -213,18 +223,45 @@ func (w *world) misfortune() {
 		n.leave(long(5 * time.Second))
 	case 8: // a whole outage of brokers
 		if w.rng.IntN(4) == 0 {
+			power := w.rng.IntN(2) == 0
 			for _, m := range w.order {
-				m.crash()
+				m.crash(power)
 				w.after(long(3*time.Second), nil, m.start)
 			}
+		}
+	case 9: // a machine is cloned, with all that its disk holds
+		if w.rng.IntN(3) == 0 && len(w.order) == w.born {
+			n.clone()
 		}
 	}
 	w.after(w.faultEvery/2+time.Duration(w.rng.Int64N(int64(w.faultEvery))), nil, w.misfortune)
 }
 
+// disk is a new one.
+func (w *world) disk() *disk {
+	w.disks++
+	w.count("disks lost")
+	return &disk{w: w, id: w.disks}
+}
+
+// clone starts another machine with what this one has on its disk, its node id as well.
+func (n *node) clone() {
+	w := n.w
+	w.count("clones")
+	w.disks++
+	m := &node{w: w, at: len(w.order) + 1, id: n.id, disk: n.disk.copied(w.disks)}
+	if w.rng.IntN(2) == 0 { // by somebody who gave it a node id of its own
+		m.id = int32(m.at)
+	}
+	w.nodes[m.at] = m
+	w.order = append(w.order, m)
+	w.trace("%s is cloned as node %d at %d", n, m.id, m.at)
+	w.after(time.Duration(w.rng.Int64N(int64(2*time.Second))), nil, m.start)
+}
+
 // start boots the broker if it is dead.
 func (n *node) start() {
-	if !n.alive() {
+	if !n.alive() && !n.retired {
 		n.boot()
 	}
 }
@@ -241,7 +278,7 @@ func (n *node) leave(again time.Duration) {
 	over := func() {
 		w.after(0, nil, func() {
 			if n.process == p && !p.dead {
-				n.crash()
+				n.crash(false)
 			}
 		})
 		w.after(again, nil, n.start)
@@ -260,6 +297,14 @@ func (w *world) heal() {
 	w.healed = true
 	w.trace("all is healed")
 	w.bucket.outage, w.splits = time.Time{}, time.Time{}
+	if m := w.order[len(w.order)-1]; len(w.order) > w.born && m.id != int32(m.at) { // somebody sees to it that there is one of them
+		n := w.nodes[int(m.id)]
+		if w.rng.IntN(2) == 0 {
+			m = n
+		}
+		m.crash(false)
+		m.retired = true
+	}
 	for _, n := range w.order {
 		n.cut = time.Time{}
 		if n.alive() && n.asleep() {
@@ -295,7 +340,7 @@ func run(seed uint64, log func(string)) *world {
 	w.stopped = true
 	end = end.Add(90 * time.Second)
 	w.until(end, w.calm)
-	if w.fault == nil && !w.calm() {
+	if w.fault == nil && (w.busy > 0 || w.orphans() != "") {
 		w.fail("L: a minute and a half after all has healed %d producers wait, and %s", w.busy, w.orphans())
 	}
 	w.until(w.now.Add(3*time.Second), func() bool { return false })
@@ -313,7 +358,28 @@ func (w *world) until(end time.Time, over func() bool) {
 
 // calm is what there must be in the end.
 func (w *world) calm() bool {
-	return w.busy == 0 && w.orphans() == ""
+	return w.busy == 0 && w.orphans() == "" && !w.pending()
+}
+
+// pending reports whether the bucket lacks something that acks=1 has acknowledged.
+func (w *world) pending() bool {
+	for _, n := range w.order {
+		if !n.alive() || n.asleep() {
+			continue
+		}
+		for _, id := range w.partitions {
+			pr, ok := n.pump.Progress(id)
+			if !ok {
+				continue
+			}
+			for _, l := range w.model[id].loose {
+				if l.offset >= pr.HighWatermark && !w.excused(id, l) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // orphans are the partitions whose owner does not live, or does not know that it is.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/firnlog/firn/ingest"
+	"github.com/firnlog/firn/planted"
 	"github.com/firnlog/firn/tier/hot"
 )
 
@@ -14,6 +15,7 @@ import (
 // it skips (U3).
 type hotter struct {
 	hot     Hot
+	stage   Stage // nil: goroutines and the clock
 	backlog int64
 	tell    func(hotEvent)
 
@@ -38,6 +40,9 @@ const (
 	hotLinger = 100 * time.Millisecond
 )
 
+// hotForever is how long the one that appends waits when nothing is queued.
+const hotForever = time.Hour
+
 // hotTask is a slot to append, or, with flight nil, a session to start.
 type hotTask struct {
 	flight *flight
@@ -51,8 +56,43 @@ type hotEvent struct {
 	synced hot.Slot
 }
 
-func newHotter(h Hot, backlog int64, tell func(hotEvent)) *hotter {
-	return &hotter{hot: h, backlog: backlog, tell: tell, appendable: make(chan struct{}, 1), syncable: make(chan struct{}, 1)}
+func newHotter(h Hot, stage Stage, backlog int64, tell func(hotEvent)) *hotter {
+	return &hotter{hot: h, stage: stage, backlog: backlog, tell: tell, appendable: make(chan struct{}, 1), syncable: make(chan struct{}, 1)}
+}
+
+func (h *hotter) now() time.Time {
+	if h.stage != nil {
+		return h.stage.Now()
+	}
+	return time.Now()
+}
+
+// hear waits until there is something in c, or the timer, if not nil, has run for so
+// long. The error is that of ctx.
+func (h *hotter) hear(ctx context.Context, c <-chan struct{}, timer *time.Timer, wait time.Duration) error {
+	if h.stage != nil {
+		due := h.stage.Now().Add(wait)
+		if timer != nil && wait < hotForever {
+			h.stage.At(due, func() {})
+		}
+		err := h.stage.Wait(ctx, func() bool { return len(c) > 0 || timer != nil && !h.stage.Now().Before(due) })
+		for len(c) > 0 {
+			<-c
+		}
+		return err
+	}
+	var rings <-chan time.Time
+	if timer != nil {
+		timer.Reset(wait)
+		rings = timer.C
+	}
+	select {
+	case <-c:
+	case <-rings:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
 }
 
 // push queues a task. It reports false when too much waits already.
@@ -64,7 +104,7 @@ func (h *hotter) push(t hotTask) bool {
 	}
 	first := len(h.queue) == 0
 	if h.queue = append(h.queue, t); first {
-		h.since = time.Now()
+		h.since = h.now()
 	}
 	if t.flight != nil {
 		h.bytes += t.flight.slot.Bytes
@@ -98,10 +138,10 @@ func (h *hotter) pop() (t hotTask, ok bool, wait time.Duration) {
 	defer h.mu.Unlock()
 	if len(h.queue) == 0 {
 		h.due = false
-		return hotTask{}, false, time.Hour
+		return hotTask{}, false, hotForever
 	}
 	if !h.due && !h.closed {
-		if wait = hotLinger - time.Since(h.since); wait > 0 {
+		if wait = hotLinger - h.now().Sub(h.since); wait > 0 {
 			return hotTask{}, false, wait
 		}
 		h.due = true // all that is queued, in one go
@@ -116,16 +156,13 @@ func (h *hotter) pop() (t hotTask, ok bool, wait time.Duration) {
 // is queued.
 func (h *hotter) append(ctx context.Context) {
 	var entries []hot.Entry
-	timer := time.NewTimer(time.Hour)
+	timer := time.NewTimer(hotForever)
 	defer timer.Stop()
 	for {
 		t, ok, wait := h.pop()
 		switch {
 		case !ok:
-			timer.Reset(wait)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
+			if h.hear(ctx, h.appendable, timer, wait) != nil {
 				h.mu.Lock()
 				h.closed = true
 				done := len(h.queue) == 0
@@ -133,7 +170,6 @@ func (h *hotter) append(ctx context.Context) {
 				if done {
 					return
 				}
-			case <-h.appendable:
 			}
 		case t.flight == nil:
 			if err := h.hot.StartSession(t.start, 0); err != nil {
@@ -182,15 +218,17 @@ func (h *hotter) sync(ctx context.Context) {
 		h.mu.Unlock()
 		if want {
 			// When it fails, who waits is answered by the bucket.
+			if planted.Is(planted.AckUnsynced) {
+				h.tell(hotEvent{synced: next})
+				continue
+			}
 			if err := h.hot.Sync(next); err == nil {
 				h.tell(hotEvent{synced: next})
 			}
 			continue
 		}
-		select {
-		case <-ctx.Done():
+		if h.hear(ctx, h.syncable, nil, 0) != nil {
 			return
-		case <-h.syncable:
 		}
 	}
 }

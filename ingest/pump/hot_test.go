@@ -18,7 +18,7 @@ func TestHotSlotsAreWrittenInGroups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &tier{}
 		told := 0
-		hotter := newHotter(h, 64<<20, func(e hotEvent) { told++ })
+		hotter := newHotter(h, nil, 64<<20, func(e hotEvent) { told++ })
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); hotter.append(ctx) }()

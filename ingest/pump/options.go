@@ -37,8 +37,7 @@ type Options struct {
 	// Wall is the time by the calendar, by which producers expire. It must not block.
 	// Default: the clock's.
 	Wall func() time.Time
-	// Stage is where simulations run it, without hot tier; nil for goroutines and the
-	// clock.
+	// Stage is where simulations run it; nil for goroutines and the clock.
 	Stage Stage
 }
 

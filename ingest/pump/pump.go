@@ -113,7 +113,10 @@ func New(o Options) *Pump {
 	}
 	p.tasks.stage = o.Stage
 	if o.Hot != nil {
-		p.hot = newHotter(o.Hot, p.opts.HotBacklog, func(e hotEvent) { p.events <- event{hot: e} })
+		p.hot = newHotter(o.Hot, o.Stage, p.opts.HotBacklog, func(e hotEvent) { p.tell(event{hot: e}) })
+		if o.Stage != nil {
+			p.feedHot(context.Background())
+		}
 	}
 	return p
 }
@@ -128,8 +131,7 @@ const slowPut = 10 * time.Second
 func (p *Pump) Run(ctx context.Context) error {
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	if p.hot != nil {
-		p.tasks.Go(func() { p.hot.append(inner) })
-		p.tasks.Go(func() { p.hot.sync(inner) })
+		p.feedHot(inner)
 	}
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -166,6 +168,12 @@ func (p *Pump) date() {
 	if p.opts.Wall != nil {
 		p.machine.Date(p.opts.Wall())
 	}
+}
+
+// feedHot starts what feeds the hot tier.
+func (p *Pump) feedHot(ctx context.Context) {
+	p.tasks.Go(func() { p.hot.append(ctx) })
+	p.tasks.Go(func() { p.hot.sync(ctx) })
 }
 
 // more takes what came together with a request, so that it goes into one object.

@@ -44,6 +44,9 @@ func TestPlantedBugsAreSeen(t *testing.T) {
 		if which != "all" && !slices.Contains(strings.Split(which, ","), string(b)) {
 			continue
 		}
+		if faults[b] == "" {
+			continue // it takes faults of disks, or orders, that only seeds have
+		}
 		t.Run(string(b), func(t *testing.T) {
 			bin, err := proc.Build(t.Context(), t.TempDir(), "-tags", "planted", "-ldflags", "-X github.com/firnlog/firn/planted.bug="+string(b))
 			if err != nil {
