@@ -62,10 +62,18 @@ func fence(ctx context.Context, store cold.Store, f Fence, slot uint64, me [16]b
 // Write makes the plan come true: the fillers, then the journal that goes on from its
 // state (journal.Begin). Nothing is overwritten. Done again after an interruption it
 // comes to the same.
+//
+// It goes on while the store does not answer, until ctx ends, and ends with cold.ErrDenied
+// or cold.ErrNoBucket as soon as the store says that.
 func Write(ctx context.Context, store cold.Store, p Plan) error {
 	if p.State == nil {
 		return errors.New("the plan is not complete: sessions have not ended")
 	}
+	ctx, store, why := strictly(ctx, store)
+	return why(write(ctx, store, p))
+}
+
+func write(ctx context.Context, store cold.Store, p Plan) error {
 	settler := cold.NewSettler(store, cold.SettlerOptions{})
 	for _, f := range p.Fillers {
 		_, want, err := object.Identity(f.Bytes)
