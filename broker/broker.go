@@ -378,7 +378,7 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 	about := [][2]string{{"cluster", b.journal.State().ClusterID()}, {"node", strconv.Itoa(int(b.node))}, {"kafka", b.addr}, {"store", b.opts.Place.String()}}
 	http := web.NewServer(web.ServerOptions{Metrics: b.metrics, Ready: &b.ready, About: about, Logger: b.log, Pprof: b.values.Bool("http.pprof")})
 	g.Go(func() error { return http.Serve(mctx, b.httpLn) })
-	b.ready.Unless(b.lease.why)
+	b.ready.Unless(b.unready)
 	b.ready.Ready()
 	unready := context.AfterFunc(ctx, func() {
 		b.ready.Not("shutting down")

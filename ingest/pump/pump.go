@@ -44,6 +44,7 @@ type Pump struct {
 
 	current   atomic.Pointer[Session] // nil when none is served
 	committed atomic.Uint64           // slots of the session below are committed
+	starving  atomic.Pointer[time.Time]
 
 	// All below is the loop's.
 	machine  *ingest.Machine
@@ -59,8 +60,9 @@ type Pump struct {
 	tasks    crew
 	waiters  []waiter
 	released map[record.Partition]struct{}
-	away     bool // the bucket does not take puts
-	leaving  bool // requests wait until others own the partitions
+	away     bool      // the bucket does not take puts
+	fed      time.Time // when a slot was committed
+	leaving  bool      // requests wait until others own the partitions
 	fault    error
 	batches  []Batch   // scratch
 	turnAt   time.Time // on a stage: when it comes by itself
@@ -275,8 +277,37 @@ func (p *Pump) perform(ctx context.Context, now time.Time, out *ingest.Output) {
 			age = now.Sub(since)
 		}
 		p.opts.Observer.Pending(bytes, age)
+		if len(out.Commits) > 0 {
+			p.fed = now
+		}
+		if p.current.Load() != nil {
+			p.starve(since)
+		}
 	}
 	p.wakeWaiters()
+}
+
+// starve notes since when something waits for the bucket; the zero time when nothing does.
+func (p *Pump) starve(since time.Time) {
+	if since.IsZero() {
+		p.starving.Store(nil)
+		return
+	}
+	if p.fed.After(since) {
+		since = p.fed
+	}
+	if was := p.starving.Load(); was == nil || !was.Equal(since) {
+		p.starving.Store(&since)
+	}
+}
+
+// Starving is how long the bucket has taken no slot though something waits for it: a
+// record, or this broker for a session that can put. 0 when nothing waits.
+func (p *Pump) Starving() time.Duration {
+	if since := p.starving.Load(); since != nil {
+		return max(time.Since(*since), 0)
+	}
+	return 0
 }
 
 // handle takes what a goroutine told.

@@ -54,6 +54,7 @@ func (p *Pump) serve(s Session, grants map[record.Partition]int32) {
 	p.machine.Begin(s.ID, grants)
 	clear(p.orphans)
 	p.current.Store(&s)
+	p.starve(time.Time{})
 	if p.hot != nil {
 		p.hot.push(hotTask{start: hot.Session{ID: s.ID, Nonce: s.Nonce}})
 	}
@@ -208,6 +209,9 @@ func (p *Pump) Producers(ctx context.Context, id record.Partition) ([]ingest.Pro
 // shutAll forgets all partitions, after a fence.
 func (p *Pump) shutAll() {
 	p.current.Store(nil)
+	if p.starving.Load() == nil {
+		p.starve(p.now())
+	}
 	p.board.entries.Range(func(k, _ any) bool {
 		p.board.shut(k.(record.Partition))
 		return true
