@@ -301,6 +301,7 @@ func (b *Broker) run(ctx context.Context, ready func(Addresses)) error {
 		err = b.settleNode()
 	}
 	if err == nil {
+		b.appear()
 		err = b.serve(sctx, g, mctx, ready)
 	}
 	if ctx.Err() != nil {
@@ -320,6 +321,7 @@ func (b *Broker) leave(mctx context.Context) {
 		}
 		lctx, done := context.WithTimeout(mctx, b.values.Duration("drain.timeout.ms"))
 		defer done()
+		b.meet(lctx)
 		if err := b.pump.Leave(lctx, b.bequeath); err != nil {
 			b.log.Warn("left without sealing the session; the next broker will", "err", err)
 		}

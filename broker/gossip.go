@@ -48,6 +48,42 @@ func (b *Broker) member(session uint64, draining bool) gossip.Member {
 	}
 }
 
+// appear tells the others of this broker's session as soon as it has one, and looks for
+// those that have registered while it started: it asked around before it could know them.
+func (b *Broker) appear() {
+	if s, ok := b.pump.Session(); ok {
+		b.gossip.Set(b.member(s.ID, b.drains()))
+	}
+	b.gossip.Seek()
+}
+
+// meet makes sure, for askWait at most, that a broker which leaves knows whether there are
+// others: one that is stopped in its first moments may not have met them yet. They would
+// find out by themselves that its partitions are nobody's, a second later.
+func (b *Broker) meet(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	met := b.gossip.Seek()
+	for {
+		changed := b.gossip.Changed()
+		if len(b.heirs(b.journal.State(), 0)) > 0 || met == nil && !b.expects() {
+			return
+		}
+		select {
+		case <-met:
+			met = nil
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// expects reports whether a broker is there that has not told of its session yet.
+func (b *Broker) expects() bool {
+	return slices.ContainsFunc(b.gossip.Members(), func(m gossip.Member) bool { return m.Node != b.node && m.Session == 0 && !m.Draining })
+}
+
 // seeds are where other brokers may be: as set, and as their sessions say.
 func (b *Broker) seeds() []string {
 	out := b.values.List("join")

@@ -66,7 +66,10 @@ type Gossip struct {
 	rumours map[string]*rumour // those that have not answered yet, by name; guarded by mu
 	changed chan struct{}      // closed at the next change of others; guarded by mu
 
+	sought []chan struct{} // closed when a round of seeking that has not begun is over; guarded by mu
+
 	told   chan struct{} // cap 1: there is a new rumour
+	wanted chan struct{} // cap 1: sought is not empty
 	say    chan struct{} // cap 1: self is to be told
 	grew   chan struct{} // cap 1: the journal grew by us
 	hints  chan struct{} // cap 1: the journal grew by others
@@ -109,7 +112,7 @@ func Open(ctx context.Context, o Options) (*Gossip, error) {
 	}
 	g := &Gossip{
 		opts: o, log: o.Logger, keys: sealed, self: o.Self, others: map[string]Member{}, reached: map[string]string{}, rumours: map[string]*rumour{}, changed: make(chan struct{}),
-		told: make(chan struct{}, 1), say: make(chan struct{}, 1), grew: make(chan struct{}, 1), hints: make(chan struct{}, 1), gone: make(chan Member, 64),
+		told: make(chan struct{}, 1), wanted: make(chan struct{}, 1), say: make(chan struct{}, 1), grew: make(chan struct{}, 1), hints: make(chan struct{}, 1), gone: make(chan Member, 64),
 		asked: make(chan struct{}),
 	}
 	c := memberlist.DefaultLANConfig()
@@ -282,8 +285,30 @@ func (g *Gossip) seek(ctx context.Context) {
 		case <-again.C:
 			g.rekey()
 			g.join()
+		case <-g.wanted:
+			g.mu.Lock()
+			done := g.sought
+			g.sought = nil
+			g.mu.Unlock()
+			g.join()
+			g.vouch(ctx)
+			for _, d := range done {
+				close(d)
+			}
 		}
 	}
+}
+
+// Seek looks for those that should be members now, not in its time, and does not block.
+// The channel is closed when all that Seeds names by now have been asked; it may never be
+// when Run ends.
+func (g *Gossip) Seek() <-chan struct{} {
+	done := make(chan struct{})
+	g.mu.Lock()
+	g.sought = append(g.sought, done)
+	g.mu.Unlock()
+	poke(g.wanted)
+	return done
 }
 
 // speak tells what this broker says of itself.
