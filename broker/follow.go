@@ -7,6 +7,7 @@ import (
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/ingest/pump"
+	"github.com/firnlog/firn/planted"
 	"github.com/firnlog/firn/record"
 )
 
@@ -91,6 +92,9 @@ func (f *follower) look(ctx context.Context, s *session, now time.Time, lead fun
 		if _, ok := state.Partition(p); !ok {
 			gone = append(gone, pump.Ended{Partition: p, Epoch: pump.Deleted})
 		}
+	}
+	if planted.Is(planted.DeleteUnheard) {
+		gone = slices.DeleteFunc(gone, func(e pump.Ended) bool { return e.Epoch == pump.Deleted })
 	}
 	if len(gone) > 0 {
 		if err := s.pump.Disown(ctx, own.ID, gone...); err != nil {

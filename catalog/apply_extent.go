@@ -141,19 +141,20 @@ func (s *State) spliceOne(p *Partition, runs []Located) {
 // drop forgets what lies wholly below an offset. p must be mutable, or about to
 // be deleted with its topic.
 func (s *State) drop(p *Partition, below int64) {
-	i := 0
+	i, bytes := 0, int64(0)
 	for ; i < len(p.Index) && p.Index[i].Next <= below; i++ {
-		p.Bytes -= p.Index[i].Bytes
+		bytes += p.Index[i].Bytes
 		s.garbage.set(s.edit, p.Index[i].Object, s.number)
 	}
 	n := 0
 	for ; n < len(p.Extents) && p.Extents[n].Next <= below; n++ {
-		p.Bytes -= p.Extents[n].Len
+		bytes += p.Extents[n].Len
 		s.dropRef(p.Extents[n].Object)
 	}
 	if p.edit != s.edit {
-		return // the topic goes with it
+		return // the topic goes with it, and other states have it as it is
 	}
+	p.Bytes -= bytes
 	p.Index, p.Extents = p.Index[i:], p.Extents[n:]
 	e := 0
 	for e+1 < len(p.Epochs) && p.Epochs[e+1].Start <= min(below, p.Next) {

@@ -358,6 +358,19 @@ func TestAForkChangesNoOtherState(t *testing.T) {
 	}
 }
 
+// Readers have the states that came before, without a lock.
+func TestDeletingATopicChangesNoOtherState(t *testing.T) {
+	j := newJournal(t)
+	a := j.session()
+	p := record.Partition{Topic: j.topic("t", a)}
+	j.ok(&Cover{Session: a, To: 1, Extents: []Located{run(p, 0, 0, 5, WAL(a, 0))}})
+	before := j.state
+	j.ok(&DeleteTopic{ID: p.Topic})
+	for _, err := range before.Check() {
+		t.Error(err)
+	}
+}
+
 func TestTopicNames(t *testing.T) { // kafka semantics 16
 	j := newJournal(t)
 	j.topic("a.b", 0)

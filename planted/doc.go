@@ -25,11 +25,13 @@ const (
 	AckUnsynced      Bug = "ack-unsynced"         // P2: acks=1 is answered when the hot tier has it, synced or not
 	RestoreLate      Bug = "restore-late"         // P2: clients append before what acks=1 has acknowledged is restored
 	ForgetLeftovers  Bug = "forget-leftovers"     // P2: what could not be restored is forgotten
+	RetainEarly      Bug = "retain-early"         // retention.bytes is what may be left after a drop, not what must be
+	DeleteUnheard    Bug = "delete-unheard"       // who leads a partition of a topic that is deleted goes on
 	JournalOverrun   Bug = "journal-last-to-come" // S11: an entry that somebody else has written is taken for ours
 )
 
 // All are the bugs.
 var All = []Bug{
 	AckBeforePut, TakenIsSuccess, TimeoutIsSuccess, AckOverGap, NoFence, SealNothing, ForgetProducers, NoDedupe, FenceDeleted, SweepEarly,
-	AckUnsynced, RestoreLate, ForgetLeftovers, JournalOverrun,
+	AckUnsynced, RestoreLate, ForgetLeftovers, RetainEarly, DeleteUnheard, JournalOverrun,
 }

@@ -19,13 +19,15 @@ import (
 
 // model is what is known of a partition from outside.
 type model struct {
-	seen  map[int64]string // P3: whoever acknowledged or showed it
-	acked map[int64]string
-	by    map[string]*producer
-	shown map[int32]int64 // the highest watermark under each epoch
-	first map[shower]int64
-	loose []loose         // acknowledged with acks=1
-	terms map[int32]tenor // by epoch
+	seen   map[int64]string // P3: whoever acknowledged or showed it
+	acked  map[int64]string
+	sentAt map[string]time.Time
+	shown  map[int32]int64 // the highest watermark under each epoch
+	first  map[shower]int64
+	loose  []loose         // acknowledged with acks=1
+	terms  map[int32]tenor // by epoch
+	start  int64           // of the log, as agreed
+	asked  int64           // DeleteRecords wants it to be, at most
 }
 
 // loose is a record that was acknowledged with acks=1 (P2).
@@ -49,12 +51,12 @@ type shower struct {
 }
 
 func newModel() *model {
-	return &model{seen: map[int64]string{}, acked: map[int64]string{}, by: map[string]*producer{}, shown: map[int32]int64{}, first: map[shower]int64{}, terms: map[int32]tenor{}}
+	return &model{seen: map[int64]string{}, acked: map[int64]string{}, sentAt: map[string]time.Time{}, shown: map[int32]int64{}, first: map[shower]int64{}, terms: map[int32]tenor{}}
 }
 
-func (m *model) sent(c *producer, values []string) {
+func (m *model) sent(now time.Time, values []string) {
 	for _, v := range values {
-		m.by[v] = c
+		m.sentAt[v] = now
 	}
 }
 
@@ -67,6 +69,9 @@ func (w *world) acked(id record.Partition, offset int64, v string) {
 // read is P3: an offset names one record.
 func (w *world) read(id record.Partition, offset int64, v string, who any) {
 	m := w.model[id]
+	if _, ok := m.sentAt[v]; !ok {
+		w.fail("P3: offset %d of %s is %s by %v, which nobody has sent there", offset, id, v, who)
+	}
 	if was, ok := m.seen[offset]; ok && was != v {
 		w.fail("P3: offset %d of %s is %s, and %s by %v", offset, id, was, v, who)
 	}
@@ -196,17 +201,7 @@ func (w *world) agreed(name string) {
 	s := w.agreement.Clone()
 	s.Apply(n, e.Commands)
 	w.agreement = s
-	for _, id := range w.partitions {
-		p, ok := s.Partition(id)
-		if !ok {
-			continue
-		}
-		if _, known := w.model[id].terms[p.Epoch]; !known {
-			if v, ok := s.Session(p.Owner); ok {
-				w.model[id].terms[p.Epoch] = tenor{w.whose(v).at, p.Next}
-			}
-		}
-	}
+	w.agree(s)
 }
 
 // truth is what the bucket says.
@@ -223,7 +218,9 @@ func (w *world) truth() *catalog.State {
 func (w *world) whole(s *catalog.State, id record.Partition) {
 	p, ok := s.Partition(id)
 	if !ok {
-		w.fail("%s is gone", id)
+		if !w.gone[id.Topic] {
+			w.fail("%s is gone", id)
+		}
 		return
 	}
 	i := slices.IndexFunc(w.order, func(n *node) bool { return n.alive() && n.session() == p.Owner })
@@ -231,10 +228,10 @@ func (w *world) whole(s *catalog.State, id record.Partition) {
 		w.fail("L: nobody alive owns %s", id)
 		return
 	}
-	next := int64(0)
+	next := p.LogStart
 	once := map[string]int64{}
-	for _, x := range w.order[i].extents(id, 0) {
-		if x.Base != next {
+	for k, x := range w.order[i].extents(id, p.LogStart) {
+		if x.Base != next && (k > 0 || x.Base > next) {
 			w.fail("P1: %s has a gap from %d to %d", id, next, x.Base)
 			return
 		}
@@ -252,18 +249,21 @@ func (w *world) whole(s *catalog.State, id record.Partition) {
 			once[r.value] = r.offset
 		}
 	}
+	if next < p.LogStart {
+		w.fail("P1: the log of %s starts at %d, behind its end at %d", id, p.LogStart, next)
+	}
 	for o, v := range w.model[id].acked {
-		if at, ok := once[v]; !ok || at != o {
+		if at, ok := once[v]; (!ok || at != o) && o >= p.LogStart {
 			w.fail("P1: %s was acknowledged at offset %d of %s, whose log ends at %d: it is not there", v, o, id, next)
 		}
 	}
 	for _, l := range w.model[id].loose {
-		if o, ok := once[l.value]; (!ok || o != l.offset) && !w.excused(id, l) {
+		if o, ok := once[l.value]; (!ok || o != l.offset) && l.offset >= p.LogStart && !w.excused(id, l) {
 			w.fail("P2: %s was acknowledged with acks=1 at offset %d of %s by broker %d, which came back before others took the partition, whose log ends at %d: it is not there", l.value, l.offset, id, l.at, next)
 		}
 	}
 	for o, v := range w.model[id].seen {
-		if at, ok := once[v]; !ok || at != o {
+		if at, ok := once[v]; (!ok || at != o) && o >= p.LogStart {
 			w.fail("P3: %s was seen at offset %d of %s, whose log ends at %d: it is not there", v, o, id, next)
 		}
 	}

@@ -14,53 +14,6 @@ import (
 	"github.com/firnlog/firn/tier/cold"
 )
 
-// found creates the topics, and then lets clients come.
-func (w *world) found() {
-	p := w.people
-	for {
-		_ = p.Sleep(context.Background(), 50*time.Millisecond)
-		missing := 0
-		for i, id := range w.topics {
-			if _, ok := w.newest().Topic(id); ok {
-				continue
-			}
-			missing++
-			if n := w.anybody(); n != nil && n.serving && n.session() != 0 {
-				owners := []uint64{}
-				for _, part := range w.partitions {
-					if part.Topic == id {
-						owners = append(owners, n.session())
-					}
-				}
-				book := n.book
-				w.after(w.lag(), n.process, func() {
-					n.process.spawn(func() {
-						_, _ = book.Commit(context.Background(), &catalog.CreateTopic{Name: fmt.Sprint("t", i), ID: id, Replicas: 1, Owners: owners})
-					})
-				})
-			}
-		}
-		if missing == 0 {
-			break
-		}
-		_ = p.Sleep(context.Background(), time.Second)
-	}
-	for i := range 2 + w.rng.IntN(3) {
-		c := &producer{w: w, name: fmt.Sprintf("p%d", i), id: int64(1000 + i), pace: between(w.rng, time.Millisecond, 300*time.Millisecond), seqs: map[record.Partition]int32{}, epochs: epochs{}, acks: ingest.AcksAll}
-		switch w.rng.IntN(6) {
-		case 0:
-			c.id = -1
-		case 1:
-			c.id, c.acks = -1, ingest.AcksLeader
-		}
-		w.busy++
-		p.spawn(c.run)
-	}
-	for range 1 + w.rng.IntN(2) {
-		p.spawn((&consumer{w: w, at: map[record.Partition]int64{}, epochs: epochs{}}).run)
-	}
-}
-
 // anybody is a broker that runs.
 func (w *world) anybody() *node {
 	n := w.order[w.rng.IntN(len(w.order))]
@@ -68,6 +21,19 @@ func (w *world) anybody() *node {
 		return nil
 	}
 	return n
+}
+
+// somewhere is a partition of what a broker that is asked says that there is.
+func (w *world) somewhere() (record.Partition, bool) {
+	n := w.anybody()
+	if n == nil {
+		return record.Partition{}, false
+	}
+	t, ok := n.book.State().TopicNamed(w.topics[w.rng.IntN(len(w.topics))].name)
+	if !ok {
+		return record.Partition{}, false
+	}
+	return t.Partitions[w.rng.IntN(len(t.Partitions))].ID, true
 }
 
 // epochs are the newest leader epochs that a client has heard of. Like real ones it
@@ -120,7 +86,10 @@ func (c *producer) run() {
 	defer func() { w.busy-- }()
 	for !w.stopped && w.fault == nil {
 		_ = p.Sleep(ctx, time.Duration(w.rng.ExpFloat64()*float64(c.pace)))
-		id := w.partitions[w.rng.IntN(len(w.partitions))]
+		id, ok := w.somewhere()
+		if !ok {
+			continue
+		}
 		var values []string
 		b := record.Builder{}
 		if c.id >= 0 {
@@ -136,8 +105,8 @@ func (c *producer) run() {
 		if err != nil {
 			panic(err)
 		}
-		w.model[id].sent(c, values)
-		for !c.send(ctx, id, batch, values) && c.id >= 0 && w.fault == nil {
+		w.model[id].sent(w.now, values)
+		for !c.send(ctx, id, batch, values) && c.id >= 0 && w.fault == nil && !w.gone[id.Topic] {
 			_ = p.Sleep(ctx, 20*time.Millisecond+w.lag())
 		}
 		c.seqs[id] += int32(len(values))
@@ -218,7 +187,7 @@ func (c *producer) send(ctx context.Context, id record.Partition, batch []byte, 
 	case errors.Is(res.Err, ingest.ErrNotLeader), errors.Is(res.Err, ingest.ErrTimedOut):
 		w.count("refused")
 		return false
-	case errors.Is(res.Err, ingest.ErrOutOfOrderSequence) && zombie:
+	case errors.Is(res.Err, ingest.ErrOutOfOrderSequence) && (zombie || w.gone[id.Topic]):
 		// A leader that does not know yet that it is none, asked by a client that knows no
 		// better: in Kafka, too, it judges by the log that it has.
 		w.count("judged by a zombie")
@@ -239,7 +208,10 @@ func (c *consumer) run() {
 	w, p := c.w, c.w.people
 	for w.fault == nil {
 		_ = p.Sleep(context.Background(), time.Duration(w.rng.Int64N(int64(200*time.Millisecond))))
-		id := w.partitions[w.rng.IntN(len(w.partitions))]
+		id, ok := w.somewhere()
+		if !ok {
+			continue
+		}
 		n := w.leader(id, c.epochs)
 		if w.rng.IntN(8) == 0 { // by an old view of who leads
 			n = w.anybody()
@@ -266,7 +238,7 @@ func (w *world) fetch(n *node, id record.Partition, from int64) int64 {
 		return from
 	}
 	w.shown(n, id, pr)
-	for _, x := range n.extents(id, from) {
+	for _, x := range n.extents(id, max(from, pr.LogStart)) {
 		if x.Base >= pr.HighWatermark {
 			break
 		}
@@ -302,7 +274,7 @@ func (n *node) extents(id record.Partition, from int64) []catalog.Extent {
 		out, next = append(out, x), x.Next
 	}
 	for _, x := range recent {
-		if x.Base >= next {
+		if x.Next > next {
 			out, next = append(out, x), x.Next
 		}
 	}

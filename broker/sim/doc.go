@@ -16,7 +16,8 @@
 // bucket answers 503 or 409, loses requests and answers, carries out puts minutes later,
 // is away for a while; listings lack what is new. The power goes, and what a disk had not
 // synced with it, or the disk itself; a machine is cloned with its disk, and its node id
-// or another one. Then all of it heals.
+// or another one. Meanwhile records and topics are deleted, and topics made again under
+// their names. Then all of it heals.
 //
 // # What must hold
 //
@@ -25,6 +26,10 @@
 //	    the partition before the one that had acknowledged it came back, or its disk was
 //	    lost.
 //	P3  An offset names one record, whoever reads it, at any time.
+//	D   A topic that was deleted does not come back, nor does anything of it in the one
+//	    that has its name, and nobody leads it in the end. A log start never falls, and
+//	    rises as far as DeleteRecords asks or retention allows, never into a record that
+//	    is to be kept.
 //	S6  No owner has shown a high watermark above where the next one began; it never
 //	    falls under one owner.
 //	C   catalog.State.Check finds nothing, at any entry; all brokers end with the same

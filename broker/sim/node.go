@@ -262,6 +262,7 @@ func (n *node) tidy(ctx context.Context) {
 	for {
 		_ = n.process.Sleep(ctx, n.w.pressEvery)
 		n.press.Turn(ctx)
+		n.press.Retain(ctx)
 	}
 }
 

@@ -34,9 +34,11 @@ type world struct {
 	pressEvery    time.Duration
 	chaos         time.Duration // how long it goes wrong
 	faultEvery    time.Duration
-	topics        []record.TopicID
-	partitions    []record.Partition
+	topics        []*topic
 	born          int // so many brokers at first
+
+	partitions []record.Partition // that ever were
+	gone       map[record.TopicID]bool
 
 	healed  bool
 	stopped bool // clients send nothing new
@@ -74,7 +76,7 @@ func newWorld(seed uint64) *world {
 		snapshotEvery: pick[uint64](r, 3, 12, 40), keep: between(r, time.Second, 30*time.Second), grace: between(r, 2*time.Second, 15*time.Second),
 		rotateSlots: pick[uint64](r, 5, 30, 200), rotateAge: between(r, 2*time.Second, 60*time.Second), pressEvery: between(r, 300*time.Millisecond, 5*time.Second),
 		chaos: between(r, 3*time.Second, 15*time.Second), faultEvery: between(r, 200*time.Millisecond, 4*time.Second),
-		groups: map[int]int{}, knows: map[[2]int]uint64{}, model: map[record.Partition]*model{}, counts: map[string]int{}, agreement: catalog.NewState(),
+		groups: map[int]int{}, knows: map[[2]int]uint64{}, model: map[record.Partition]*model{}, counts: map[string]int{}, agreement: catalog.NewState(), gone: map[record.TopicID]bool{},
 	}
 	w.bucket = &bucket{w: w, objects: map[string]stored{}}
 	w.people = &process{clock: &w.clock, rng: r}
@@ -85,12 +87,7 @@ func newWorld(seed uint64) *world {
 	}
 	w.born = len(w.order)
 	for t := range between(r, 1, 2) {
-		id := record.TopicID{byte(t + 1)}
-		w.topics = append(w.topics, id)
-		for p := range int32(between(r, 1, 3)) {
-			w.partitions = append(w.partitions, record.Partition{Topic: id, Index: p})
-			w.model[record.Partition{Topic: id, Index: p}] = newModel()
-		}
+		w.topics = append(w.topics, newTopic(r, t))
 	}
 	return w
 }
@@ -318,7 +315,7 @@ func (w *world) heal() {
 func run(seed uint64, log func(string)) *world {
 	w := newWorld(seed)
 	w.log = log
-	w.trace("%d brokers, %d partitions, %v to the bucket, trouble %v, loss %v", len(w.order), len(w.partitions), w.base, w.trouble, w.loss)
+	w.trace("%d brokers, %d topics, %v to the bucket, trouble %v, loss %v", len(w.order), len(w.topics), w.base, w.trouble, w.loss)
 	defer func() {
 		for _, n := range w.order {
 			if n.alive() {
@@ -330,7 +327,7 @@ func run(seed uint64, log func(string)) *world {
 	for _, n := range w.order {
 		w.after(time.Duration(w.rng.Int64N(int64(2*time.Second))), nil, n.start)
 	}
-	w.people.spawn(w.found)
+	w.people.spawn(w.administer)
 	w.gossip()
 	w.after(w.faultEvery, nil, w.misfortune)
 	w.after(w.chaos, nil, w.heal)
@@ -369,7 +366,7 @@ func (w *world) pending() bool {
 		}
 		for _, id := range w.partitions {
 			pr, ok := n.pump.Progress(id)
-			if !ok {
+			if !ok || w.gone[id.Topic] {
 				continue
 			}
 			for _, l := range w.model[id].loose {
@@ -385,8 +382,19 @@ func (w *world) pending() bool {
 // orphans are the partitions whose owner does not live, or does not know that it is.
 func (w *world) orphans() string {
 	s := w.newest()
+	for _, t := range w.topics {
+		if _, ok := s.TopicNamed(t.name); !ok {
+			return fmt.Sprintf("%s is not there", t.name)
+		}
+	}
 	for _, id := range w.partitions {
 		p, ok := s.Partition(id)
+		if !ok && w.gone[id.Topic] {
+			if i := slices.IndexFunc(w.order, func(n *node) bool { return n.owns(id) && !n.asleep() }); i >= 0 {
+				return fmt.Sprintf("%s is deleted, and led by %s", id, w.order[i])
+			}
+			continue
+		}
 		if !ok {
 			return fmt.Sprintf("%s is not there", id)
 		}

@@ -132,8 +132,7 @@ func (p *Press) Run(ctx context.Context) error {
 		}
 		if now := p.Now(); now.Sub(retained) >= p.RetainEvery {
 			retained = now
-			p.try(ctx, "apply retention", p.retain)
-			p.try(ctx, "apply local retention", p.cool)
+			p.Retain(ctx)
 		}
 	}
 }
@@ -147,6 +146,12 @@ func (p *Press) Turn(ctx context.Context) {
 	p.try(ctx, "compact", p.compact)
 	p.try(ctx, "press extents out of the catalog", p.index)
 	p.try(ctx, "collect garbage", p.collect)
+}
+
+// Retain applies retention, once, as Turn does the rest.
+func (p *Press) Retain(ctx context.Context) {
+	p.try(ctx, "apply retention", p.retain)
+	p.try(ctx, "apply local retention", p.cool)
 }
 
 // buried reports whether a session was sealed since the last call: what it left in

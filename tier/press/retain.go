@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/planted"
 )
 
 // retain moves log starts forward by retention.ms and retention.bytes.
@@ -82,7 +83,7 @@ func expired(c *catalog.Partition, nowMs, age, size int64) int64 {
 	start, left := c.LogStart, c.Bytes
 	maybe := start // what has no timestamps reaches up to here
 	drop := func(next, bytes, newest, records int64) bool {
-		much := size >= 0 && left-bytes >= size
+		much := size >= 0 && (left-bytes >= size || planted.Is(planted.RetainEarly) && left > size)
 		old := age >= 0 && (records == 0 || newest >= 0 && newest < sub(nowMs, age))
 		unknown := age >= 0 && newest < 0
 		if !much && !old && !unknown {
