@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"context"
+
 	"github.com/firnlog/firn/catalog"
 )
 
@@ -36,10 +38,10 @@ type synonym struct {
 }
 
 // describeTopic describes every config of a topic. Set on the topic is
-// DYNAMIC_TOPIC_CONFIG even when the value equals the default (kafka.md 17); what
-// only a setting of the broker changes is STATIC_BROKER_CONFIG, so that MirrorMaker
-// copies neither it nor the defaults.
-func describeTopic(t *catalog.Topic, setting func(string) (string, bool)) []described {
+// DYNAMIC_TOPIC_CONFIG even when the value equals the default (kafka.md 17); what only a
+// setting of the broker changes has that setting's source: STATIC_BROKER_CONFIG when it was
+// given at the start, so that MirrorMaker copies neither it nor the defaults.
+func describeTopic(t *catalog.Topic, settings map[string]Setting) []described {
 	specs := catalog.TopicConfigs()
 	ds := make([]described, 0, len(specs))
 	for _, s := range specs {
@@ -47,9 +49,10 @@ func describeTopic(t *catalog.Topic, setting func(string) (string, bool)) []desc
 		if v, ok := t.Configs[s.Name]; ok {
 			d.synonyms = append(d.synonyms, synonym{s.Name, v, sourceTopic})
 		}
-		if s.Broker != "" && setting != nil {
-			if v, ok := setting(s.Broker); ok {
-				d.synonyms = append(d.synonyms, synonym{s.Broker, v, sourceStatic})
+		if b, ok := settings[s.Broker]; ok && b.Source != SetByDefault {
+			d.synonyms = append(d.synonyms, synonym{s.Broker, b.Value, wireSource(b.Source)})
+			for _, l := range b.Lower {
+				d.synonyms = append(d.synonyms, synonym{s.Broker, l.Value, wireSource(l.Source)})
 			}
 		}
 		if s.Synonym != "" {
@@ -62,6 +65,19 @@ func describeTopic(t *catalog.Topic, setting func(string) (string, bool)) []desc
 		ds = append(ds, d)
 	}
 	return ds
+}
+
+// ownSettings are the settings of this broker, by name.
+func (n *node) ownSettings(ctx context.Context) (map[string]Setting, error) {
+	all, err := n.Settings.List(ctx, n.Cluster.Self())
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]Setting, len(all))
+	for _, s := range all {
+		out[s.Name] = s
+	}
+	return out, nil
 }
 
 func wireSource(s SettingSource) source {

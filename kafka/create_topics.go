@@ -38,6 +38,7 @@ const maxReplicas = math.MaxInt16
 func (n *node) createTopics(ctx context.Context, c *call, q *kmsg.CreateTopicsRequest) *kmsg.CreateTopicsResponse {
 	v := n.view()
 	r := kmsg.NewPtrCreateTopicsResponse()
+	own, fault := n.ownSettings(ctx)
 	times := map[string]int{}
 	for i := range q.Topics {
 		times[q.Topics[i].Topic]++
@@ -58,7 +59,9 @@ func (n *node) createTopics(ctx context.Context, c *call, q *kmsg.CreateTopicsRe
 		case twice:
 			err = codeInvalidRequest.because("the topic is in the request more than once")
 		case err == nil:
-			err = v.CheckNewTopic(qt.Topic)
+			if err = v.CheckNewTopic(qt.Topic); err == nil {
+				err = fault
+			}
 		}
 		if err != nil {
 			n.refuseTopic(&rt, err)
@@ -85,7 +88,7 @@ func (n *node) createTopics(ctx context.Context, c *call, q *kmsg.CreateTopicsRe
 			shown = t
 		}
 		rt.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
-		for _, d := range describeTopic(shown, n.Settings.Setting) {
+		for _, d := range describeTopic(shown, own) {
 			rc := kmsg.NewCreateTopicsResponseTopicConfig()
 			rc.Name, rc.Value, rc.ReadOnly, rc.Source = d.name, &d.value, d.readOnly, int8(d.source)
 			rt.Configs = append(rt.Configs, rc)

@@ -58,7 +58,11 @@ func (n *node) describeResource(ctx context.Context, kind kmsg.ConfigResourceTyp
 		if err != nil {
 			return nil, err
 		}
-		return describeTopic(t, n.Settings.Setting), nil
+		own, err := n.ownSettings(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return describeTopic(t, own), nil
 	case kmsg.ConfigResourceTypeBroker:
 		id, err := nodeOf(name)
 		if err != nil {

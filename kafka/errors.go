@@ -134,6 +134,8 @@ const (
 	codeInvalidRecord                      code = 87
 	codeUnstableOffsetCommit               code = 88
 	codeProducerFenced                     code = 90
+	codeResourceNotFound                   code = 91
+	codeDuplicateResource                  code = 92
 	codeUnknownTopicID                     code = 100
 	codeInconsistentTopicID                code = 103
 	codeTransactionalIDNotFound            code = 105

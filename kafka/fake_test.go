@@ -137,15 +137,21 @@ func (f *fake) List(_ context.Context, node int32) ([]Setting, error) {
 	if node < 0 {
 		return nil, nil
 	}
-	return []Setting{
+	out := []Setting{
 		{Name: "auto.create.topics.enable", Type: catalog.TypeBool, Value: "true", Default: "true", Source: SetByDefault},
 		{Name: "default.replication.factor", Type: catalog.TypeInt, Value: "1", Default: "1", Source: SetByDefault},
 		{Name: "delete.topic.enable", Type: catalog.TypeBool, Value: "true", Default: "true", Source: SetByDefault},
-		{Name: "log.cleanup.policy", Type: catalog.TypeList, Value: "compact", Default: "delete", Source: SetForNode},
-		{Name: "message.max.bytes", Type: catalog.TypeInt, Value: "2097152", Default: "1048588", Source: SetForCluster},
+		{Name: "log.cleanup.policy", Type: catalog.TypeList, Value: "delete", Default: "delete", Source: SetByDefault},
+		{Name: "message.max.bytes", Type: catalog.TypeInt, Value: "2097152", Default: "1048588", Source: SetForCluster, Lower: []Lower{{"1048576", SetAtStart}}},
 		{Name: "num.partitions", Type: catalog.TypeInt, Value: "3", Default: "1", Source: SetAtStart, ReadOnly: true},
 		{Name: "ssl.key", Type: catalog.TypeString, Value: "secret", Sensitive: true, Source: SetAtStart},
-	}, nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for name, v := range f.settings {
+		out = append(out, Setting{Name: name, Value: v, Source: SetAtStart})
+	}
+	return out, nil
 }
 
 func (f *fake) Alter(_ context.Context, node int32, set map[string]*string, replace, validateOnly bool) error {

@@ -109,6 +109,7 @@ func newTable() table {
 		apiListPartitionReassignments(),
 		apiOffsetDelete(),
 		apiDescribeClientQuotas(),
+		apiDescribeUserScramCredentials(),
 		apiDescribeQuorum(),
 		apiDescribeCluster(),
 		apiListConfigResources(),

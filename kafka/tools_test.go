@@ -100,4 +100,19 @@ func TestToolsAreAnsweredTruthfully(t *testing.T) {
 			t.Errorf("quotas v%d: %+v", v, r)
 		}
 	}
+	scram := kmsg.NewPtrDescribeUserSCRAMCredentialsRequest()
+	if r := ask[*kmsg.DescribeUserSCRAMCredentialsResponse](c, 0, scram); r.ErrorCode != 0 || len(r.Results) != 0 {
+		t.Errorf("credentials of all users: %+v", r)
+	}
+	for _, name := range []string{"alice", "bob", "alice"} {
+		u := kmsg.NewDescribeUserSCRAMCredentialsRequestUser()
+		u.Name = name
+		scram.Users = append(scram.Users, u)
+	}
+	r := ask[*kmsg.DescribeUserSCRAMCredentialsResponse](c, 0, scram)
+	if len(r.Results) != 2 {
+		t.Fatalf("%+v", r)
+	}
+	wantCode(t, "asked for twice", r.Results[0].ErrorCode, codeDuplicateResource)
+	wantCode(t, "a user without credentials", r.Results[1].ErrorCode, codeResourceNotFound)
 }

@@ -185,7 +185,7 @@ func TestSemantic17DescribeConfigs(t *testing.T) {
 			if x.Name == "" || x.Value == nil || v >= 1 && (x.Source < 1 || len(x.ConfigSynonyms) == 0 && synonym(x.Name)) || v >= 3 && (x.ConfigType == 0 || *x.Documentation == "") {
 				t.Errorf("v%d: %+v is not complete", v, x)
 			}
-			if v == 0 && x.IsDefault == (x.Name == "cleanup.policy" || x.Name == "retention.ms" || x.Name == "retention.bytes") {
+			if v == 0 && x.IsDefault == (x.Name == "cleanup.policy" || x.Name == "retention.ms" || x.Name == "retention.bytes" || x.Name == "max.message.bytes") {
 				t.Errorf("v0: %s default %v", x.Name, x.IsDefault)
 			}
 		}
@@ -198,6 +198,7 @@ func TestSemantic17DescribeConfigs(t *testing.T) {
 		{"cleanup.policy", "delete", sourceTopic, "cleanup.policy=delete log.cleanup.policy=delete"}, // set, though to the default
 		{"retention.ms", "1000", sourceTopic, "retention.ms=1000"},
 		{"retention.bytes", "777", sourceStatic, "log.retention.bytes=777 log.retention.bytes=-1"},
+		{"max.message.bytes", "2097152", sourceBrokerDefault, "message.max.bytes=2097152 message.max.bytes=1048576 message.max.bytes=1048588"},
 		{"segment.ms", "604800000", sourceDefault, ""},
 	} {
 		got := config(c, ofTopic, "t", x.name)

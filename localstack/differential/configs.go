@@ -93,6 +93,24 @@ func configs() []scenario {
 			every[*kmsg.DescribeConfigsResponse](s, "client metrics", describing(16, "x"))
 			every[*kmsg.DescribeConfigsResponse](s, "group", describing(32, "x"))
 		}},
+		{"configs/inherited by topics", func(s *side) {
+			create(s, "inherits", 1, "cleanup.policy", "delete")
+			seen := func(step string) {
+				every[*kmsg.DescribeConfigsResponse](s, "after "+step, describing(topic, "inherits", "max.message.bytes", "cleanup.policy"))
+			}
+			edited := func(step, node string, e edit) {
+				q := editing(broker, node, e)
+				ask[*kmsg.IncrementalAlterConfigsResponse](s, step, s.newest(q), q)
+				eventually(s, func() { seen(step) })
+			}
+			seen("nothing")
+			edited("all brokers", "", edit{"message.max.bytes", set, "2000000"})
+			edited("one broker", "1", edit{"message.max.bytes", set, "3000000"})
+			edited("one broker, of what the topic has set", "1", edit{"log.cleanup.policy", set, "compact"})
+			edited("one broker, unset", "1", edit{"message.max.bytes", unset, null})
+			edited("one broker, unset, of what the topic has set", "1", edit{"log.cleanup.policy", unset, null})
+			edited("all brokers, unset", "", edit{"message.max.bytes", unset, null})
+		}},
 		{"configs/edit topics", func(s *side) {
 			create(s, "edited", 1, "cleanup.policy", "delete")
 			seen := func(step string) {

@@ -96,6 +96,19 @@ func tools() []scenario {
 			c.EntityType, c.MatchType = "user", 2
 			q.Components = append(q.Components, c)
 			every[*kmsg.DescribeClientQuotasResponse](s, "quotas of users", q)
+			d := kmsg.NewPtrDescribeUserSCRAMCredentialsRequest()
+			for _, users := range [][]string{nil, {}, {"alice"}, {"alice", "alice"}, {""}} {
+				d.Users = nil
+				if users != nil {
+					d.Users = []kmsg.DescribeUserSCRAMCredentialsRequestUser{}
+				}
+				for _, name := range users {
+					du := kmsg.NewDescribeUserSCRAMCredentialsRequestUser()
+					du.Name = name
+					d.Users = append(d.Users, du)
+				}
+				every[*kmsg.DescribeUserSCRAMCredentialsResponse](s, "users", d)
+			}
 			u := kmsg.NewPtrDescribeQuorumRequest()
 			ut := kmsg.NewDescribeQuorumRequestTopic()
 			ut.Topic = "__cluster_metadata"
