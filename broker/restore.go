@@ -14,6 +14,7 @@ import (
 
 // leftovers is what a hot tier has of former sessions; hot.Tier is one.
 type leftovers interface {
+	Over(below uint64)
 	Generations() []hot.Info
 	Settle(s hot.Session, fence uint64)
 	Left(session, from uint64) []record.Partition
@@ -21,12 +22,13 @@ type leftovers interface {
 	Forget(session uint64)
 }
 
-// settleHot tells the hot tier where former sessions ended (H2), and returns those
-// that may have left something beyond their fences.
-func (s *session) settleHot() (ended []*catalog.Session) {
+// settleHot tells the hot tier where the sessions before this one ended (H2), and returns
+// those that may have left something beyond their fences.
+func (s *session) settleHot(id uint64) (ended []*catalog.Session) {
 	if s.hot == nil {
 		return nil
 	}
+	s.hot.Over(id) // what is on its way there comes too late
 	state := s.journal.State()
 	seen := map[uint64]bool{}
 	for _, g := range s.hot.Generations() {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -149,4 +150,38 @@ func TestTheHotTierIsSettledBeforeItServes(t *testing.T) {
 		t.Fatal("nobody looked")
 	}
 	send(ingest.AcksAll, 2) // behind what was restored
+}
+
+// What a session left in the queue before the hot tier when it ended comes too late, also
+// when it is the first that the hot tier would get of it: a generation that is made after
+// all others were settled would be served for ever.
+func TestWhatReachesTheHotTierTooLateIsNotTaken(t *testing.T) {
+	j, err := journal.Open(t.Context(), mem.New(), journal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tier, err := hot.Open(t.Context(), t.TempDir(), hot.Options{GenerationBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tier.Close(context.Background())
+	if err := tier.StartSession(hot.Session{ID: 4}, 0); err != nil {
+		t.Fatal(err)
+	}
+	s := &session{journal: j, hot: tier, log: slog.New(slog.DiscardHandler)}
+	s.settleHot(5)
+	var build record.Builder
+	build.Add(0, nil, nil)
+	b, err := build.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := record.Partition{Topic: record.TopicID{1}}
+	if err := tier.Append(hot.Slot{Session: 4}, []hot.Entry{{Partition: id, Batch: true, Value: b}}); !errors.Is(err, hot.ErrOrder) {
+		t.Errorf("%v, want %v", err, hot.ErrOrder)
+	}
+	if v := tier.Read(id, 0, 1, 1<<20); len(v.Entries) > 0 {
+		t.Error("it can be read")
+		v.Release()
+	}
 }

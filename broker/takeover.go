@@ -75,7 +75,7 @@ func (s *session) takeOver(ctx context.Context) error {
 	}
 	// Before anything is served: what the hot tier holds beyond the fences may be
 	// somebody else's by now, at the same offsets.
-	ended := s.settleHot()
+	ended := s.settleHot(id)
 	if err := s.pump.Begin(ctx, pump.Session{ID: id, Nonce: me.Nonce}, s.leftIn(ended)...); err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ type tier struct {
 	p       *process
 	session hot.Session
 	started bool
+	below   uint64 // sessions below take nothing more
 	next    uint64
 	open    *generation
 }
@@ -92,6 +93,9 @@ func (t *tier) works(most time.Duration) {
 // StartSession implements pump.Hot.
 func (t *tier) StartSession(s hot.Session, first uint64) error {
 	t.works(time.Millisecond)
+	if s.ID < t.below {
+		return fmt.Errorf("%w: session %d", hot.ErrOrder, s.ID)
+	}
 	t.session, t.started, t.next, t.open = s, true, first, nil
 	return nil
 }
@@ -102,7 +106,7 @@ func (t *tier) Append(slot hot.Slot, entries []hot.Entry) error {
 	if t.fails(1) {
 		return hot.ErrFull
 	}
-	if !t.started || slot.Session != t.session.ID || slot.Seq < t.next {
+	if !t.started || slot.Session < t.below || slot.Session != t.session.ID || slot.Seq < t.next {
 		return fmt.Errorf("%w: slot %d of session %d", hot.ErrOrder, slot.Seq, slot.Session)
 	}
 	g := t.open
@@ -143,6 +147,9 @@ func (t *tier) Sync(slot hot.Slot) error {
 	}
 	return hot.ErrNotHeld
 }
+
+// Over implements broker.Leftovers.
+func (t *tier) Over(below uint64) { t.below = max(t.below, below) }
 
 // Generations implements broker.Leftovers.
 func (t *tier) Generations() []hot.Info {

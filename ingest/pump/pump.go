@@ -10,6 +10,7 @@ import (
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/ingest"
 	"github.com/firnlog/firn/record"
+	"github.com/firnlog/firn/tier/hot"
 )
 
 // Session is what the write path needs to know of one: its id in the catalog and
@@ -356,6 +357,7 @@ func (p *Pump) hotDone(e hotEvent) {
 			p.opts.Observer.HotSkipped(e.flight.slot.Bytes, e.err)
 		}
 		p.free(e.flight)
+	case errors.Is(e.err, hot.ErrOrder): // it has ended meanwhile
 	case e.err != nil:
 		p.opts.Logger.Warn("hot tier did not start the session; acks=1 waits for the bucket", "error", e.err)
 	case e.synced.Session == p.session.ID:

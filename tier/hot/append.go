@@ -13,8 +13,11 @@ import (
 func (t *Tier) StartSession(s Session, first uint64) error {
 	t.turn <- struct{}{}
 	defer func() { <-t.turn }()
-	if t.isClosed() {
+	switch {
+	case t.isClosed():
 		return ErrClosed
+	case s.ID < t.over:
+		return fmt.Errorf("%w: session %d is over", ErrOrder, s.ID)
 	}
 	t.retire()
 	spare := t.takeSpare()
@@ -66,7 +69,7 @@ func (t *Tier) append(slot Slot, entries []Entry) error {
 	if t.isClosed() {
 		return ErrClosed
 	}
-	if !t.started || slot.Session != t.session.ID || slot.Seq < t.nextSlot {
+	if !t.started || slot.Session < t.over || slot.Session != t.session.ID || slot.Seq < t.nextSlot {
 		return fmt.Errorf("%w: slot %d of session %d, want %d of %d or above", ErrOrder, slot.Seq, slot.Session, t.nextSlot, t.session.ID)
 	}
 	values, memory := cost(entries)

@@ -29,7 +29,8 @@
 //	    A batch that fails it is a miss, not an error.
 //	H2  A batch of an earlier session is served only once Settle has said where
 //	    that session's fence is, and only from below it. What lies above may have
-//	    been written by somebody else since, at the same offsets.
+//	    been written by somebody else since, at the same offsets. Over comes first:
+//	    what reached the tier after Settle would be served for ever.
 //	H3  Slots of a generation are consecutive. A slot that the tier could not take
 //	    ends the generation before it.
 //	H4  Bytes handed out stay valid until their pin is released: the values of a

@@ -201,6 +201,15 @@ func (t *Tier) Unsettled() []Session {
 	return out
 }
 
+// Over says that the sessions below a number have ended: none of them takes anything
+// more, not even its first slot, so that Generations has all that there will ever be of
+// them to settle.
+func (t *Tier) Over(below uint64) {
+	t.turn <- struct{}{}
+	defer func() { <-t.turn }()
+	t.over = max(t.over, below)
+}
+
 // Settle says where a session ended: what its slots below the fence hold is
 // committed and served from now on, the rest never is (H2). It applies to a
 // session of an earlier life, and to the present one once it has been fenced. A

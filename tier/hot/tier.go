@@ -57,6 +57,7 @@ type Tier struct {
 
 	mu     sync.RWMutex
 	gens   []*generation // oldest first; replaced, never changed in place
+	over   uint64        // sessions below take nothing more
 	active *generation
 	spare  *generation // opened ahead
 	lastID uint64

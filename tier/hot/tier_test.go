@@ -410,6 +410,23 @@ func TestASessionThatIsSettledTakesNothingMore(t *testing.T) {
 	require.Equal(t, []int64{0, 10}, offsets(t, tier, p, 0))
 }
 
+// A session that nothing was appended to has no generation to settle: what was on its way
+// to the tier when it ended must not make one.
+func TestASessionThatIsOverTakesNotEvenItsFirstSlot(t *testing.T) { // H2
+	tier, p := small(t), part(1)
+	require.NoError(t, tier.StartSession(Session{ID: 8}, 0))
+	tier.Over(10)
+	require.ErrorIs(t, tier.Append(Slot{8, 0}, group(0, 1, 100, p)), ErrOrder)
+	require.ErrorIs(t, tier.StartSession(Session{ID: 9}, 0), ErrOrder)
+	require.ErrorIs(t, tier.Append(Slot{9, 0}, group(0, 1, 100, p)), ErrOrder)
+	require.Empty(t, tier.Generations())
+	tier.Over(7) // never backwards
+	require.ErrorIs(t, tier.Append(Slot{8, 0}, group(0, 1, 100, p)), ErrOrder)
+	require.NoError(t, tier.StartSession(Session{ID: 10}, 0))
+	require.NoError(t, tier.Append(Slot{10, 0}, group(0, 1, 100, p)))
+	require.Equal(t, []int64{0}, offsets(t, tier, p, 0))
+}
+
 func TestForeignSessionIsDropped(t *testing.T) {
 	tier, p := small(t), part(1)
 	require.NoError(t, tier.Append(Slot{7, 0}, group(0, 1, 100, p)))
