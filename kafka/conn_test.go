@@ -318,6 +318,7 @@ func TestConnectionsAreLimited(t *testing.T) {
 			t.Fatal(err)
 		}
 		nc.SetDeadline(time.Now().Add(10 * time.Second))
+		t.Cleanup(func() { nc.Close() }) // and not by the collector of garbage, which leaves a place for another
 		return &client{t: t, nc: nc}
 	}
 	a, b := dial(), dial()

@@ -297,6 +297,7 @@ func (r *replayer) progress(ctx context.Context, h *replay.History, spans []repl
 	}
 	bar := progressbar.NewOptions64(max(plan.Records, 1), progressbar.OptionSetWriter(w), progressbar.OptionClearOnFinish(),
 		progressbar.OptionSetDescription(r.topic), progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("records"))
+	bar.StartWithoutRender() // otherwise at the first step, which is of many records: how fast they came was made up
 	var n, shown int64
 	began := time.Now()
 	return func() {
