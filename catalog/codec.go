@@ -297,7 +297,7 @@ func EncodeExtents(xs []Extent) []byte {
 func DecodeExtents(b []byte) ([]Extent, error) {
 	d := decoder{b: b}
 	if v := d.byte(); d.err == nil && v != extentsVersion {
-		return nil, fmt.Errorf("index object: %w: %d", ErrVersion, v)
+		return nil, fmt.Errorf("index object: %w: version %d, this program knows %d", ErrVersion, v, extentsVersion)
 	}
 	xs := d.extents()
 	if d.err == nil && len(d.b) > 0 {

@@ -26,7 +26,7 @@ func EncodeCommands(cmds []Command) []byte {
 func DecodeCommands(b []byte) ([]Command, error) {
 	d := decoder{b: b}
 	if v := d.byte(); d.err == nil && v != entryVersion {
-		return nil, fmt.Errorf("journal entry: %w: %d", ErrVersion, v)
+		return nil, fmt.Errorf("journal entry: %w: version %d, this program knows %d", ErrVersion, v, entryVersion)
 	}
 	cmds := make([]Command, 0, min(d.count(1), 1024))
 	for n := cap(cmds); len(cmds) < n; {
@@ -36,7 +36,7 @@ func DecodeCommands(b []byte) ([]Command, error) {
 			return nil, d.err
 		}
 		if c == nil {
-			return nil, fmt.Errorf("journal entry: %w: command kind %d", ErrVersion, k)
+			return nil, fmt.Errorf("journal entry: %w: command kind %d is none that this program knows", ErrVersion, k)
 		}
 		c.decode(&d)
 		cmds = append(cmds, c)

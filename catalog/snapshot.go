@@ -74,7 +74,7 @@ func (s *State) Encode() []byte {
 func DecodeState(b []byte) (*State, error) {
 	d := decoder{b: b}
 	if v := d.byte(); d.err == nil && v != snapshotVersion {
-		return nil, fmt.Errorf("catalog snapshot: %w: %d", ErrVersion, v)
+		return nil, fmt.Errorf("catalog snapshot: %w: version %d, this program knows %d", ErrVersion, v, snapshotVersion)
 	}
 	s := NewState()
 	s.number, s.clusterID, s.nextProducerID, s.registered = d.u(), d.string(), d.i(), d.bool()

@@ -71,7 +71,7 @@ func decodeFrame(b []byte, kind byte, number uint64) (frame, error) {
 		return f, fmt.Errorf("%w: not a journal object", catalog.ErrCorrupt)
 	}
 	if b[4] != frameVersion {
-		return f, fmt.Errorf("%w: journal format %d, this program knows %d", catalog.ErrVersion, b[4], frameVersion)
+		return f, fmt.Errorf("%w: journal format: version %d, this program knows %d", catalog.ErrVersion, b[4], frameVersion)
 	}
 	n := len(b) - 4
 	if got, want := crc32.Checksum(b[:n], castagnoli), binary.LittleEndian.Uint32(b[n:]); got != want {
