@@ -54,16 +54,25 @@ func agreed(machine, bucket time.Time) time.Time {
 
 // now is the time that all agree on. It does not block.
 func (c *clock) now() time.Time {
-	machine := c.wall().Round(0) // the machine's monotonic time would shift with its calendar's
-	s := c.seen.Load()
-	if s == nil {
-		return machine
-	}
-	return agreed(machine, s.there.Add(time.Since(s.at)))
+	_, now := c.read()
+	return now
 }
 
 // off is how far the machine's clock is from what is agreed.
-func (c *clock) off() time.Duration { return c.wall().Round(0).Sub(c.now()) }
+func (c *clock) off() time.Duration {
+	machine, now := c.read()
+	return machine.Sub(now)
+}
+
+// read looks at the machine's clock once, and at what is agreed then.
+func (c *clock) read() (machine, now time.Time) {
+	machine = c.wall().Round(0) // the machine's monotonic time would shift with its calendar's
+	s := c.seen.Load()
+	if s == nil {
+		return machine, machine
+	}
+	return machine, agreed(machine, s.there.Add(time.Since(s.at)))
+}
 
 // see reads the bucket's clock off an object that was put a moment ago.
 func (c *clock) see(ctx context.Context, store cold.Store, name string, put time.Time) error {
