@@ -2,6 +2,9 @@
 // get cost there, then a real broker process through franz-go. Ratios count;
 // absolute figures are the machine's.
 //
+// With -put-delay Firn stands on a MinIO instead, whose puts take so much longer: a store
+// that is far away.
+//
 // With -kafka and -pid it measures a broker that runs already, a Kafka say, with
 // the same client and the same records.
 package main
@@ -22,12 +25,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/firnlog/firn/localstack"
+	"github.com/firnlog/firn/localstack/faultproxy"
 	"github.com/firnlog/firn/localstack/proc"
 )
 
 type flags struct {
 	mib, repeat, warm, pid int
 	bin, kafka, steps, dir string
+	putDelay               time.Duration
 }
 
 func main() {
@@ -40,6 +46,7 @@ func main() {
 	flag.StringVar(&f.steps, "steps", "raw,idle,unbatched,produce,read,cold,beside", "what is measured")
 	flag.StringVar(&f.kafka, "kafka", "", "HOST:PORT of a broker that runs already; only idle, unbatched, produce and read are measured")
 	flag.IntVar(&f.pid, "pid", 0, "process id of that broker")
+	flag.DurationVar(&f.putDelay, "put-delay", 0, "Firn stands on a MinIO whose puts take so much longer, without the steps that measure the file store")
 	flag.Parse()
 	if err := run(context.Background(), f); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -108,7 +115,9 @@ type bench struct {
 	dir      string
 	values   [][]byte
 	topic    string
-	broker   *proc.Broker // nil when it was not started here
+	broker   *proc.Broker     // nil when it was not started here
+	base     string           // URL of the store, without Firn's own part
+	far      *faultproxy.Slow // nil: the store is a folder
 	produced int
 }
 
@@ -117,13 +126,13 @@ func (b *bench) all(ctx context.Context) error {
 	asked := strings.Split(b.steps, ",")
 	for _, step := range []struct {
 		name string
-		ours bool // needs a broker of our own
+		ours bool // needs a broker of our own, on a folder
 		do   func(context.Context) error
 	}{
-		{"raw", true, b.raw}, {"", false, b.start}, {"idle", false, b.idle}, {"unbatched", false, b.unbatched},
+		{"raw", true, b.raw}, {"", false, b.open}, {"", false, b.start}, {"idle", false, b.idle}, {"unbatched", false, b.unbatched},
 		{"produce", false, b.produce}, {"read", false, b.read}, {"cold", true, b.readCold}, {"beside", true, b.beside},
 	} {
-		if step.name != "" && !slices.Contains(asked, step.name) || step.ours && b.kafka != "" {
+		if step.name != "" && !slices.Contains(asked, step.name) || step.ours && (b.kafka != "" || b.putDelay > 0) {
 			continue
 		}
 		if err := step.do(ctx); err != nil {
@@ -133,10 +142,26 @@ func (b *bench) all(ctx context.Context) error {
 	return nil
 }
 
+// open says where the store is, and starts it if it is far away.
+func (b *bench) open(ctx context.Context) (err error) {
+	b.base = "file://" + b.dir
+	if b.putDelay > 0 && b.kafka == "" {
+		for _, kv := range localstack.Env() {
+			name, value, _ := strings.Cut(kv, "=")
+			os.Setenv(name, value)
+		}
+		if b.far, err = faultproxy.StartSlow(ctx, localstack.MinIO, "127.0.0.1", b.putDelay); err != nil {
+			return err
+		}
+		b.base = b.far.URL()
+	}
+	return nil
+}
+
 // start starts the broker, if it is ours, and makes the topic.
 func (b *bench) start(ctx context.Context) error {
 	if b.kafka == "" {
-		args := []string{"--store", "file://" + filepath.Join(b.dir, "bucket"), "--data-dir", filepath.Join(b.dir, "data"), "--listeners", "127.0.0.1:0", "--http", "127.0.0.1:0"}
+		args := []string{"--store", b.base + "/bucket", "--data-dir", filepath.Join(b.dir, "data"), "--listeners", "127.0.0.1:0", "--http", "127.0.0.1:0"}
 		br, err := proc.Start(ctx, nil, b.bin, args...)
 		if err != nil {
 			return err
@@ -159,6 +184,10 @@ func (b *bench) stop() {
 	if b.broker != nil {
 		b.broker.Kill()
 		b.broker = nil
+	}
+	if b.far != nil {
+		_ = b.far.Close()
+		b.far = nil
 	}
 }
 

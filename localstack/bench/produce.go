@@ -3,14 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/firnlog/firn/tier/cold"
-	"github.com/firnlog/firn/tier/cold/file"
+	"github.com/firnlog/firn/tier/cold/open"
 )
 
 // idle measures the acknowledgement of one record at a time, and between them raw puts
@@ -22,11 +21,11 @@ func (b *bench) idle(ctx context.Context) error {
 		return err
 	}
 	defer cl.Close()
-	raw, err := file.Open(filepath.Join(b.dir, "beside"))
+	raw, _, err := open.Open(ctx, b.base+"/beside", open.Options{})
 	if err != nil {
 		return err
 	}
-	defer raw.Close()
+	defer cold.Close(raw)
 	var acks, puts []time.Duration
 	for i := range 550 {
 		value := b.values[i%len(b.values)]

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -87,11 +86,6 @@ func run(ctx context.Context, o options) (err error) {
 		if !ok {
 			return fmt.Errorf("-store %q: want minio, versitygw or file", o.store)
 		}
-		s, err := localstack.Start(ctx, kind, localstack.Options{})
-		if err != nil {
-			return err
-		}
-		defer s.Close()
 		for _, kv := range localstack.Env() {
 			name, value, _ := strings.Cut(kv, "=")
 			os.Setenv(name, value)
@@ -100,20 +94,12 @@ func run(ctx context.Context, o options) (err error) {
 		if network != nil {
 			host = network.Host()
 		}
-		p, err := faultproxy.StartAt(host, s.Addr(), o.putDelay)
+		s, err := faultproxy.StartSlow(ctx, kind, host, o.putDelay)
 		if err != nil {
 			return err
 		}
-		defer p.Close()
-		if o.putDelay > 0 {
-			p.Decide(func(r *http.Request) faultproxy.Fault {
-				if r.Method == http.MethodPut {
-					return faultproxy.DelayAnswer
-				}
-				return faultproxy.Pass
-			})
-		}
-		base = strings.Replace(s.URL(), s.Addr(), p.Addr(), 1)
+		defer s.Close()
+		base = s.URL()
 	}
 	var log *os.File
 	if o.log != "" {
