@@ -10,6 +10,8 @@ import (
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/catalog/journal"
+	"github.com/firnlog/firn/ingest/pump"
+	"github.com/firnlog/firn/planted"
 	"github.com/firnlog/firn/tier/cold"
 )
 
@@ -21,8 +23,9 @@ import (
 // for something, for leases, members of groups, deadlines, the grace of garbage, goes by
 // monotonic time alone and not by this.
 type clock struct {
-	wall func() time.Time // this machine's
-	log  *slog.Logger
+	wall  func() time.Time // this machine's
+	log   *slog.Logger
+	stage pump.Stage // in simulations
 
 	seen   atomic.Pointer[sight] // nil: the bucket was not asked yet
 	warned atomic.Bool
@@ -46,7 +49,7 @@ const trusted = 30 * time.Second
 // agreed decides what time it is: what the machine says, unless it is far from what the
 // bucket says, which then counts.
 func agreed(machine, bucket time.Time) time.Time {
-	if machine.Sub(bucket).Abs() <= trusted {
+	if machine.Sub(bucket).Abs() <= trusted || planted.Is(planted.OwnCalendar) {
 		return machine
 	}
 	return bucket
@@ -71,7 +74,7 @@ func (c *clock) read() (machine, now time.Time) {
 	if s == nil {
 		return machine, machine
 	}
-	return machine, agreed(machine, s.there.Add(time.Since(s.at)))
+	return machine, agreed(machine, s.there.Add(c.monotonic().Sub(s.at)))
 }
 
 // see reads the bucket's clock off an object that was put a moment ago.
@@ -95,14 +98,14 @@ func (c *clock) see(ctx context.Context, store cold.Store, name string, put time
 // first reads it before anything is dated, off the entry of the journal that registered
 // the session (S1), put a moment ago. It goes on until it is told or ctx ends.
 func (c *clock) first(ctx context.Context, store cold.Store, session uint64) error {
-	put := time.Now()
+	put := c.monotonic()
 	for wait := 50 * time.Millisecond; c.seen.Load() == nil; wait = min(2*wait, time.Second) {
 		err := c.see(ctx, store, journal.Name(session), put)
 		if err == nil || errors.Is(err, cold.ErrNotFound) {
 			return nil // given up already (S11): maintain finds something newer
 		}
 		c.log.Debug("the bucket's clock cannot be read yet", "err", err)
-		if err := sleep(ctx, wait); err != nil {
+		if err := c.pause(ctx, wait); err != nil {
 			return err
 		}
 	}
@@ -132,4 +135,18 @@ func (c *clock) keep(ctx context.Context, store cold.Store, session, slots uint6
 		return err
 	}
 	return nil
+}
+
+func (c *clock) monotonic() time.Time {
+	if c.stage != nil {
+		return c.stage.Now()
+	}
+	return time.Now()
+}
+
+func (c *clock) pause(ctx context.Context, d time.Duration) error {
+	if c.stage != nil {
+		return c.stage.Sleep(ctx, d)
+	}
+	return sleep(ctx, d)
 }

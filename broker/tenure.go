@@ -22,6 +22,7 @@ type Tenure struct {
 	even     balance
 	silent   map[uint64]int
 	alive    func() map[int32]bool
+	lease    lease
 }
 
 // TenureOptions are its parts. All down to Producers are needed.
@@ -36,7 +37,12 @@ type TenureOptions struct {
 	Alive     func() map[int32]bool // nodes that may be given partitions, as gossip says
 	Producers func(ctx context.Context, store cold.Store, state *catalog.State, ps ...record.Partition) (map[record.Partition][]ingest.Producer, error)
 	Logger    *slog.Logger
-	Hot       Leftovers // nil without a hot tier
+	Hot       Leftovers        // nil without a hot tier
+	Wall      func() time.Time // the machine's calendar; nil: the stage's time
+	// Lease and Contact are broker.session.timeout.ms and how long ago the journal was
+	// known to be current; without Contact the lease is always held.
+	Lease   time.Duration
+	Contact func() time.Duration
 	// Replaces reports whether the broker of a session of the same node lives; nil: never.
 	Replaces func(ctx context.Context, v *catalog.Session) bool
 }
@@ -51,6 +57,10 @@ func NewTenure(o TenureOptions) *Tenure {
 		store: o.Store, journal: o.Journal, pump: o.Pump, log: o.Logger, me: o.Me,
 		reach: o.Reach, producers: o.Producers, stage: o.Stage, renew: o.Renew, heirs: t.heirs, hot: o.Hot, replaces: o.Replaces,
 	}
+	t.lease = lease{o.Lease, o.Contact}
+	if o.Wall != nil {
+		t.session.clock = &clock{wall: o.Wall, log: slog.New(slog.DiscardHandler), stage: o.Stage}
+	}
 	if o.Logger == nil {
 		t.session.log = slog.New(slog.DiscardHandler)
 	}
@@ -59,6 +69,26 @@ func NewTenure(o TenureOptions) *Tenure {
 
 func (t *Tenure) heirs(state *catalog.State, own uint64) []uint64 {
 	return heirs(state, own, t.session.me.Node, t.alive(), false)
+}
+
+// Held reports whether what is known may be served as a leader (S13).
+func (t *Tenure) Held() bool { return t.lease.contact == nil || t.lease.held() }
+
+// Calendar is the time that all brokers agree on.
+func (t *Tenure) Calendar() time.Time {
+	if t.session.clock == nil {
+		return t.session.stage.Now()
+	}
+	return t.session.clock.now()
+}
+
+// Date is what is done each second: it reads the bucket's calendar when that is due.
+func (t *Tenure) Date(ctx context.Context) error {
+	id, slots := t.session.pump.Committed()
+	if t.session.clock == nil {
+		return nil
+	}
+	return t.session.clock.keep(ctx, t.session.store, id, slots, t.session.stage.Now())
 }
 
 // TakeOver seals dead sessions, registers one and takes what nobody owns: at the start

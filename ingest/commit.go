@@ -146,9 +146,9 @@ func (m *Machine) fenced(seq uint64) {
 
 // Sealed ends the session when the catalog says that somebody has sealed it, with its
 // fence at a slot: no put may ever come across the fence, since who owns nothing puts
-// nothing. While the session is being ended anyway it does nothing.
+// nothing. While the session is being closed anyway it does nothing.
 func (m *Machine) Sealed(fence uint64) {
-	if m.phase != Serving {
+	if m.phase != Serving && m.phase != Draining {
 		return
 	}
 	m.phase = Over

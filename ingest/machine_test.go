@@ -218,11 +218,11 @@ func TestASealInTheCatalogEndsTheSession(t *testing.T) { // S7
 		assert.Len(t, b.commits, int(fence))
 		assert.True(t, b.Quiet())
 	}
-	// Who rotates has sealed itself.
+	// Also one that is going to rotate.
 	b := newBench(t, Config{}, part(0))
 	b.Drain()
 	b.Sealed(0)
-	assert.Equal(t, Draining, b.Phase())
+	assert.Equal(t, Over, b.Phase())
 }
 
 func TestAnOwnershipThatEndedStaysEnded(t *testing.T) { // S8

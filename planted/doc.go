@@ -27,11 +27,13 @@ const (
 	ForgetLeftovers  Bug = "forget-leftovers"     // P2: what could not be restored is forgotten
 	RetainEarly      Bug = "retain-early"         // retention.bytes is what may be left after a drop, not what must be
 	DeleteUnheard    Bug = "delete-unheard"       // who leads a partition of a topic that is deleted goes on
+	LeaseIgnored     Bug = "lease-ignored"        // S13: who does not reach the journal goes on serving
+	OwnCalendar      Bug = "own-calendar"         // a machine's clock is believed, whatever the bucket's says
 	JournalOverrun   Bug = "journal-last-to-come" // S11: an entry that somebody else has written is taken for ours
 )
 
 // All are the bugs.
 var All = []Bug{
 	AckBeforePut, TakenIsSuccess, TimeoutIsSuccess, AckOverGap, NoFence, SealNothing, ForgetProducers, NoDedupe, FenceDeleted, SweepEarly,
-	AckUnsynced, RestoreLate, ForgetLeftovers, RetainEarly, DeleteUnheard, JournalOverrun,
+	AckUnsynced, RestoreLate, ForgetLeftovers, RetainEarly, DeleteUnheard, LeaseIgnored, OwnCalendar, JournalOverrun,
 }

@@ -162,7 +162,7 @@ func (w *world) agree(s *catalog.State) {
 		m := w.model[id]
 		if _, known := m.terms[p.Epoch]; !known {
 			if v, ok := s.Session(p.Owner); ok {
-				m.terms[p.Epoch] = tenor{w.whose(v).at, p.Next}
+				m.terms[p.Epoch] = tenor{w.whose(v).at, p.Next, w.now}
 			}
 		}
 		if p.LogStart != m.start {

@@ -43,6 +43,7 @@ type loose struct {
 type tenor struct {
 	at    int
 	start int64
+	since time.Time
 }
 
 type shower struct {
@@ -87,6 +88,14 @@ func (w *world) shown(n *node, id record.Partition, pr pump.Progress) {
 		w.fail("S6: the high watermark of %s under epoch %d falls from %d to %d on %s", id, pr.Epoch, last, pr.HighWatermark, n)
 	}
 	m.first[k] = pr.HighWatermark
+}
+
+// served is S13: who serves as a leader has heard of the journal not long ago.
+func (w *world) served(n *node, id record.Partition, pr pump.Progress) {
+	t, ok := w.model[id].terms[pr.Epoch+1]
+	if late := w.now.Sub(t.since); ok && late >= w.lease {
+		w.fail("S13: %s serves %s under epoch %d, %v after that has ended; its lease is %v", n, id, pr.Epoch, late, w.lease)
+	}
 }
 
 // watch looks at everything now and then.

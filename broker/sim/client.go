@@ -145,7 +145,7 @@ func (c *producer) send(ctx context.Context, id record.Partition, batch []byte, 
 	}
 	if w.healed || !w.chance(w.loss) {
 		w.after(w.lag(), n.process, func() {
-			if !n.serving {
+			if !n.serving || !n.tenure.Held() {
 				answer(ingest.Result{Err: ingest.ErrNotLeader})
 				return
 			}
@@ -238,6 +238,7 @@ func (w *world) fetch(n *node, id record.Partition, from int64) int64 {
 		return from
 	}
 	w.shown(n, id, pr)
+	w.served(n, id, pr)
 	for _, x := range n.extents(id, max(from, pr.LogStart)) {
 		if x.Base >= pr.HighWatermark {
 			break

@@ -16,7 +16,7 @@
 // bucket answers 503 or 409, loses requests and answers, carries out puts minutes later,
 // is away for a while; listings lack what is new. The power goes, and what a disk had not
 // synced with it, or the disk itself; a machine is cloned with its disk, and its node id
-// or another one. Meanwhile records and topics are deleted, and topics made again under
+// or another one; a machine's calendar jumps by years. Meanwhile records and topics are deleted, and topics made again under
 // their names. Then all of it heals.
 //
 // # What must hold
@@ -34,6 +34,7 @@
 //	    falls under one owner.
 //	C   catalog.State.Check finds nothing, at any entry; all brokers end with the same
 //	    state; replay/audit finds nothing in the bucket.
+//	S13 Who serves as a leader is none that was succeeded longer ago than its lease.
 //	L   After all has healed, every record that a client still sends is acknowledged,
 //	    every partition has a living owner, within a minute.
 //

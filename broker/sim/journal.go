@@ -15,6 +15,7 @@ type book struct {
 	inbox  []*proposal
 	grew   bool // somebody said so
 	poll   time.Time
+	met    time.Time // the journal was current
 }
 
 type proposal struct {

@@ -29,7 +29,8 @@ type node struct {
 	disk    *disk
 	process *process
 	life    int
-	cut     time.Time // until then the bucket is out of reach
+	cut     time.Time     // until then the bucket is out of reach
+	ahead   time.Duration // of the machine's clock
 	book    *book
 	pump    *pump.Pump
 	tenure  *broker.Tenure
@@ -75,12 +76,15 @@ func (n *node) boot() {
 	n.serving, n.gone, n.hears, n.sees = false, nil, map[int]bool{}, map[int32]bool{}
 	p, store := n.process, link{w.bucket, n}
 	held := n.disk.mount(p)
-	n.book = &book{n: n, scribe: journal.NewScribe(store, w.nonce(), journal.Options{
-		SnapshotEvery: w.snapshotEvery, Keep: w.keep, Sleep: p.Sleep, Rand: p.Rand,
-	})}
+	b := &book{n: n, met: w.now}
+	n.book = b
+	b.scribe = journal.NewScribe(store, w.nonce(), journal.Options{
+		SnapshotEvery: w.snapshotEvery, Keep: w.keep, Sleep: p.Sleep, Rand: p.Rand, Now: p.Now, Current: func(at time.Time) { b.met = at },
+	})
+	calendar := func() time.Time { return n.tenure.Calendar() }
 	settler := cold.NewSettler(store, cold.SettlerOptions{Rand: p.Rand, Sleep: p.Sleep})
 	n.pump = pump.New(pump.Options{
-		Store: store, Settler: settler, Catalog: n.book, Hot: held, Stage: p, Behind: w.behind,
+		Store: store, Settler: settler, Catalog: n.book, Hot: held, Wall: calendar, Stage: p, Behind: w.behind,
 		Ingest: ingest.Config{Window: w.window, Large: w.large, Max: 2 * w.large},
 	})
 	me := catalog.RegisterSession{Nonce: w.nonce(), Node: n.id, Advertised: strconv.Itoa(n.at)}
@@ -88,13 +92,14 @@ func (n *node) boot() {
 		Store: store, Journal: n.book, Pump: n.pump, Stage: p, Me: me,
 		Renew: func(r *catalog.RegisterSession) { r.Nonce, r.StartedMs = w.nonce(), w.now.UnixMilli() },
 		Reach: n.reach, Alive: func() map[int32]bool { return maps.Clone(n.sees) }, Producers: n.producers, Hot: held,
+		Wall: func() time.Time { return w.now.Add(n.ahead) }, Lease: w.lease, Contact: func() time.Duration { return w.now.Sub(b.met) },
 		Replaces: func(ctx context.Context, v *catalog.Session) bool { return n.reach(ctx, v.Advertised) },
 	})
 	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
 	n.press = press.New(press.Options{
 		Store: still{w.bucket, n}, Settler: settler, Journal: n.book, Writer: writer{n.pump}, Nonce: me.Nonce, Logger: logger,
 		SealEvery: time.Second, RetainEvery: time.Second, Grace: w.grace,
-		Setting: func(string) (string, bool) { return "", false }, Now: func() time.Time { return w.now },
+		Setting: func(string) (string, bool) { return "", false }, Now: func() time.Time { return w.now }, Wall: calendar,
 		Limits: press.Limits{Budget: 4000, Own: 1500, Small: 3, Extents: 8, Keep: 3, Fewest: 3, Lines: 2, Keys: 16},
 	})
 	p.spawn(func() { n.live(context.Background()) })
@@ -180,6 +185,7 @@ func (n *node) maintain(ctx context.Context) {
 			if s != began {
 				began, since = s, w.now
 			}
+			n.tell("read the bucket's clock", n.tenure.Date(ctx))
 			if ps := n.tenure.Excess(); len(ps) > 0 {
 				w.count("releases")
 				n.tell("release", n.pump.Release(ctx, n.tenure.Bequeath, ps...))
@@ -338,5 +344,5 @@ func (n *node) owns(p record.Partition) bool {
 		return false
 	}
 	_, ok := n.pump.Progress(p)
-	return ok
+	return ok && n.tenure.Held()
 }

@@ -24,6 +24,8 @@ type world struct {
 	base          time.Duration // of the way to anything
 	trouble       float64       // of each request to the bucket
 	loss          float64       // of each message between client and broker
+	lease         time.Duration
+	jumps         bool // of clocks
 	window        int
 	large         int64
 	behind        uint64
@@ -86,6 +88,7 @@ func newWorld(seed uint64) *world {
 		w.order = append(w.order, n)
 	}
 	w.born = len(w.order)
+	w.lease, w.jumps = between(r, 1500*time.Millisecond, 8*time.Second), r.IntN(2) == 0
 	for t := range between(r, 1, 2) {
 		w.topics = append(w.topics, newTopic(r, t))
 	}
@@ -176,7 +179,7 @@ func (w *world) misfortune() {
 	}
 	n := w.order[w.rng.IntN(len(w.order))]
 	long := func(hi time.Duration) time.Duration { return between(w.rng, 100*time.Millisecond, hi) }
-	switch w.rng.IntN(10) {
+	switch w.rng.IntN(11) {
 	case 0, 1:
 		n.crash(w.rng.IntN(2) == 0)
 		if !n.alive() && w.rng.IntN(10) == 0 {
@@ -225,6 +228,12 @@ func (w *world) misfortune() {
 				m.crash(power)
 				w.after(long(3*time.Second), nil, m.start)
 			}
+		}
+	case 10: // its clock jumps
+		if w.jumps {
+			w.count("jumps")
+			n.ahead = pick(w.rng, 0, time.Duration(w.rng.Int64N(int64(10*365*24*time.Hour)))+40*time.Second) * pick[time.Duration](w.rng, 1, -1)
+			w.trace("the clock of %s is %v ahead", n, n.ahead)
 		}
 	case 9: // a machine is cloned, with all that its disk holds
 		if w.rng.IntN(3) == 0 && len(w.order) == w.born {

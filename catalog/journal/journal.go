@@ -32,9 +32,14 @@ type Options struct {
 	// Retry is the first pause after an answer that decided nothing; it doubles
 	// up to 32 times that. Default 50 ms.
 	Retry time.Duration
-	// Sleep and Rand, numbers in [0, 1), are how it pauses. Simulations have their own.
+	// Sleep and Rand, numbers in [0, 1), are how it pauses, and Now is the time, never by
+	// the calendar. Simulations have their own.
 	Sleep func(ctx context.Context, d time.Duration) error
 	Rand  func() float64
+	Now   func() time.Time
+	// Current, if not nil, is told that the journal was known to be current at a time
+	// (S13). Who opens a Journal asks for Contact instead.
+	Current func(at time.Time)
 	// Observe, if not nil, is told of each attempt to win a number.
 	Observe func(number uint64, won bool)
 }
@@ -42,6 +47,9 @@ type Options struct {
 func (o Options) defaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.Poll == 0 {
 		o.Poll = time.Second
@@ -114,7 +122,7 @@ func Open(ctx context.Context, store cold.Store, opts Options) (*Journal, error)
 	}
 	s.reader.ahead = aheadMost
 	s.moved = j.publish
-	s.met = func(began time.Time) { j.contact.Store(int64(began.Sub(j.born))) }
+	s.opts.Current = func(at time.Time) { j.contact.Store(int64(at.Sub(j.born))) }
 	if err := s.Open(ctx, newClusterID()); err != nil {
 		return nil, err
 	}
@@ -325,7 +333,6 @@ func (j *Journal) commit(ctx context.Context, batch []*proposal) error {
 	if err != nil {
 		return err
 	}
-	j.contact.Store(int64(time.Since(j.born)))
 	for _, p := range batch {
 		p.results, results = results[:len(p.cmds):len(p.cmds)], results[len(p.cmds):]
 	}

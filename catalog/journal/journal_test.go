@@ -321,3 +321,34 @@ func TestNamesOfOneLengthAreNotMistaken(t *testing.T) { // found by broker/sim, 
 		t.Fatalf("a snapshot is taken for boundary %d", n)
 	}
 }
+
+// tardy is a store whose answers to puts take long.
+type tardy struct {
+	cold.Store
+	wait func()
+}
+
+func (s tardy) PutIfAbsent(ctx context.Context, name string, body cold.Body) error {
+	err := s.Store.PutIfAbsent(ctx, name, body)
+	s.wait()
+	return err
+}
+
+// An entry says that the journal was current when it landed, not when that was heard of:
+// others may have written since.
+func TestALateAnswerRenewsNoLease(t *testing.T) { // S13
+	now := time.Unix(0, 0)
+	var current time.Time
+	s := NewScribe(tardy{mem.New(), func() { now = now.Add(time.Minute) }}, [16]byte{1}, Options{
+		Now: func() time.Time { return now }, Current: func(at time.Time) { current = at },
+	})
+	if err := s.Open(t.Context(), "c"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Commit(t.Context(), &catalog.RegisterSession{Node: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if age := now.Sub(current); age < time.Minute {
+		t.Errorf("known to be current %v ago", age)
+	}
+}

@@ -27,7 +27,6 @@ type Scribe struct {
 	seq    atomic.Uint64
 	owed   bool                  // a snapshot is due, and ours to put
 	moved  func()                // State is another one; may be nil
-	met    func(began time.Time) // a Catchup that began then has read everything; may be nil
 }
 
 // NewScribe returns a scribe that has read nothing yet. The nonce tells its objects
@@ -64,13 +63,13 @@ func (s *Scribe) Catchup(ctx context.Context) error {
 	var began time.Time
 	var err error
 	for at, again := s.reader.furthest(), true; again; {
-		began = time.Now()
+		began = s.opts.Now()
 		err = s.reader.Catchup(ctx, nil)
 		now := s.reader.furthest()
 		again, at = err != nil && now > at && ctx.Err() == nil, now
 	}
-	if err == nil && s.met != nil {
-		s.met(began)
+	if err == nil && s.opts.Current != nil {
+		s.opts.Current(began)
 	}
 	if err == nil && s.reader.state != s.state {
 		s.publish()
@@ -91,6 +90,7 @@ func (s *Scribe) publish() {
 func (s *Scribe) Commit(ctx context.Context, cmds ...catalog.Command) ([]catalog.Result, error) {
 	payload := append([]byte{0}, catalog.EncodeCommands(cmds)...)
 	for {
+		began := s.opts.Now() // the put that wins lands later, and no entry of others is before it then
 		n := s.reader.state.Number() + 1
 		body := payload
 		w := s.writer()
@@ -116,6 +116,9 @@ func (s *Scribe) Commit(ctx context.Context, cmds ...catalog.Command) ([]catalog
 		}
 		if won {
 			results := s.reader.apply(Entry{Number: n, Writer: s.nonce, Commands: cmds, size: len(payload) - 1})
+			if s.opts.Current != nil {
+				s.opts.Current(began)
+			}
 			s.publish()
 			return results, nil
 		}

@@ -51,6 +51,7 @@ type Pump struct {
 	machine  *ingest.Machine
 	session  Session
 	fresh    uint64 // the session that a rotation goes on with
+	fenced   bool   // the session's own fence is there: a seal is ours
 	covered  uint64 // as last seen in the catalog
 	behindAt uint64 // the slot at which behind is poked again
 	loose    []int  // runs in each committed slot from covered on

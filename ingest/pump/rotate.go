@@ -56,6 +56,9 @@ func (p *Pump) rotate(ctx context.Context, old, fresh Session) error {
 		return fmt.Errorf("%w: it is %s", ErrSession, phase)
 	}
 	fence, err := p.finish(ctx, old)
+	if err == nil {
+		err = p.call(ctx, func(time.Time) { p.fenced = p.session.ID == old.ID })
+	}
 	if err != nil {
 		return err
 	}

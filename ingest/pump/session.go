@@ -48,7 +48,7 @@ func (p *Pump) Admit(ctx context.Context, session uint64) error {
 
 // serve makes the loop serve a session.
 func (p *Pump) serve(s Session, grants map[record.Partition]int32) {
-	p.session, p.covered, p.behindAt = s, 0, 0
+	p.session, p.covered, p.behindAt, p.fenced = s, 0, 0, false
 	p.loose, p.runs = nil, 0
 	p.committed.Store(0)
 	p.machine.Begin(s.ID, grants)
@@ -78,7 +78,8 @@ func (p *Pump) Over() <-chan struct{} { return p.over }
 // put had found the fence: a session that puts nothing would never know.
 func (p *Pump) Sealed(ctx context.Context, session, fence uint64) error {
 	return p.call(ctx, func(time.Time) {
-		if p.session.ID != session || p.machine.Phase() != ingest.Serving {
+		switch ph := p.machine.Phase(); {
+		case p.session.ID != session, p.fenced, ph != ingest.Serving && ph != ingest.Draining:
 			return
 		}
 		p.opts.Logger.Warn("session was sealed: somebody else takes over its partitions", "session", session, "fence", fence)

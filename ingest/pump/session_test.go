@@ -401,6 +401,29 @@ func TestAnIdleSessionThatIsSealedIsOver(t *testing.T) { // S7
 	})
 }
 
+// One that is to rotate cannot put its own fence while the bucket is away, and may still
+// hear that somebody else has sealed it: it serves nothing any more.
+func TestASessionThatIsSealedWhileItRotatesIsOver(t *testing.T) { // S7, S13
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, Options{})
+		s, _ := r.Session()
+		r.store.Use(fault.Always(fault.Fault{Kind: fault.Unavailable}, trace.Put))
+		rotated := make(chan error, 1)
+		go func() {
+			rotated <- r.Rotate(t.Context(), catalog.RegisterSession{Node: 1, Nonce: [16]byte{9}})
+		}()
+		synctest.Wait()
+		r.catalog.must(t, &catalog.SealSession{Session: s.ID, Fence: 0})
+		require.NoError(t, r.Sealed(t.Context(), s.ID, 0))
+		_, ok := r.Progress(part(0))
+		assert.False(t, ok)
+		<-r.Over()
+		r.store.Use(fault.Healthy)
+		assert.ErrorIs(t, <-rotated, ErrSession)
+		r.kill()
+	})
+}
+
 func TestDrainGivesUpWhenTimeIsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 1, Options{})
