@@ -25,8 +25,8 @@ type Scribe struct {
 	reader *Reader
 	state  *catalog.State // what was last read or written to its end
 	seq    atomic.Uint64
-	owed   bool                  // a snapshot is due, and ours to put
-	moved  func()                // State is another one; may be nil
+	owed   bool   // a snapshot is due, and ours to put
+	moved  func() // State is another one; may be nil
 }
 
 // NewScribe returns a scribe that has read nothing yet. The nonce tells its objects
