@@ -149,6 +149,7 @@ func check(t *testing.T, addr, topic string, want map[string]acked) {
 type stack struct {
 	bin, store, data, addr string
 	args                   []string
+	env                    []string       // more of the environment
 	host                   string         // of its listeners
 	space                  *cluster.Space // its network namespace, or nil
 	broker                 *proc.Broker
@@ -229,7 +230,7 @@ func (s *stack) start(t *testing.T) {
 	if s.space != nil {
 		bin, args = s.space.Command(bin, args...)
 	}
-	b, err := proc.StartEnv(ctx, s.log, nil, bin, args...)
+	b, err := proc.StartEnv(ctx, s.log, s.env, bin, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
