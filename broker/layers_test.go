@@ -38,7 +38,7 @@ var edges = map[string][]string{
 	"broker/settings":         {"catalog"},                      // the one description of a config
 	"localstack":              {"tier/cold", "tier/cold/minio"}, // makes the bucket by the one package that has minio-go
 	"localstack/proc":         {},
-	"localstack/faultproxy":   {},
+	"localstack/faultproxy":   {"localstack"},
 	"localstack/history":      {},
 	"localstack/witness":      {"localstack/history"},
 	"planted":                 {}, // bugs for the tests to see, in builds with its tag
@@ -46,7 +46,7 @@ var edges = map[string][]string{
 	"localstack/differential": {"localstack/proc"},
 	"localstack/failover":     {"localstack", "localstack/cluster", "localstack/faultproxy", "localstack/proc"},
 	"localstack/ring4":        {"localstack", "localstack/cluster", "localstack/faultproxy", "localstack/proc"},
-	"localstack/bench":        {"localstack/proc", "tier/cold", "tier/cold/file"},
+	"localstack/bench":        {"localstack", "localstack/faultproxy", "localstack/proc", "tier/cold", "tier/cold/file", "tier/cold/open"},
 	"localstack/scale":        {"localstack/proc", "record", "catalog", "catalog/journal", "gossip/placement", "tier/cold", "tier/cold/mem", "tier/press"}, // also measures the pure parts
 	"tier/cold/mem":           {"tier/cold"},
 	"tier/cold/file":          {"tier/cold"},

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/ingest"
@@ -77,12 +78,14 @@ type restoring struct {
 // goes on.
 var errUnrestored = errors.New("the session has ended")
 
-// restoreAll appends what former sessions have left, oldest first, at the offsets that it
-// has. What does not fit any more is gone, as P2 says. The hot tier keeps what the end of
-// this session leaves undone, for the next one.
+// restoreAll appends what former sessions have left, at the offsets that it has. What does
+// not fit any more is gone, as P2 says. The newest session comes first: it took nothing
+// before it had dealt with what those before it had left, and what it found lost stays
+// lost where it has written since. What it had appended again itself it has in their order.
+// The hot tier keeps what the end of this session leaves undone, for the next one.
 func (s *session) restoreAll(ctx context.Context, id uint64, ended []*catalog.Session, former map[record.Partition]bool) {
 	r := restoring{session: s, id: id, former: former, next: map[record.Partition]int64{}}
-	for _, v := range ended {
+	for _, v := range slices.Backward(ended) {
 		r.restored, r.lost = 0, 0
 		err := s.hot.Leftover(v.ID, v.Fence, func(_ uint64, entries []hot.Entry) error { return r.slot(ctx, entries) })
 		if r.restored+r.lost > 0 {

@@ -34,9 +34,20 @@ func (w *watched) State() *catalog.State {
 	return w.Journal.State()
 }
 
-// A broker that was fenced and goes on knows what its hot tier may serve before it has a
-// session again, with which it serves anything (H2).
-func TestTheHotTierIsSettledBeforeItServes(t *testing.T) {
+// heir is a broker that takes over by itself what it had, with a hot tier, on a bucket that
+// the test may let fail.
+type heir struct {
+	*session
+	t       *testing.T
+	bucket  *mem.Store
+	store   *fault.Store
+	journal *watched
+	hot     *hot.Tier
+	id      record.Partition // of the one topic that commit makes
+}
+
+func newHeir(t *testing.T) *heir {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	bucket := mem.New()
 	store := fault.Wrap(bucket, fault.Healthy)
@@ -53,7 +64,7 @@ func TestTheHotTierIsSettledBeforeItServes(t *testing.T) {
 	ended := make(chan error, 2)
 	go func() { ended <- j.Run(ctx) }()
 	go func() { ended <- p.Run(ctx) }()
-	defer func() {
+	t.Cleanup(func() {
 		cancel()
 		for range cap(ended) {
 			if err := <-ended; err != nil {
@@ -61,53 +72,69 @@ func TestTheHotTierIsSettledBeforeItServes(t *testing.T) {
 			}
 		}
 		_ = tier.Close(context.Background())
-	}()
-	commit := func(cmds ...catalog.Command) []catalog.Result {
-		t.Helper()
-		res, err := j.Commit(ctx, cmds...)
-		for _, r := range res {
-			if err == nil {
-				err = r.Err
-			}
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		return res
-	}
-	s := &session{
+	})
+	return &heir{t: t, bucket: bucket, store: store, journal: w, hot: tier, id: record.Partition{Topic: record.TopicID{1}}, session: &session{
 		store: store, settler: cold.NewSettler(store, cold.SettlerOptions{}), journal: w, pump: p, hot: tier, log: slog.New(slog.DiscardHandler), clock: &clock{wall: time.Now, log: slog.New(slog.DiscardHandler)},
 		me: catalog.RegisterSession{Node: 1, Advertised: "a:1"}, producers: pump.LoadProducers,
 		heirs: func(_ *catalog.State, own uint64) []uint64 { return []uint64{own} },
 		reach: func(context.Context, string) bool { return true },
+	}}
+}
+
+func (h *heir) commit(cmd catalog.Command) catalog.Result {
+	h.t.Helper()
+	res, err := h.journal.Commit(h.t.Context(), cmd)
+	if err == nil {
+		err = res[0].Err
 	}
-	id := record.Partition{Topic: record.TopicID{1}}
-	commit(&catalog.CreateTopic{Name: "t", ID: id.Topic, Replicas: 1, Owners: []uint64{0}})
-	if err := s.takeOver(ctx); err != nil {
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return res[0]
+}
+
+// batch has one record for each value.
+func (h *heir) batch(values ...string) ([]byte, record.Header) {
+	h.t.Helper()
+	var build record.Builder
+	for _, v := range values {
+		build.Add(0, nil, []byte(v))
+	}
+	b, err := build.Build()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	head, err := record.ParseHeader(b)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return b, head
+}
+
+// send produces a record, which must get that offset.
+func (h *heir) send(acks ingest.Acks, offset int64) {
+	h.t.Helper()
+	b, head := h.batch(fmt.Sprint(offset))
+	r := &pump.Request{Request: ingest.Request{Acks: acks, Items: []ingest.Item{{Partition: h.id, Batch: b, Header: head}}}}
+	if err := h.pump.Produce(h.t.Context(), r); err != nil {
+		h.t.Fatal(err)
+	}
+	<-r.Done()
+	if r.Results[0].Err != nil || r.Results[0].Base != offset {
+		h.t.Fatalf("%+v, want offset %d", r.Results[0], offset)
+	}
+}
+
+// A broker that was fenced and goes on knows what its hot tier may serve before it has a
+// session again, with which it serves anything (H2).
+func TestTheHotTierIsSettledBeforeItServes(t *testing.T) {
+	h := newHeir(t)
+	ctx, store, id, p := t.Context(), h.store, h.id, h.pump
+	h.commit(&catalog.CreateTopic{Name: "t", ID: id.Topic, Replicas: 1, Owners: []uint64{0}})
+	if err := h.takeOver(ctx); err != nil {
 		t.Fatal(err)
 	}
-	send := func(acks ingest.Acks, offset int64) {
-		t.Helper()
-		var build record.Builder
-		build.Add(0, nil, fmt.Append(nil, offset))
-		b, err := build.Build()
-		if err != nil {
-			t.Fatal(err)
-		}
-		h, err := record.ParseHeader(b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := &pump.Request{Request: ingest.Request{Acks: acks, Items: []ingest.Item{{Partition: id, Batch: b, Header: h}}}}
-		if err := p.Produce(ctx, r); err != nil {
-			t.Fatal(err)
-		}
-		<-r.Done()
-		if r.Results[0].Err != nil || r.Results[0].Base != offset {
-			t.Fatalf("%+v, want offset %d", r.Results[0], offset)
-		}
-	}
-	send(ingest.AcksAll, 0)
+	h.send(ingest.AcksAll, 0)
 	away := fault.Always(fault.Fault{Kind: fault.Unavailable}, trace.Put)
 	store.Use(func(c fault.Call) fault.Fault {
 		if strings.HasPrefix(c.Name, "wal/") {
@@ -115,19 +142,19 @@ func TestTheHotTierIsSettledBeforeItServes(t *testing.T) {
 		}
 		return fault.Fault{}
 	})
-	send(ingest.AcksLeader, 1) // in the hot tier alone
+	h.send(ingest.AcksLeader, 1) // in the hot tier alone
 
 	mine, _ := p.Session()
-	f, err := pump.Fence(ctx, pump.FenceOptions{Store: bucket, Session: mine, Nonce: [16]byte{9}})
+	f, err := pump.Fence(ctx, pump.FenceOptions{Store: h.bucket, Session: mine, Nonce: [16]byte{9}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	commit(&catalog.SealSession{Session: mine.ID, Fence: f.Slot, Extents: f.Extents(mine.ID)})
+	h.commit(&catalog.SealSession{Session: mine.ID, Fence: f.Slot, Extents: f.Extents(mine.ID)})
 	if err := p.Sealed(ctx, mine.ID, f.Slot); err != nil {
 		t.Fatal(err)
 	}
 	looks := 0
-	w.look = func() {
+	h.journal.look = func() {
 		if now, ok := p.Session(); !ok || now.ID == mine.ID {
 			return
 		}
@@ -136,20 +163,55 @@ func TestTheHotTierIsSettledBeforeItServes(t *testing.T) {
 			return
 		}
 		looks++
-		if v := tier.Read(id, 1, 2, 1<<20); len(v.Entries) > 0 {
+		if v := h.hot.Read(id, 1, 2, 1<<20); len(v.Entries) > 0 {
 			t.Error("what the fence cut off can be read while the next session serves")
 			v.Release()
 		}
 	}
-	err = s.takeOver(ctx)
-	w.look = nil
+	err = h.takeOver(ctx)
+	h.journal.look = nil
 	if err != nil {
 		t.Fatal(err)
 	}
 	if looks == 0 {
 		t.Fatal("nobody looked")
 	}
-	send(ingest.AcksAll, 2) // behind what was restored
+	h.send(ingest.AcksAll, 2) // behind what was restored
+}
+
+// What an earlier session had left, and the next one found to be somebody else's, stays
+// lost: at its offsets lies by now what the next one has acknowledged (P2).
+func TestWhatWasLostOnceIsNotRestoredOverWhatCameLater(t *testing.T) {
+	h := newHeir(t)
+	// A life begins a session, takes the partition, and leaves a slot that the bucket never gets.
+	life := func(node int32, advertised string, values ...string) {
+		t.Helper()
+		nonce := [16]byte{byte(node), byte(len(values))}
+		s := h.commit(&catalog.RegisterSession{Nonce: nonce, Node: node, Advertised: advertised}).ID
+		c, ok := h.journal.State().Partition(h.id)
+		if !ok {
+			h.commit(&catalog.CreateTopic{Name: "t", ID: h.id.Topic, Replicas: 1, Owners: []uint64{s}})
+		} else {
+			h.commit(&catalog.Take{Session: s, Items: []catalog.TakeItem{{Partition: h.id, Epoch: c.Epoch + 1, Start: c.Next}}})
+		}
+		c, _ = h.journal.State().Partition(h.id)
+		if len(values) > 0 {
+			b, head := h.batch(values...)
+			record.Rebase(b, 0, c.Epoch)
+			entry := hot.Entry{Partition: h.id, Last: int64(head.LastOffsetDelta), Epoch: c.Epoch, Batch: true, Value: b}
+			if err := errors.Join(h.hot.StartSession(hot.Session{ID: s, Nonce: nonce}, 0), h.hot.Append(hot.Slot{Session: s}, []hot.Entry{entry}), h.hot.Sync(hot.Slot{Session: s})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.commit(&catalog.SealSession{Session: s})
+	}
+	life(1, "a:1", "old", "old", "old")
+	life(2, "b:1") // the partition is somebody else's
+	life(1, "a:1", "new", "new")
+	if err := h.takeOver(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.send(ingest.AcksAll, 2)
 }
 
 // What a session left in the queue before the hot tier when it ended comes too late, also
