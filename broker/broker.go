@@ -73,6 +73,7 @@ type Broker struct {
 	ready   web.Readiness
 	lease   lease
 	clock   *clock
+	load    load
 	roster  atomic.Pointer[roster]
 
 	follower follower
@@ -261,7 +262,7 @@ func (b *Broker) assemble() {
 	if b.hot != nil {
 		b.session.hot = b.hot
 	}
-	b.config = &config{journal: b.journal, values: b.values, node: b.node}
+	b.config = &config{journal: b.journal, values: b.values, node: b.node, load: b.load.second.Load}
 	b.topics = &topics{journal: b.journal, owners: b.owners, settle: b.follow}
 	b.settling = newSettling(b.journal, b.session)
 	b.groups = &groups{b: b, topics: b.topics, coordinator: coord.New(offsetsLog{b}, b.log, b.groupConfig, b.clock.now)}
@@ -366,7 +367,7 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 		},
 		Backend: kafka.Backend{
 			Cluster: cl, Settings: b.config, Topics: b.topics, Producers: newProducerIDs(b.journal), Groups: b.groups, Members: b.groups, Offsets: b.groups, GroupAdmin: b.groups,
-			Log:     &log{b.pump, reads{b.tiers, b.metrics.Traffic.Cold}, b.lease, b.settling.settle, b.settling.leads, b.metrics.Traffic.Produced, b.metrics.Traffic.Fetched},
+			Log:     &log{b.pump, reads{b.tiers, b.metrics.Traffic.Cold}, b.lease, b.settling.settle, b.settling.leads, b.load.counting(b.metrics.Traffic.Produced), b.load.counting(b.metrics.Traffic.Fetched)},
 			History: &history{b.journal, b.pump, b.hot, b.tiers, b.lease},
 		},
 	})

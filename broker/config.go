@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strconv"
 	"sync/atomic"
 
 	"github.com/firnlog/firn/broker/settings"
@@ -18,6 +19,7 @@ type config struct {
 	journal *journal.Journal
 	values  *settings.Values
 	node    int32
+	load    func() int64
 	dynamic atomic.Pointer[dynamic]
 }
 
@@ -80,8 +82,16 @@ func (c *config) List(_ context.Context, node int32) ([]kafka.Setting, error) {
 		}
 		out = append(out, x)
 	}
+	// Told where tools ask a broker about itself; Kafka's protocol has no other place.
+	out = append(out, kafka.Setting{
+		Name: LoadSetting, Type: catalog.TypeLong, Value: strconv.FormatInt(c.load(), 10), Default: "0", Source: kafka.SetByDefault, ReadOnly: true,
+		Doc: "Not set but told: bytes per second that clients write and read at this broker, over the last ten seconds.",
+	})
 	return out, nil
 }
+
+// LoadSetting is the name under which a broker tells its load.
+const LoadSetting = "broker.load"
 
 // hide puts a stronger value before the one that holds.
 func hide(x *kafka.Setting, v string, s kafka.SettingSource) {

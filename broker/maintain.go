@@ -42,6 +42,9 @@ func (b *Broker) maintain(ctx context.Context) error {
 				return err
 			}
 		case <-tick.C:
+			if b.load.measure(time.Now()) {
+				b.gossip.SetLoad(uint64(max(b.load.second.Load(), 0)))
+			}
 			s, ok := b.pump.Session()
 			if !ok {
 				continue

@@ -22,8 +22,9 @@ func (s source) State() *catalog.State { return s.b.journal.State() }
 // Brokers implements web.Source.
 func (s source) Brokers() ([]web.Broker, int32) {
 	var out []web.Broker
+	loads := s.b.gossip.Loads()
 	for _, b := range s.b.liveBrokers("") {
-		out = append(out, web.Broker{Node: b.Node, Address: net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))})
+		out = append(out, web.Broker{Node: b.Node, Address: net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port))), Load: loads[b.Node]})
 	}
 	return out, s.b.node
 }

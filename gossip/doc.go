@@ -18,6 +18,9 @@
 // Who was only told of is no member before he has answered a ping by his name, which is
 // that of one life of a process: packets that were recorded bring nobody back (vouch.go).
 //
+// Beside what makes a member, each tells its load: bytes per second, coarsely. It is for
+// operators; nobody is woken by it, and placement does not look at it.
+//
 // Members that were separated find each other again: every ten seconds all known
 // addresses that are not members are tried. The cluster's id is the label of every
 // packet, so two clusters never merge even when addresses are used again.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/bits"
 	"net"
 	"slices"
 	"strconv"
@@ -64,6 +65,8 @@ type Gossip struct {
 	others  map[string]Member  // by name; guarded by mu
 	reached map[string]string  // HOST:PORT of the others' gossip, by name; guarded by mu
 	rumours map[string]*rumour // those that have not answered yet, by name; guarded by mu
+	loads   map[string]uint64  // of the others, by name; guarded by mu
+	load    uint64             // this broker's, as it is told; guarded by mu
 	changed chan struct{}      // closed at the next change of others; guarded by mu
 
 	sought []chan struct{} // closed when a round of seeking that has not begun is over; guarded by mu
@@ -100,7 +103,7 @@ func Open(ctx context.Context, o Options) (*Gossip, error) {
 	if advertise.IsUnspecified() {
 		return nil, fmt.Errorf("gossip: others cannot reach %s; name this machine's address, as in gossip=HOST:PORT or in advertised.listeners", advertise)
 	}
-	if _, err := o.Self.encode(); err != nil {
+	if _, err := o.Self.encode(0); err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
 	sealed, err := openKeys(o.KeyFile)
@@ -111,7 +114,7 @@ func Open(ctx context.Context, o Options) (*Gossip, error) {
 		o.Network = Machine{}
 	}
 	g := &Gossip{
-		opts: o, log: o.Logger, keys: sealed, self: o.Self, others: map[string]Member{}, reached: map[string]string{}, rumours: map[string]*rumour{}, changed: make(chan struct{}),
+		opts: o, log: o.Logger, keys: sealed, self: o.Self, others: map[string]Member{}, reached: map[string]string{}, rumours: map[string]*rumour{}, loads: map[string]uint64{}, changed: make(chan struct{}),
 		told: make(chan struct{}, 1), wanted: make(chan struct{}, 1), say: make(chan struct{}, 1), grew: make(chan struct{}, 1), hints: make(chan struct{}, 1), gone: make(chan Member, 64),
 		asked: make(chan struct{}),
 	}
@@ -188,6 +191,40 @@ func (g *Gossip) Set(m Member) {
 	if !same {
 		poke(g.say)
 	}
+}
+
+// SetLoad says how many bytes per second clients write and read at this broker. It does
+// not block. The others are told when it has changed by an eighth or more, and not of what
+// is next to nothing: nobody's membership changes with it.
+func (g *Gossip) SetLoad(perSecond uint64) {
+	told := coarse(perSecond)
+	g.mu.Lock()
+	same := g.load == told
+	g.load = told
+	g.mu.Unlock()
+	if !same {
+		poke(g.say)
+	}
+}
+
+// coarse keeps the three highest bits of a load.
+func coarse(n uint64) uint64 {
+	if n < 1<<10 {
+		return 0
+	}
+	low := bits.Len64(n) - 3
+	return n >> low << low
+}
+
+// Loads are what the members have told of their load, in bytes per second, by node id.
+func (g *Gossip) Loads() map[int32]uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := map[int32]uint64{g.self.Node: g.load}
+	for name, m := range g.others {
+		out[m.Node] = max(out[m.Node], g.loads[name])
+	}
+	return out
 }
 
 // Grew tells the others that the journal grew up to an entry. It does not block.

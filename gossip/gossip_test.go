@@ -209,19 +209,64 @@ func TestBadOptionsAreExplained(t *testing.T) {
 }
 
 func FuzzMember(f *testing.F) {
-	b, _ := Member{Session: 9, Node: 3, Kafka: "h:1", Rack: "z", Draining: true}.encode()
+	b, _ := Member{Session: 9, Node: 3, Kafka: "h:1", Rack: "z", Draining: true}.encode(5)
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		m, err := decode(b)
+		m, load, err := decode(b)
 		if err != nil {
 			return
 		}
-		again, err := m.encode()
+		again, err := m.encode(load)
 		if err != nil {
 			return // longer than memberlist would have brought it
 		}
-		if m2, err := decode(again); err != nil || m2 != m {
+		if m2, load2, err := decode(again); err != nil || m2 != m || load2 != load {
 			t.Fatalf("%+v came back as %+v: %v", m, m2, err)
 		}
 	})
+}
+
+// A broker's load is told, coarsely, and changes nothing else: nobody who waits for members
+// to change is woken, and no connection is held anew.
+func TestLoadIsToldAndMovesNothing(t *testing.T) {
+	a := start(t, 1, "one")
+	b := start(t, 2, "one", a.Addr())
+	a.see(t, 1, 2)
+	b.see(t, 1, 2)
+	before, changed := a.Members(), a.Changed()
+	b.SetLoad(1_000_000)
+	deadline := time.Now().Add(20 * time.Second)
+	for ; a.Loads()[2] == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the load is not told")
+		}
+	}
+	if got := a.Loads(); got[1] != 0 || got[2] < 875_000 || got[2] > 1_000_000 {
+		t.Errorf("loads are %v", got)
+	}
+	select {
+	case <-changed:
+		t.Error("members have changed with a load")
+	default:
+	}
+	if now := a.Members(); !slices.Equal(now, before) {
+		t.Errorf("members were %+v and are %+v", before, now)
+	}
+	for n, want := range map[uint64]uint64{0: 0, 1023: 0, 1024: 1024, 1279: 1024, 1280: 1280, 2047: 1792, 1 << 40: 1 << 40} {
+		if got := coarse(n); got != want {
+			t.Errorf("%d bytes are told as %d, want %d", n, got, want)
+		}
+	}
+}
+
+// What an earlier program says of itself, which tells no load, is understood.
+func TestAMemberWithoutLoadIsUnderstood(t *testing.T) {
+	m := Member{Session: 9, Node: 3, Kafka: "h:1", Rack: "z"}
+	b, err := m.encode(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, load, err := decode(b[:len(b)-1]); got != m || load != 0 || err != nil {
+		t.Errorf("%+v, load %d: %v", got, load, err)
+	}
 }

@@ -38,7 +38,8 @@ const version = 1
 //	node     uvarint
 //	kafka    uvarint length, bytes
 //	rack     uvarint length, bytes
-func (m Member) encode() ([]byte, error) {
+//	load     uvarint, bytes per second; 0 when it is left out
+func (m Member) encode(load uint64) ([]byte, error) {
 	b := []byte{version, 0}
 	if m.Draining {
 		b[1] = 1
@@ -49,17 +50,17 @@ func (m Member) encode() ([]byte, error) {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}
-	if len(b) > metadataMost {
-		return nil, fmt.Errorf("%w: address %q and rack %q make %d bytes, at most %d fit", ErrMember, m.Kafka, m.Rack, len(b), metadataMost)
+	b = binary.AppendUvarint(b, load)
+	if len(b) > metadataMost-binary.MaxVarintLen64 { // whatever the load becomes
+		return nil, fmt.Errorf("%w: address %q and rack %q make %d bytes, at most %d fit", ErrMember, m.Kafka, m.Rack, len(b), metadataMost-binary.MaxVarintLen64)
 	}
 	return b, nil
 }
 
 // decode reads metadata of any version that it knows. It holds nothing of b.
-func decode(b []byte) (Member, error) {
-	var m Member
+func decode(b []byte) (m Member, load uint64, err error) {
 	if len(b) < 2 || b[0] != version {
-		return m, fmt.Errorf("%w: %d bytes that do not begin with version %d", ErrMember, len(b), version)
+		return m, 0, fmt.Errorf("%w: %d bytes that do not begin with version %d", ErrMember, len(b), version)
 	}
 	m.Draining = b[1]&1 != 0
 	b = b[2:]
@@ -84,14 +85,19 @@ func decode(b []byte) (Member, error) {
 	m.Session = number()
 	node := number()
 	if m.Session == math.MaxUint64 || node > math.MaxInt32 {
-		return m, fmt.Errorf("%w: session %d, node %d", ErrMember, m.Session, node)
+		return m, 0, fmt.Errorf("%w: session %d, node %d", ErrMember, m.Session, node)
 	}
 	m.Node = int32(node)
 	var ok, ok2 bool
 	m.Kafka, ok = text()
 	m.Rack, ok2 = text()
 	if !ok || !ok2 {
-		return m, fmt.Errorf("%w: cut off", ErrMember)
+		return m, 0, fmt.Errorf("%w: cut off", ErrMember)
 	}
-	return m, nil
+	if len(b) > 0 { // earlier programs leave it out
+		if load = number(); load == math.MaxUint64 {
+			return m, 0, fmt.Errorf("%w: load", ErrMember)
+		}
+	}
+	return m, load, nil
 }

@@ -33,7 +33,7 @@ var (
 func (w wire) NodeMeta(int) []byte {
 	w.g.mu.Lock()
 	defer w.g.mu.Unlock()
-	b, err := w.g.self.encode()
+	b, err := w.g.self.encode(w.g.load)
 	if err != nil {
 		return nil // Open has seen that it fits; only the session's number changes
 	}
@@ -59,14 +59,18 @@ func (w wire) heard(n *memberlist.Node) {
 	if n.Name == w.g.opts.Name {
 		return
 	}
-	m, err := decode(n.Meta)
+	m, load, err := decode(n.Meta)
 	if err != nil {
 		w.g.log.Warn("gossip: a member that cannot be understood", "address", n.Address(), "err", err)
 		return
 	}
 	w.g.mu.Lock()
 	defer w.g.mu.Unlock()
-	if _, known := w.g.others[n.Name]; known {
+	w.g.loads[n.Name] = load
+	if before, known := w.g.others[n.Name]; known {
+		if before == m && w.g.reached[n.Name] == n.Address() {
+			return // nothing but its load
+		}
 		w.g.others[n.Name], w.g.reached[n.Name] = m, n.Address()
 		w.g.turn()
 		return
@@ -86,6 +90,7 @@ func (w wire) NotifyLeave(n *memberlist.Node) {
 	delete(w.g.others, n.Name)
 	delete(w.g.reached, n.Name)
 	delete(w.g.rumours, n.Name)
+	delete(w.g.loads, n.Name)
 	w.g.turn()
 	w.g.mu.Unlock()
 	if known && !m.Draining {

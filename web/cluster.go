@@ -16,6 +16,7 @@ type cluster struct{ source Source }
 var (
 	brokers       = desc("kafka_brokers", "Live brokers. Fewer than you run: look for the missing one's log.")
 	brokerInfo    = desc("kafka_broker_info", "Always 1. The live brokers and where clients reach them.", "id", "address")
+	brokerLoad    = desc("firn_broker_load_bytes", "Bytes per second that clients write and read at a broker, about, as gossip tells. Partitions are spread by number: one broker far above the others leads the busy ones.", "id")
 	partitions    = desc("kafka_topic_partitions", "Partitions of a topic: how many consumers of a group can share it.", "topic")
 	currentOffset = desc("kafka_topic_partition_current_offset", "High watermark of a partition. Its rate is what is produced.", "topic", "partition")
 	oldestOffset  = desc("kafka_topic_partition_oldest_offset", "First offset that retention and DeleteRecords have left.", "topic", "partition")
@@ -35,7 +36,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *cluster) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{brokers, brokerInfo, partitions, currentOffset, oldestOffset, leader, preferred, replicas, inSync, under, led, topicBytes, catalogEntry, sessionsOpen, orphans} {
+	for _, d := range []*prometheus.Desc{brokers, brokerInfo, brokerLoad, partitions, currentOffset, oldestOffset, leader, preferred, replicas, inSync, under, led, topicBytes, catalogEntry, sessionsOpen, orphans} {
 		ch <- d
 	}
 }
@@ -49,6 +50,7 @@ func (c *cluster) Collect(ch chan<- prometheus.Metric) {
 		send(ch, brokers, len(live))
 		for _, b := range live {
 			send(ch, brokerInfo, 1, strconv.Itoa(int(b.Node)), b.Address)
+			send(ch, brokerLoad, b.Load, strconv.Itoa(int(b.Node)))
 		}
 	}
 	mine := 0

@@ -25,6 +25,7 @@ type Source interface {
 type Broker struct {
 	Node    int32
 	Address string // host:port for Kafka clients
+	Load    uint64 // bytes per second that clients write and read there, about
 }
 
 // Group is one consumer group.

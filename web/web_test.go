@@ -86,7 +86,7 @@ func newSource(t testing.TB) *source {
 	apply(&catalog.CreateTopic{ID: orders, Name: "orders", Replicas: 3, Owners: []uint64{one, one}})
 	apply(&catalog.CreateTopic{ID: views, Name: "views", Replicas: 1, Owners: []uint64{two, 0}})
 	return &source{
-		state: s, self: 1, live: []Broker{{1, "one:9092"}, {2, "two:9092"}},
+		state: s, self: 1, live: []Broker{{1, "one:9092", 1 << 20}, {2, "two:9092", 0}},
 		groups: []Group{{ID: "billing", Members: 2, Offsets: []Committed{
 			{"orders", 0, 30, 40}, {"orders", 1, 40, 40}, {"views", 0, 7, -1},
 		}}},

@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/firnlog/firn/broker"
 )
 
 // member is a broker and its share of the work.
@@ -15,6 +18,7 @@ type member struct {
 	Address string `json:"address"`
 	Rack    string `json:"rack"`
 	Leads   int    `json:"leads"` // partitions
+	Load    int64  `json:"load"`  // bytes per second that clients write and read there
 	State   string `json:"state"` // active, draining, drained
 }
 
@@ -35,9 +39,9 @@ func clusterMembers(g *globals) *cobra.Command {
 				return err
 			}
 			return g.print(cmd, ms, func(t *table) {
-				t.row("NODE", "ADDRESS", "RACK", "LEADS", "STATE")
+				t.row("NODE", "ADDRESS", "RACK", "LEADS", "LOAD", "STATE")
 				for _, m := range ms {
-					t.row(m.Node, m.Address, m.Rack, m.Leads, m.State)
+					t.row(m.Node, m.Address, m.Rack, m.Leads, size(m.Load)+"/s", m.State)
 				}
 			})
 		},
@@ -61,7 +65,8 @@ func members(ctx context.Context, adm *kadm.Client) ([]member, error) {
 		if b.Rack != nil {
 			m.Rack = *b.Rack
 		}
-		drains, err := draining(ctx, adm, b.NodeID)
+		drains, load, err := condition(ctx, adm, b.NodeID)
+		m.Load = load
 		switch {
 		case err != nil:
 			m.State = "silent" // in the metadata, and does not answer
@@ -78,20 +83,25 @@ func members(ctx context.Context, adm *kadm.Client) ([]member, error) {
 // drainConfig is the broker's setting.
 const drainConfig = "broker.drain"
 
-func draining(ctx context.Context, adm *kadm.Client, node int32) (bool, error) {
+// condition is whether a broker drains, and its load.
+func condition(ctx context.Context, adm *kadm.Client, node int32) (drains bool, load int64, err error) {
 	rs, err := adm.DescribeBrokerConfigs(ctx, node)
 	if err != nil {
-		return false, err
+		return false, 0, err
 	}
 	for _, r := range rs {
 		if r.Err != nil {
-			return false, r.Err
+			return false, 0, r.Err
 		}
 		for _, c := range r.Configs {
-			if c.Key == drainConfig && c.Value != nil {
-				return strings.EqualFold(*c.Value, "true"), nil
+			switch {
+			case c.Value == nil:
+			case c.Key == drainConfig:
+				drains = strings.EqualFold(*c.Value, "true")
+			case c.Key == broker.LoadSetting:
+				load, _ = strconv.ParseInt(*c.Value, 10, 64)
 			}
 		}
 	}
-	return false, nil
+	return drains, load, nil
 }
