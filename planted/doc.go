@@ -29,11 +29,14 @@ const (
 	DeleteUnheard    Bug = "delete-unheard"       // who leads a partition of a topic that is deleted goes on
 	LeaseIgnored     Bug = "lease-ignored"        // S13: who does not reach the journal goes on serving
 	OwnCalendar      Bug = "own-calendar"         // a machine's clock is believed, whatever the bucket's says
+	TombstonesEarly  Bug = "tombstones-early"     // compaction drops what says that there is no value of a key
+	NewestDropped    Bug = "newest-dropped"       // compaction drops the newest record of a key that has older ones
 	JournalOverrun   Bug = "journal-last-to-come" // S11: an entry that somebody else has written is taken for ours
 )
 
 // All are the bugs.
 var All = []Bug{
 	AckBeforePut, TakenIsSuccess, TimeoutIsSuccess, AckOverGap, NoFence, SealNothing, ForgetProducers, NoDedupe, FenceDeleted, SweepEarly,
-	AckUnsynced, RestoreLate, ForgetLeftovers, RetainEarly, DeleteUnheard, LeaseIgnored, OwnCalendar, JournalOverrun,
+	AckUnsynced, RestoreLate, ForgetLeftovers, RetainEarly, DeleteUnheard, LeaseIgnored, OwnCalendar,
+	TombstonesEarly, NewestDropped, JournalOverrun,
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,11 +19,18 @@ type topic struct {
 	partitions int
 	configs    map[string]string
 	age, size  int64 // what retention keeps; negative: everything
+	compacted  bool
+	graves     time.Duration // how long tombstones stay
 }
 
 func newTopic(r *rand.Rand, i int) *topic {
 	t := &topic{name: fmt.Sprint("t", i), partitions: between(r, 1, 3), configs: map[string]string{}, age: -1, size: -1}
-	switch r.IntN(4) {
+	switch r.IntN(5) {
+	case 2:
+		t.compacted, t.graves = true, between(r, time.Second, 20*time.Second)
+		t.configs["cleanup.policy"] = "compact"
+		t.configs["min.cleanable.dirty.ratio"] = "0.1"
+		t.configs["delete.retention.ms"] = strconv.FormatInt(t.graves.Milliseconds(), 10)
 	case 0:
 		t.size = between[int64](r, 200, 3000)
 	case 1:
@@ -77,6 +85,12 @@ func (w *world) propose(n *node, c catalog.Command) {
 	})
 }
 
+// named is the topic of a partition.
+func (w *world) named(s *catalog.State, id record.Partition) *topic {
+	t, _ := s.Topic(id.Topic)
+	return w.topics[slices.IndexFunc(w.topics, func(x *topic) bool { return x.name == t.Name })]
+}
+
 // complete asks for the topics that a broker does not know; it reports whether there
 // were none.
 func (w *world) complete() bool {
@@ -104,8 +118,8 @@ func (w *world) complete() bool {
 
 // deleteRecords is DeleteRecords, as n.trim in package kafka and broker's history do it.
 func (w *world) deleteRecords() {
-	id, ok := w.somewhere()
-	if !ok {
+	id, t, ok := w.somewhere()
+	if !ok || t.compacted {
 		return
 	}
 	n := w.leader(id, epochs{})
@@ -176,13 +190,7 @@ func (w *world) trimmed(s *catalog.State, p *catalog.Partition) {
 	m := w.model[p.ID]
 	from, to := m.start, p.LogStart
 	m.start = to
-	t, _ := s.Topic(p.ID.Topic)
-	name := t.Name
-	i := 0
-	for w.topics[i].name != name {
-		i++
-	}
-	keep := w.topics[i]
+	keep := w.named(s, p.ID)
 	if to < from {
 		w.fail("D: the log start of %s falls from %d to %d", p.ID, from, to)
 	}

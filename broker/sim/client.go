@@ -24,16 +24,17 @@ func (w *world) anybody() *node {
 }
 
 // somewhere is a partition of what a broker that is asked says that there is.
-func (w *world) somewhere() (record.Partition, bool) {
+func (w *world) somewhere() (record.Partition, *topic, bool) {
 	n := w.anybody()
 	if n == nil {
-		return record.Partition{}, false
+		return record.Partition{}, nil, false
 	}
-	t, ok := n.book.State().TopicNamed(w.topics[w.rng.IntN(len(w.topics))].name)
+	of := w.topics[w.rng.IntN(len(w.topics))]
+	t, ok := n.book.State().TopicNamed(of.name)
 	if !ok {
-		return record.Partition{}, false
+		return record.Partition{}, nil, false
 	}
-	return t.Partitions[w.rng.IntN(len(t.Partitions))].ID, true
+	return t.Partitions[w.rng.IntN(len(t.Partitions))].ID, of, true
 }
 
 // epochs are the newest leader epochs that a client has heard of. Like real ones it
@@ -86,7 +87,7 @@ func (c *producer) run() {
 	defer func() { w.busy-- }()
 	for !w.stopped && w.fault == nil {
 		_ = p.Sleep(ctx, time.Duration(w.rng.ExpFloat64()*float64(c.pace)))
-		id, ok := w.somewhere()
+		id, of, ok := w.somewhere()
 		if !ok {
 			continue
 		}
@@ -98,8 +99,16 @@ func (c *producer) run() {
 		for range 1 + w.rng.IntN(3) {
 			c.n++
 			v := fmt.Sprintf("%s-%d", c.name, c.n)
+			key, value := []byte(nil), []byte(v)
+			if of.compacted {
+				key = []byte{'a' + byte(w.rng.IntN(8))}
+				if w.rng.IntN(5) == 0 {
+					v, value = tombstone(key), nil
+				}
+				w.model[id].keys[v] = string(key)
+			}
 			values = append(values, v)
-			b.Add(w.now.UnixMilli(), nil, []byte(v))
+			b.Add(w.now.UnixMilli(), key, value)
 		}
 		batch, err := b.Build()
 		if err != nil {
@@ -208,7 +217,7 @@ func (c *consumer) run() {
 	w, p := c.w, c.w.people
 	for w.fault == nil {
 		_ = p.Sleep(context.Background(), time.Duration(w.rng.Int64N(int64(200*time.Millisecond))))
-		id, ok := w.somewhere()
+		id, _, ok := w.somewhere()
 		if !ok {
 			continue
 		}

@@ -30,6 +30,8 @@
 //	    that has its name, and nobody leads it in the end. A log start never falls, and
 //	    rises as far as DeleteRecords asks or retention allows, never into a record that
 //	    is to be kept.
+//	K   Of a compacted topic the newest record of each key stays, and what says that there
+//	    is none any more as long as it is to, and as long as there is anything older.
 //	S6  No owner has shown a high watermark above where the next one began; it never
 //	    falls under one owner.
 //	C   catalog.State.Check finds nothing, at any entry; all brokers end with the same

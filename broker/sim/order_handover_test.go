@@ -2,6 +2,8 @@ package sim
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
@@ -24,9 +26,9 @@ type handover struct {
 	w     *small
 	state *catalog.State
 	acked map[record.Partition]map[int64]string
-	log   []string // commands, in order
-	first uint64   // the session of A
-	hot   *disk    // A's hot tier
+	marks map[*catalog.State]uint64
+	first uint64 // the session of A
+	hot   *disk  // A's hot tier
 }
 
 // chair is a broker of this world, which knows the state as of its last look.
@@ -53,18 +55,28 @@ func (c *chair) Commit(ctx context.Context, cmds ...catalog.Command) (res []cata
 		res = c.h.apply(cmds...)
 		c.view = c.h.state
 		return nil
-	}, digest: func() string { return fmt.Sprint(c.view.Number()) }})
+	}, digest: func() string { return fmt.Sprint(c.h.mark(c.view), res) }})
 	return res, err
 }
 
 func (h *handover) apply(cmds ...catalog.Command) []catalog.Result {
 	next := h.state.Clone()
 	res := next.Apply(next.Number()+1, cmds)
-	for i, c := range cmds {
-		h.log = append(h.log, fmt.Sprintf("%T %+v: %v", c, c, res[i].Err))
-	}
 	h.state = next
 	return res
+}
+
+// mark stands for what a state says, whatever commands have led to it.
+func (h *handover) mark(s *catalog.State) uint64 {
+	if m, ok := h.marks[s]; ok {
+		return m
+	}
+	if h.marks == nil {
+		h.marks = map[*catalog.State]uint64{}
+	}
+	sum := sha256.Sum256(s.Encode())
+	h.marks[s] = binary.LittleEndian.Uint64(sum[:])
+	return h.marks[s]
 }
 
 func (h *handover) must(c catalog.Command) uint64 {
@@ -105,7 +117,7 @@ func (h *handover) sit(name string, node int32, change func(port) port) *chair {
 	p.memory = func() string {
 		s, ok := c.pump.Session()
 		at, slot := c.pump.Committed()
-		out := fmt.Sprint(c.view.Number(), s.ID, ok, at, slot, len(c.pump.Over()))
+		out := fmt.Sprint(h.mark(c.view), s.ID, ok, at, slot, len(c.pump.Over()))
 		for id := range h.acked {
 			pr, ok := c.pump.Progress(id)
 			out += fmt.Sprint(pr, ok, c.pump.Recent(id, 0))
@@ -161,7 +173,7 @@ func (c *chair) look(ctx context.Context) {
 	_ = c.p.ask(ctx, &request{what: "look at the journal", do: func() error {
 		c.view = c.h.state
 		return nil
-	}, digest: func() string { return fmt.Sprint(c.view.Number()) }})
+	}, digest: func() string { return fmt.Sprint(c.h.mark(c.view)) }})
 }
 
 // contents is a partition as the catalog and the owner's slots have it.
@@ -310,7 +322,7 @@ func newHandover(sc handoverScope) *small {
 	})
 	w.judge = h.judge
 	w.extra = func() string {
-		return fmt.Sprint(strings.Join(h.log, "\n"), h.acked)
+		return fmt.Sprint(h.mark(h.state), h.acked)
 	}
 	return w
 }

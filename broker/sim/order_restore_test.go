@@ -76,7 +76,7 @@ func newRestore() *small {
 		}
 		return err
 	}
-	w.extra = func() string { return fmt.Sprint(strings.Join(h.log, "\n"), h.acked, loose) }
+	w.extra = func() string { return fmt.Sprint(h.mark(h.state), h.acked, loose) }
 	return w
 }
 

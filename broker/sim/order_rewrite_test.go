@@ -47,7 +47,7 @@ func (c calm) List(ctx context.Context, prefix, after string) iter.Seq2[cold.Inf
 type rewriteScope struct {
 	fences bool
 	sweeps bool
-	twice  bool // A works twice
+	writes bool // A writes meanwhile, and so does B when it has the partition
 	faults int
 
 	unregistered bool // planted: A's job is registered when it is committed
@@ -150,17 +150,18 @@ func newRewrite(sc rewriteScope) *small {
 		})
 	}
 	pa, pb := work(a, sc), work(b, rewriteScope{})
-	a.p.spawn(func() {
-		pa.Turn(ctx)
-		if sc.twice {
-			pa.Turn(ctx)
-		}
-	})
+	a.p.spawn(func() { pa.Turn(ctx) })
+	if sc.writes {
+		a.p.spawn(func() { a.produce(ctx, id, "a") })
+	}
 	if sc.fences {
 		b.p.spawn(func() {
 			v, _ := b.view.Session(as.ID)
 			_ = b.tenure.Bury(ctx, v)
 			_ = b.tenure.Follow(ctx)
+			if sc.writes {
+				b.p.spawn(func() { b.produce(ctx, id, "b") })
+			}
 			pb.Turn(ctx)
 			pb.Turn(ctx)
 		})
@@ -170,7 +171,7 @@ func newRewrite(sc rewriteScope) *small {
 		p.spawn(func() {
 			store := port{p: p}
 			var state *catalog.State
-			_ = p.ask(ctx, &request{what: "look at the journal", do: func() error { state = h.state; return nil }, digest: func() string { return fmt.Sprint(state.Number()) }})
+			_ = p.ask(ctx, &request{what: "look at the journal", do: func() error { state = h.state; return nil }, digest: func() string { return fmt.Sprint(h.mark(state)) }})
 			for info := range store.List(ctx, catalog.PrefixSeg, "") {
 				ref, err := catalog.ParseRef(info.Name)
 				open := false
@@ -185,7 +186,7 @@ func newRewrite(sc rewriteScope) *small {
 		})
 	}
 	w.judge = h.judge
-	w.extra = func() string { return strings.Join(h.log, "\n") }
+	w.extra = func() string { return fmt.Sprint(h.mark(h.state)) }
 	return w
 }
 
@@ -201,8 +202,9 @@ func TestNoOrderOfEventsLosesWhatIsRewritten(t *testing.T) {
 		{sweeps: true},
 		{fences: true, sweeps: true},
 		{fences: true, faults: 1},
-		{fences: true, sweeps: true, twice: true, faults: 1},
-	}[:shallow(2, 5)] {
+		{fences: true, sweeps: true, faults: 1},
+		{fences: true, sweeps: true, writes: true},
+	}[:shallow(2, 6)] {
 		got := fiber.Explore(limit, rewrites(sc))
 		t.Logf("%+v: %d worlds, all of them: %v", sc, got.Worlds, got.Whole)
 		if got.Err != nil {

@@ -8,6 +8,7 @@ import (
 	"math"
 
 	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/planted"
 	"github.com/firnlog/firn/record"
 	"github.com/firnlog/firn/tier/object"
 )
@@ -268,8 +269,11 @@ func (k keeping) keep(offset, timestamp int64, key, value []byte) bool {
 	if key == nil || offset >= k.known {
 		return true
 	}
-	if last, ok := k.newest[digest(key)]; ok && last > offset {
+	if last, ok := k.newest[digest(key)]; ok && (last > offset || planted.Is(planted.NewestDropped)) {
 		return false
+	}
+	if planted.Is(planted.TombstonesEarly) {
+		return value != nil
 	}
 	return value != nil || !k.tombstonesGo || offset >= k.dirtyFrom || timestamp >= k.tombstonesBefore
 }
