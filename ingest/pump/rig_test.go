@@ -32,6 +32,8 @@ type agreed struct {
 	// lose makes a commit be applied and not answered.
 	lose func(catalog.Command) bool
 	took time.Duration
+	// before is called when a commit is on its way.
+	before func(catalog.Command)
 	// after is called when a commit is in the state and not answered yet.
 	after func(catalog.Command)
 }
@@ -44,6 +46,9 @@ func (a *agreed) State() *catalog.State {
 
 func (a *agreed) Commit(ctx context.Context, cmds ...catalog.Command) ([]catalog.Result, error) {
 	time.Sleep(a.took)
+	if a.before != nil {
+		a.before(cmds[0])
+	}
 	if a.after != nil {
 		defer a.after(cmds[0])
 	}

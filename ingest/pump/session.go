@@ -75,11 +75,16 @@ func (p *Pump) Over() <-chan struct{} { return p.over }
 
 // Sealed tells that the catalog says that a session is sealed, with its fence at a slot.
 // When it is the one that is served, and nothing here has sealed it, it is over as if a
-// put had found the fence: a session that puts nothing would never know.
+// put had found the fence: a session that puts nothing would never know. Behind a fence
+// of its own the session may have been sealed by the rotation or by a stranger: only
+// partitions that are a stranger's by now are served no more.
 func (p *Pump) Sealed(ctx context.Context, session, fence uint64) error {
 	return p.call(ctx, func(time.Time) {
 		switch ph := p.machine.Phase(); {
-		case p.session.ID != session, p.fenced, ph != ingest.Serving && ph != ingest.Draining:
+		case p.session.ID != session, ph != ingest.Serving && ph != ingest.Draining:
+			return
+		case p.fenced:
+			p.shutStrange()
 			return
 		}
 		p.opts.Logger.Warn("session was sealed: somebody else takes over its partitions", "session", session, "fence", fence)
@@ -220,6 +225,20 @@ func (p *Pump) shutAll() {
 	clear(p.orphans)
 	clear(p.released)
 	poke(p.over)
+}
+
+// shutStrange takes from the board what neither the session nor the one that a rotation
+// goes on with owns. The rotation itself hears of it later: when its command, which may
+// still be on its way, has failed.
+func (p *Pump) shutStrange() {
+	state := p.opts.Catalog.State()
+	for _, id := range p.machine.Partitions() {
+		c, ok := state.Partition(id)
+		if ok && (c.Owner == p.session.ID || c.Owner == p.fresh && p.goesOn(id, c.Epoch)) {
+			continue
+		}
+		p.board.shut(id)
+	}
 }
 
 // Committed is the session that is served and the first of its slots that is not

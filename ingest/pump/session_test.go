@@ -424,6 +424,45 @@ func TestASessionThatIsSealedWhileItRotatesIsOver(t *testing.T) { // S7, S13
 	})
 }
 
+// One whose own fence is there, and whose move is on its way to the journal, serves what it
+// has for as long as nobody else owns it, and no longer.
+func TestWhatAStrangerTookWhileASessionRotatesIsServedNoMore(t *testing.T) { // S9, S13
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 2, Options{})
+		s, _ := r.Session()
+		moved := make(chan struct{})
+		r.catalog.before = func(c catalog.Command) {
+			if _, ok := c.(*catalog.Move); ok {
+				<-moved
+			}
+		}
+		rotated := make(chan error, 1)
+		go func() {
+			rotated <- r.Rotate(t.Context(), catalog.RegisterSession{Node: 1, Nonce: [16]byte{9}})
+		}()
+		synctest.Wait()
+		led := func(want ...bool) {
+			t.Helper()
+			require.NoError(t, r.Sealed(t.Context(), s.ID, 0))
+			for i, w := range want {
+				_, ok := r.Progress(part(int32(i)))
+				assert.Equal(t, w, ok, "partition %d", i)
+			}
+		}
+		r.catalog.must(t, &catalog.SealSession{Session: s.ID, Fence: 0})
+		led(true, true)
+		other := r.catalog.must(t, &catalog.RegisterSession{Node: 2, Nonce: [16]byte{8}})[0].ID
+		c, _ := r.catalog.State().Partition(part(1))
+		r.catalog.must(t, &catalog.Take{Session: other, Items: []catalog.TakeItem{{Partition: part(1), Epoch: c.Epoch + 1, Start: c.Next}}})
+		led(true, false)
+		close(moved)
+		require.NoError(t, <-rotated)
+		_, ok := r.Progress(part(1))
+		assert.False(t, ok)
+		r.kill()
+	})
+}
+
 func TestDrainGivesUpWhenTimeIsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 1, Options{})
