@@ -137,7 +137,6 @@ func (c *producer) send(ctx context.Context, id record.Partition, batch []byte, 
 	r := &pump.Request{Request: ingest.Request{Acks: c.acks, Timeout: 3 * time.Second, Items: []ingest.Item{{Partition: id, Header: h, Batch: bytes}}}}
 	answered := false
 	var res ingest.Result
-	zombie := false
 	var epoch int32
 	answer := func(x ingest.Result) {
 		if x.Err == nil && c.acks == ingest.AcksLeader {
@@ -145,8 +144,6 @@ func (c *producer) send(ctx context.Context, id record.Partition, batch []byte, 
 				w.model[id].loose = append(w.model[id].loose, loose{offset: x.Base + int64(i), value: v, epoch: epoch, at: n.at, disk: n.disk.id})
 			}
 		}
-		v, ok := w.newest().Session(n.session())
-		zombie = !ok || v.Sealed
 		if !w.healed && w.chance(w.loss) {
 			return
 		}
@@ -173,7 +170,12 @@ func (c *producer) send(ctx context.Context, id record.Partition, batch []byte, 
 						return false
 					}
 				})
-				answer(r.Results[0])
+				x := r.Results[0]
+				if errors.Is(x.Err, ingest.ErrOutOfOrderSequence) && !n.leads(ctx, id, x.Epoch) {
+					w.count("would have judged by an old log")
+					x.Err = ingest.ErrNotLeader
+				}
+				answer(x)
 			})
 		})
 	}
@@ -196,11 +198,8 @@ func (c *producer) send(ctx context.Context, id record.Partition, batch []byte, 
 	case errors.Is(res.Err, ingest.ErrNotLeader), errors.Is(res.Err, ingest.ErrTimedOut):
 		w.count("refused")
 		return false
-	case errors.Is(res.Err, ingest.ErrOutOfOrderSequence) && (zombie || w.gone[id.Topic]):
-		// A leader that does not know yet that it is none, asked by a client that knows no
-		// better: in Kafka, too, it judges by the log that it has.
-		w.count("judged by a zombie")
-		return false
+	case errors.Is(res.Err, ingest.ErrOutOfOrderSequence) && w.gone[id.Topic]:
+		return false // it has given up batches before this one
 	}
 	w.fail("P1: %s sends %v to %s on %s and is told: %w", c.name, values, id, n, res.Err)
 	return false

@@ -141,6 +141,17 @@ func (n *node) yield() {
 	n.w.after(between(n.w.rng, time.Second, 5*time.Second), nil, n.start)
 }
 
+// leads is settling.leads: it looks at the journal first.
+func (n *node) leads(ctx context.Context, id record.Partition, epoch int32) bool {
+	b, began := n.book, n.w.now
+	late := began.Add(3 * time.Second)
+	n.w.at(late, n.process, func() {})
+	b.grew = true
+	_ = n.process.Wait(ctx, func() bool { return !b.met.Before(began) || !n.w.now.Before(late) })
+	p, ok := b.State().Partition(id)
+	return ok && !b.met.Before(began) && p.Owner == n.session() && p.Epoch == epoch
+}
+
 // follow is Broker.followAll.
 func (n *node) follow(ctx context.Context) {
 	var last *catalog.State

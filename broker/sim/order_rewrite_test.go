@@ -203,7 +203,7 @@ func TestNoOrderOfEventsLosesWhatIsRewritten(t *testing.T) {
 		{fences: true, sweeps: true},
 		{fences: true, faults: 1},
 		{fences: true, sweeps: true, faults: 1},
-		{fences: true, sweeps: true, writes: true},
+		{fences: true, writes: true},
 	}[:shallow(2, 6)] {
 		got := fiber.Explore(limit, rewrites(sc))
 		t.Logf("%+v: %d worlds, all of them: %v", sc, got.Worlds, got.Whole)
