@@ -145,8 +145,8 @@ func (w *world) bounds(s *catalog.State) {
 // judge is the end: the bucket alone has to have everything.
 func (w *world) judge() {
 	s := w.truth()
-	for range 100 { // between two entries, when everybody knows who owns what
-		if s == nil || w.newest().Number() == s.Number() && w.orphans() == "" {
+	for range 400 { // between two entries, when everybody knows who owns what, and where it is
+		if s == nil || w.newest().Number() == s.Number() && w.orphans() == "" && w.heard(s) {
 			break
 		}
 		w.until(w.now.Add(50*time.Millisecond), func() bool { return false })
@@ -174,6 +174,18 @@ func (w *world) judge() {
 	for _, f := range rep.Findings {
 		w.fail("fsck: %s: %s", f.Where, f.What)
 	}
+}
+
+// heard reports whether all that serve know a state. One whose command was on its way to the
+// bucket when all was healed may hear of nothing for some seconds more, serve nothing for
+// want of its lease, and know objects that are swept.
+func (w *world) heard(s *catalog.State) bool {
+	for _, n := range w.order {
+		if n.alive() && n.session() != 0 && n.book.State().Number() < s.Number() {
+			return false
+		}
+	}
+	return true
 }
 
 // excused reports whether a record of acks=1 may be gone: another broker came first, or
