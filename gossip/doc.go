@@ -15,7 +15,7 @@
 //
 // A broker that leaves in good order says so and is not reported as gone.
 //
-// Who was only told of is no member before he has answered a ping by his name, which is
+// Who was only told of is no member before he has answered a question by his name, which is
 // that of one life of a process: packets that were recorded bring nobody back (vouch.go).
 //
 // Beside what makes a member, each tells its load: bytes per second, coarsely. It is for

@@ -61,15 +61,18 @@ type Gossip struct {
 	keys *keys // nil: not sealed
 
 	mu      sync.Mutex
-	self    Member             // guarded by mu
-	others  map[string]Member  // by name; guarded by mu
-	reached map[string]string  // HOST:PORT of the others' gossip, by name; guarded by mu
-	rumours map[string]*rumour // those that have not answered yet, by name; guarded by mu
-	loads   map[string]uint64  // of the others, by name; guarded by mu
-	load    uint64             // this broker's, as it is told; guarded by mu
-	changed chan struct{}      // closed at the next change of others; guarded by mu
+	self    Member                     // guarded by mu
+	others  map[string]Member          // by name; guarded by mu
+	reached map[string]string          // HOST:PORT of the others' gossip, by name; guarded by mu
+	rumours map[string]*rumour         // those that have not answered yet, by name; guarded by mu
+	asking  map[[16]byte]chan struct{} // closed by the answer, by the question's nonce; guarded by mu
+	loads   map[string]uint64          // of the others, by name; guarded by mu
+	load    uint64                     // this broker's, as it is told; guarded by mu
+	changed chan struct{}              // closed at the next change of others; guarded by mu
 
 	sought []chan struct{} // closed when a round of seeking that has not begun is over; guarded by mu
+
+	questions chan question // that were put to us
 
 	told   chan struct{} // cap 1: there is a new rumour
 	wanted chan struct{} // cap 1: sought is not empty
@@ -114,7 +117,7 @@ func Open(ctx context.Context, o Options) (*Gossip, error) {
 		o.Network = Machine{}
 	}
 	g := &Gossip{
-		opts: o, log: o.Logger, keys: sealed, self: o.Self, others: map[string]Member{}, reached: map[string]string{}, rumours: map[string]*rumour{}, loads: map[string]uint64{}, changed: make(chan struct{}),
+		opts: o, log: o.Logger, keys: sealed, self: o.Self, others: map[string]Member{}, reached: map[string]string{}, rumours: map[string]*rumour{}, loads: map[string]uint64{}, asking: map[[16]byte]chan struct{}{}, questions: make(chan question, 64), changed: make(chan struct{}),
 		told: make(chan struct{}, 1), wanted: make(chan struct{}, 1), say: make(chan struct{}, 1), grew: make(chan struct{}, 1), hints: make(chan struct{}, 1), gone: make(chan Member, 64),
 		asked: make(chan struct{}),
 	}
@@ -286,7 +289,7 @@ func (g *Gossip) Members() []Member {
 // answer must not keep a hint back.
 func (g *Gossip) Run(ctx context.Context) error {
 	var all sync.WaitGroup
-	for _, do := range []func(context.Context){g.observe, g.seek, g.verify, g.speak, g.spread} {
+	for _, do := range []func(context.Context){g.observe, g.seek, g.verify, g.attest, g.speak, g.spread} {
 		all.Go(func() { do(ctx) })
 	}
 	all.Wait()

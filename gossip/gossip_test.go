@@ -172,8 +172,13 @@ func TestSilentMachineIsGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, stop := context.WithCancel(t.Context())
+	var attests sync.WaitGroup
+	attests.Go(func() { b.attest(ctx) })
 	a := start(t, 1, "one", b.Addr())
 	a.see(t, 1, 2)
+	stop()
+	attests.Wait()
 	if err := b.list.Shutdown(); err != nil { // nothing in, nothing out, no farewell
 		t.Fatal(err)
 	}

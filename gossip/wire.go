@@ -7,9 +7,15 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// hint begins the one message there is: the journal grew, up to the entry whose number
-// follows (uvarint). One that is forged or told again costs a look at the journal.
-const hint = 'J'
+// What our own messages begin with.
+const (
+	// hint says that the journal grew, up to the entry whose number follows (uvarint). One
+	// that is forged or told again costs a look at the journal.
+	hint = 'J'
+	// ask and answer: see vouch.go.
+	ask    = 'Q'
+	answer = 'A'
+)
 
 func encodeHint(entry uint64) []byte { return binary.AppendUvarint([]byte{hint}, entry) }
 
@@ -40,11 +46,28 @@ func (w wire) NodeMeta(int) []byte {
 	return b
 }
 
-// NotifyMsg takes a hint. Anything else is from a version that we do not know.
+// NotifyMsg takes a message. What is none of ours is from a version that we do not know.
 func (w wire) NotifyMsg(b []byte) {
 	if entry, ok := decodeHint(b); ok {
 		raise(&w.g.newest, entry)
 		poke(w.g.hints)
+		return
+	}
+	if q, ok := decodeQuestion(b); ok && q.name == w.g.opts.Name {
+		select {
+		case w.g.questions <- q:
+		default: // it is put again
+		}
+		return
+	}
+	if len(b) != 1+16 || b[0] != answer {
+		return
+	}
+	w.g.mu.Lock()
+	defer w.g.mu.Unlock()
+	if heard := w.g.asking[[16]byte(b[1:])]; heard != nil {
+		delete(w.g.asking, [16]byte(b[1:]))
+		close(heard)
 	}
 }
 
