@@ -48,7 +48,7 @@ planted-quick: ## the same against the rings that take seconds: one of them must
 	$(GO) test -tags planted -run '^$$' $(QUICK)
 	@for b in $(BUGS); do \
 	  sound() { $(GO) test -tags planted -ldflags "-X github.com/firnlog/firn/planted.bug=$$b" -count=1 "$$@" >/dev/null 2>&1; }; \
-	  if sound ./broker/sim -run TestSeed -args -seeds 1000 && sound ./ingest/pump && sound ./tier/press && sound ./catalog/journal && sound ./ingest -args -rapid.nofailfile; \
+	  if sound ./broker/sim -run TestSeed -args -seeds 3000 && sound ./ingest/pump && sound ./tier/press && sound ./catalog/journal && sound ./ingest -args -rapid.nofailfile; \
 	  then echo "$$b: nobody noticed"; exit 1; else echo "$$b: seen"; fi; done
 
 corpus: ## Go's source tree through the log and back, SHA-256 equal

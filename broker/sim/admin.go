@@ -220,7 +220,7 @@ func (w *world) arrive() {
 		switch w.rng.IntN(6) {
 		case 0:
 			c.id = -1
-		case 1:
+		case 1, 2:
 			c.id, c.acks = -1, ingest.AcksLeader
 		}
 		w.busy++

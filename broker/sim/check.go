@@ -58,7 +58,9 @@ func newModel() *model {
 
 func (m *model) sent(now time.Time, values []string) {
 	for _, v := range values {
-		m.sentAt[v] = now
+		if _, again := m.sentAt[v]; !again { // tombstones of a key are alike
+			m.sentAt[v] = now
+		}
 	}
 }
 
@@ -311,6 +313,11 @@ func (w *world) superseded(s *catalog.State, id record.Partition, at map[int64]s
 				w.count("compacted away")
 				return true // and that one is looked for, too
 			}
+		}
+	}
+	for _, l := range m.loose {
+		if l.offset > o && m.keys[l.value] == key {
+			return true
 		}
 	}
 	for o2, v2 := range at {

@@ -82,7 +82,7 @@ func newWorld(seed uint64) *world {
 	}
 	w.bucket = &bucket{w: w, objects: map[string]stored{}}
 	w.people = &process{clock: &w.clock, rng: r}
-	for i := range between(r, 2, 4) {
+	for i := range pick(r, 1, 2, 2, 3, 3, 4) {
 		n := &node{w: w, at: i + 1, id: int32(i + 1), disk: &disk{w: w}}
 		w.nodes[i+1] = n
 		w.order = append(w.order, n)
@@ -203,6 +203,15 @@ func (w *world) misfortune() {
 			w.count("outages")
 			w.bucket.outage = w.now.Add(long(6 * time.Second))
 			w.trace("the bucket is away until %v", w.bucket.outage.Sub(begin))
+			if w.rng.IntN(2) == 0 { // and a broker dies with what only its disk has
+				again := long(time.Second)
+				w.after(long(2*time.Second), nil, func() {
+					if !w.healed {
+						n.crash(w.rng.IntN(2) == 0)
+						w.after(again, nil, n.start)
+					}
+				})
+			}
 		}
 	case 5:
 		w.count("splits")
