@@ -96,9 +96,14 @@ func (w *world) shown(n *node, id record.Partition, pr pump.Progress) {
 // served is S13: who serves as a leader has heard of the journal not long ago. A broker
 // whose own next session was named as the heir goes on with what it has.
 func (w *world) served(n *node, id record.Partition, pr pump.Progress) {
-	t, ok := w.model[id].terms[pr.Epoch+1]
-	if late := w.now.Sub(t.since); ok && t.at != n.at && late >= w.lease {
-		w.fail("S13: %s serves %s under epoch %d, %v after that has ended; its lease is %v", n, id, pr.Epoch, late, w.lease)
+	for e := pr.Epoch + 1; ; e++ {
+		t, ok := w.model[id].terms[e]
+		if !ok {
+			return
+		}
+		if late := w.now.Sub(t.since); t.at != n.at && late >= w.lease {
+			w.fail("S13: %s serves %s under epoch %d, %v after epoch %d of another broker; its lease is %v", n, id, pr.Epoch, late, e, w.lease)
+		}
 	}
 }
 
