@@ -67,13 +67,21 @@ func (g *globals) seeds() ([]string, error) {
 
 // admin runs fn with an admin client, in the time of --timeout.
 func (g *globals) admin(ctx context.Context, fn func(ctx context.Context, adm *kadm.Client) error) error {
+	return g.patient(ctx, func(ctx context.Context, adm *kadm.Client) error {
+		ctx, cancel := context.WithTimeout(ctx, g.timeout)
+		defer cancel()
+		return fn(ctx, adm)
+	})
+}
+
+// patient runs fn with an admin client for as long as it takes. What fn asks, it asks in
+// the time of --timeout.
+func (g *globals) patient(ctx context.Context, fn func(ctx context.Context, adm *kadm.Client) error) error {
 	ctx, cl, err := g.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(ctx, g.timeout)
-	defer cancel()
 	adm := kadm.NewClient(cl.Client)
 	adm.SetTimeoutMillis(int32(min(g.timeout.Milliseconds(), 1<<31-1)))
 	return cl.explain(fn(ctx, adm))

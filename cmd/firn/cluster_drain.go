@@ -41,10 +41,8 @@ func clusterDrain(g *globals) *cobra.Command {
 				return usage("%q is no node id: want a number, as firn cluster members shows", args[0])
 			}
 			node := int32(n)
-			err = g.admin(cmd.Context(), func(ctx context.Context, adm *kadm.Client) error {
-				ctx, cancel := context.WithTimeout(ctx, wait)
-				defer cancel()
-				return drain(ctx, adm, node, undo)
+			err = g.patient(cmd.Context(), func(ctx context.Context, adm *kadm.Client) error {
+				return drain(ctx, adm, node, undo, g.timeout, wait)
 			})
 			if err != nil {
 				return err
@@ -61,23 +59,18 @@ func clusterDrain(g *globals) *cobra.Command {
 	return cmd
 }
 
-func drain(ctx context.Context, adm *kadm.Client, node int32, undo bool) error {
-	md, err := adm.BrokerMetadata(ctx)
-	if err != nil {
+// drain asks, each time for as long as timeout, and waits for as long as wait.
+func drain(ctx context.Context, adm *kadm.Client, node int32, undo bool, timeout, wait time.Duration) error {
+	asking, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := mayDrain(asking, adm, node, undo); err != nil {
 		return err
-	}
-	nodes := md.Brokers.NodeIDs()
-	switch {
-	case !slices.Contains(nodes, node):
-		return fmt.Errorf("there is no broker %d: the cluster has %v", node, nodes)
-	case !undo && len(nodes) == 1:
-		return fmt.Errorf("broker %d is the only one: nobody could take its partitions", node)
 	}
 	change := kadm.AlterConfig{Op: kadm.SetConfig, Name: drainConfig, Value: kadm.StringPtr("true")}
 	if undo {
 		change = kadm.AlterConfig{Op: kadm.DeleteConfig, Name: drainConfig}
 	}
-	rs, err := adm.AlterBrokerConfigs(ctx, []kadm.AlterConfig{change}, node)
+	rs, err := adm.AlterBrokerConfigs(asking, []kadm.AlterConfig{change}, node)
 	if err != nil {
 		return err
 	}
@@ -86,20 +79,53 @@ func drain(ctx context.Context, adm *kadm.Client, node int32, undo bool) error {
 			return err
 		}
 	}
-	for !undo {
-		ms, err := members(ctx, adm)
+	if undo {
+		return nil
+	}
+	for began := time.Now(); ; {
+		asking, cancel := context.WithTimeout(ctx, timeout)
+		md, err := adm.Metadata(asking)
+		cancel()
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(ms, func(m member) bool { return m.Node == node })
-		if i < 0 || ms[i].Leads == 0 {
-			break
+		n := leads(md)[node]
+		if n == 0 {
+			return nil
+		}
+		if time.Since(began) >= wait {
+			return fmt.Errorf("broker %d still leads %s after %v; it goes on giving them up (--wait gives it more time)", node, counted(int64(n), "partition"), wait)
 		}
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("broker %d still leads %d partitions: %w; it goes on giving them up", node, ms[i].Leads, ctx.Err())
+			return ctx.Err()
 		}
 	}
-	return nil
+}
+
+// mayDrain says why a broker cannot be drained: there is none, or nobody could take its
+// partitions, which it would then lead for ever.
+func mayDrain(ctx context.Context, adm *kadm.Client, node int32, undo bool) error {
+	ms, err := members(ctx, adm)
+	if err != nil {
+		return err
+	}
+	nodes, takers := []int32{}, 0
+	for _, m := range ms {
+		nodes = append(nodes, m.Node)
+		if m.Node != node && m.State == "active" {
+			takers++
+		}
+	}
+	slices.Sort(nodes)
+	switch {
+	case !slices.Contains(nodes, node):
+		return fmt.Errorf("there is no broker %d: the cluster has %v", node, nodes)
+	case undo || takers > 0:
+		return nil
+	case len(nodes) == 1:
+		return fmt.Errorf("broker %d is the only one: nobody could take its partitions", node)
+	}
+	return fmt.Errorf("all other brokers are drained or silent: nobody could take the partitions of broker %d; firn cluster drain NODE --undo lets another one take them", node)
 }

@@ -19,14 +19,22 @@ type member struct {
 	Rack    string `json:"rack"`
 	Leads   int    `json:"leads"` // partitions
 	Load    int64  `json:"load"`  // bytes per second that clients write and read there
-	State   string `json:"state"` // active, draining, drained
+	State   string `json:"state"` // active, draining, drained, silent
 }
 
 // clusterMembers shows what each broker leads, and which of them drain.
 func clusterMembers(g *globals) *cobra.Command {
 	return &cobra.Command{
-		Use:               "members",
-		Short:             "Show what each broker leads, and which of them drain",
+		Use:   "members",
+		Short: "Show what each broker leads, and which of them drain",
+		Long: `Show what each broker leads, and which of them drain:
+
+  LEADS  how many partitions it leads, internal ones too
+  LOAD   what clients write and read there, over the last ten seconds. Partitions are
+         spread by their number, not by this: one broker far above the others leads the
+         busy ones
+  STATE  active; draining: it gives its partitions up; drained: it leads none and takes
+         none until firn cluster drain NODE --undo; silent: it does not answer`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -53,15 +61,10 @@ func members(ctx context.Context, adm *kadm.Client) ([]member, error) {
 	if err != nil {
 		return nil, err
 	}
-	leads := map[int32]int{}
-	for _, t := range md.Topics {
-		for _, p := range t.Partitions {
-			leads[p.Leader]++
-		}
-	}
+	led := leads(md)
 	ms := make([]member, 0, len(md.Brokers))
 	for _, b := range md.Brokers {
-		m := member{Node: b.NodeID, Address: fmt.Sprintf("%s:%d", b.Host, b.Port), Leads: leads[b.NodeID], State: "active"}
+		m := member{Node: b.NodeID, Address: fmt.Sprintf("%s:%d", b.Host, b.Port), Leads: led[b.NodeID], State: "active"}
 		if b.Rack != nil {
 			m.Rack = *b.Rack
 		}
@@ -78,6 +81,17 @@ func members(ctx context.Context, adm *kadm.Client) ([]member, error) {
 		ms = append(ms, m)
 	}
 	return ms, nil
+}
+
+// leads is how many partitions each broker leads, by node id.
+func leads(md kadm.Metadata) map[int32]int {
+	out := map[int32]int{}
+	for _, t := range md.Topics {
+		for _, p := range t.Partitions {
+			out[p.Leader]++
+		}
+	}
+	return out
 }
 
 // drainConfig is the broker's setting.
