@@ -7,6 +7,7 @@ import (
 
 	"github.com/firnlog/firn/broker"
 	"github.com/firnlog/firn/broker/settings"
+	"github.com/firnlog/firn/tier/cold/open"
 )
 
 // configLine is one setting that somebody has given.
@@ -24,7 +25,8 @@ func doctorConfig(g *globals) *cobra.Command {
 		Short: "Check a broker's settings without starting it",
 		Long: `Read settings as firn broker would, from flags, -X, FIRN_… variables and the file that
 --config names, and show those that differ from their defaults (with --format wide all
-of them). Exit code 2 when a name or value is not legal, and which.`,
+of them). Exit code 2 when a name or value is not legal, and which. The bucket is not
+asked: see firn doctor storage.`,
 		Example:           "  firn doctor config --config /etc/firn.yaml",
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -32,6 +34,11 @@ of them). Exit code 2 when a name or value is not legal, and which.`,
 			v, err := s.values(nil, nil)
 			if err != nil {
 				return err
+			}
+			if url := v.Get("store"); url != "" {
+				if _, err := open.Parse(url); err != nil {
+					return usage("store: %w", err)
+				}
 			}
 			lines := []configLine{}
 			for _, spec := range settings.All() {

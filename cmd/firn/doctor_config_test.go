@@ -25,5 +25,6 @@ func TestDoctorConfigShowsWhatABrokerWouldRunWith(t *testing.T) {
 		t.Errorf("defaults are shown though nobody asked, or not though somebody did:\n%s", out)
 	}
 	c.fails(exitUsage, `unknown setting "nodes"`, "doctor", "config", "-X", "nodes=1")
+	c.fails(exitUsage, "store: ", "doctor", "config", "--store", "ftp://host/bucket")
 	c.fails(exitUsage, "there is no listener PLAINTEXT", "doctor", "config", "--config", path, "--advertised-listeners", "h:1")
 }
