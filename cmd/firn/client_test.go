@@ -174,6 +174,7 @@ func TestGroupsCommitWhatWasPrinted(t *testing.T) {
 	c.prints("b\n", "consume", "one", "-g", "readers", "-n", "1")
 	c.prints("TOPIC  PARTITION  FROM  TO\none    0          -     0\n", "group", "seek", "others", "--to", "start", "--topics", "one")
 	c.fails(exitError, "name topics with --topics", "group", "seek", "strangers", "--to", "start")
+	c.fails(exitUsage, "--to is not set: want start", "group", "seek", "readers")
 	c.prints("NAME     STATUS\nreaders  deleted\n", "group", "delete", "readers", "--yes")
 	a := c.fails(exitError, "", "group", "describe", "readers", "--json")
 	decode(t, a.out, &ds)

@@ -35,6 +35,9 @@ func groupSeek(g *globals) *cobra.Command {
 		Args:              exactArgs(1, "the name of one group"),
 		ValidArgsFunction: completeGroups(g),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if to == "" {
+				return usage("--to is not set: want start, end, an offset, -N or @TIME")
+			}
 			at, err := parsePosition(to, time.Now())
 			if err != nil || at.until != 0 {
 				return usage("--to %q: want start, end, an offset, -N or @TIME", to)
