@@ -200,7 +200,7 @@ func PlanPress(s *catalog.State, session uint64, l Limits, setting Setting) []Pr
 			continue
 		}
 		old := c.Index
-		if n := pressable(s, c, len(c.Extents)-l.Keep); n >= l.Fewest {
+		if n := pressable(s, c, max(0, len(c.Extents)-l.Keep)); n >= l.Fewest {
 			last := folded(old, n, l.Lines)
 			out = append(out, Pressing{Stretch{id, c.Extents[:n:n]}, last})
 			old = old[:len(old)-len(last)]

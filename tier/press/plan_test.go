@@ -340,3 +340,46 @@ func TestLocalRetentionLetsGenerationsGo(t *testing.T) {
 		}
 	}
 }
+
+// Index lines that an older program left are joined also when merging has left fewer
+// extents than a press keeps.
+func TestLinesAreJoinedBeforeFewExtents(t *testing.T) {
+	s, session, topic := started(t, 1, map[string]string{"retention.ms": "-1"})
+	id := partitionsOf(topic, 1)[0]
+	l := DefaultLimits()
+	at := int64(0)
+	cover := func(n int) {
+		c := &catalog.Cover{Session: session, From: uint64(at), To: uint64(at) + 1}
+		for range n {
+			c.Extents = append(c.Extents, catalog.Located{Partition: id, Extent: catalog.Extent{
+				Base: at, Next: at + 1, Object: catalog.Seg(uint64(at)|1<<60, 0), Pos: 64, Len: 100, MaxTimestamp: 1, CRC: 7, Records: 1,
+			}})
+			at++
+		}
+		c.To = uint64(at)
+		s, _ = agree(t, s, c)
+	}
+	press := func(w Pressing) {
+		var res []catalog.Result
+		s, res = agree(t, s, &catalog.BeginJob{Session: session})
+		line := w.Line(catalog.Index(res[0].ID, 0))
+		s, _ = agree(t, s, &catalog.CommitJob{Job: res[0].ID, Presses: []catalog.Press{{Partition: id, Line: line}}})
+	}
+	for range 2*l.Lines + 1 {
+		cover(2)
+		p, _ := s.Partition(id)
+		press(Pressing{Stretch: Stretch{Partition: id, Extents: p.Extents}})
+	}
+	cover(1)
+	work := PlanPress(s, session, l, nil)
+	if len(work) != 1 || len(work[0].Extents) > 0 || len(work[0].Lines) < 2 {
+		t.Fatalf("%d lines, 1 extent: %+v", 2*l.Lines+1, work)
+	}
+	press(work[0])
+	if p, _ := s.Partition(id); len(p.Index) > 2*l.Lines {
+		t.Errorf("%d lines are left", len(p.Index))
+	}
+	if bad := s.Check(); len(bad) > 0 {
+		t.Fatal(bad)
+	}
+}
