@@ -104,33 +104,42 @@ checkpoint are produced again.`,
 // choice is what the flags choose.
 func (r *replayer) choice(now time.Time) (c replay.Choice, err error) {
 	c = replay.Choice{Partitions: r.partitions, Committed: r.committed}
-	if c.From, err = parseReplayPosition(r.from, now); err != nil {
+	from, err := parseReplayPosition(r.from, now)
+	if err != nil {
 		return c, usage("--from %w", err)
 	}
-	if c.To, err = parseReplayPosition(r.to, now); err != nil {
+	to, err := parseReplayPosition(r.to, now)
+	if err != nil {
 		return c, usage("--to %w", err)
 	}
+	// Nothing lies between, whatever is in the log.
+	if from.kind == to.kind && (from.n > to.n || from.from > to.from) {
+		return c, usage("--from %s is behind --to %s", r.from, r.to)
+	}
+	c.From, c.To = from.inReplay(), to.inReplay()
 	return c, nil
 }
 
 // parseReplayPosition reads start, end, OFFSET or @TIME.
-func parseReplayPosition(s string, now time.Time) (replay.Position, error) {
-	bad := fmt.Errorf("%q: want start, end, OFFSET or @TIME, where TIME is 2026-11-23, 2026-11-23T10:00:00Z, -2h or milliseconds", s)
+func parseReplayPosition(s string, now time.Time) (position, error) {
 	p, err := parsePosition(s, now)
-	if err != nil {
-		return replay.Position{}, bad
+	if err != nil || p.kind == beforeEnd || p.until != 0 {
+		return p, fmt.Errorf("%q: want start, end, OFFSET or @TIME, where TIME is 2026-11-23, 2026-11-23T10:00:00Z, -2h or milliseconds", s)
 	}
-	switch {
-	case p.kind == atStart:
-		return replay.Start(), nil
-	case p.kind == atEnd:
-		return replay.End(), nil
-	case p.kind == atOffset:
-		return replay.Offset(p.n), nil
-	case p.kind == atTime && p.until == 0:
-		return replay.Time(p.from), nil
+	return p, nil
+}
+
+// inReplay is what parseReplayPosition has read, as package replay says it.
+func (p position) inReplay() replay.Position {
+	switch p.kind {
+	case atStart:
+		return replay.Start()
+	case atOffset:
+		return replay.Offset(p.n)
+	case atTime:
+		return replay.Time(p.from)
 	}
-	return replay.Position{}, bad
+	return replay.End()
 }
 
 // parseSpeed reads 10, 10x or 0.5; nothing is 0.

@@ -217,6 +217,8 @@ func TestReplayRefusesWhatMakesNoSense(t *testing.T) {
 		{exitUsage, "--store is not set", []string{"replay", "t"}},
 		{exitUsage, "--from", []string{"replay", "t", "--store", url, "--from", "-3"}},
 		{exitUsage, "--to", []string{"replay", "t", "--store", url, "--to", "@yesterday"}},
+		{exitUsage, "--from 5 is behind --to 2", []string{"replay", "t", "--store", url, "--from", "5", "--to", "2"}},
+		{exitUsage, "--from @-1h is behind --to @-2h", []string{"replay", "t", "--store", url, "--from", "@-1h", "--to", "@-2h"}},
 		{exitUsage, "--speed", []string{"replay", "t", "--store", url, "--speed", "0"}},
 		{exitUsage, "--speed", []string{"replay", "t", "--store", url, "--speed", "NaN"}},
 		{exitUsage, "--format", []string{"replay", "t", "--store", url, "--format", "csv"}},
