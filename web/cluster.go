@@ -16,7 +16,7 @@ type cluster struct{ source Source }
 var (
 	brokers       = desc("kafka_brokers", "Live brokers. Fewer than you run: look for the missing one's log.")
 	brokerInfo    = desc("kafka_broker_info", "Always 1. The live brokers and where clients reach them.", "id", "address")
-	brokerLoad    = desc("firn_broker_load_bytes", "Bytes per second that clients write and read at a broker, about, as gossip tells. Partitions are spread by number: one broker far above the others leads the busy ones.", "id")
+	brokerLoad    = desc("firn_broker_load_bytes_per_second", "Bytes per second that clients write and read at a broker, about, as gossip tells. Partitions are spread by number: one broker far above the others leads the busy ones.", "id")
 	partitions    = desc("kafka_topic_partitions", "Partitions of a topic: how many consumers of a group can share it.", "topic")
 	currentOffset = desc("kafka_topic_partition_current_offset", "High watermark of a partition. Its rate is what is produced.", "topic", "partition")
 	oldestOffset  = desc("kafka_topic_partition_oldest_offset", "First offset that retention and DeleteRecords have left.", "topic", "partition")
