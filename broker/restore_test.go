@@ -247,3 +247,64 @@ func TestWhatReachesTheHotTierTooLateIsNotTaken(t *testing.T) {
 		v.Release()
 	}
 }
+
+// cut leaves records in the hot tier alone, one slot each from offset 1 on: the broker that
+// has acknowledged them is fenced before any of them is in the bucket, which takes puts of
+// slots again when the caller says so.
+func (h *heir) cut(slots int) (heal func()) {
+	h.t.Helper()
+	ctx := h.t.Context()
+	h.commit(&catalog.CreateTopic{Name: "t", ID: h.id.Topic, Replicas: 1, Owners: []uint64{0}})
+	if err := h.takeOver(ctx); err != nil {
+		h.t.Fatal(err)
+	}
+	h.send(ingest.AcksAll, 0)
+	away := fault.Always(fault.Fault{Kind: fault.Unavailable}, trace.Put)
+	h.store.Use(func(c fault.Call) fault.Fault {
+		if strings.HasPrefix(c.Name, "wal/") {
+			return away(c)
+		}
+		return fault.Fault{}
+	})
+	for i := range slots {
+		h.send(ingest.AcksLeader, int64(1+i))
+	}
+	mine, _ := h.pump.Session()
+	f, err := pump.Fence(ctx, pump.FenceOptions{Store: h.bucket, Session: mine, Nonce: [16]byte{9}})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.commit(&catalog.SealSession{Session: mine.ID, Fence: f.Slot, Extents: f.Extents(mine.ID)})
+	if err := h.pump.Sealed(ctx, mine.ID, f.Slot); err != nil {
+		h.t.Fatal(err)
+	}
+	return func() { h.store.Use(fault.Healthy) }
+}
+
+// A broker that is stopped while it restores leaves the rest to its next life, if nobody
+// else takes the partition meanwhile (P2).
+func TestABrokerThatIsStoppedWhileItRestoresGoesOnInItsNextLife(t *testing.T) {
+	h := newHeir(t)
+	heal := h.cut(2)
+	ctx, stop := context.WithCancel(t.Context())
+	h.journal.look = func() {
+		if _, led := h.pump.Progress(h.id); led {
+			stop()
+		}
+	}
+	if err := h.takeOver(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	h.journal.look = nil
+	if ctx.Err() == nil {
+		t.Fatal("it restored all before it was stopped")
+	}
+	heal()
+	if err := h.pump.Leave(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.takeOver(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.send(ingest.AcksAll, 3)
+}

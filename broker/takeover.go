@@ -79,8 +79,13 @@ func (s *session) takeOver(ctx context.Context) error {
 	if err := s.pump.Begin(ctx, pump.Session{ID: id, Nonce: me.Nonce}, s.leftIn(ended)...); err != nil {
 		return err
 	}
-	// Whatever becomes of the rest, no partition takes nothing for ever.
-	defer func() { _ = s.pump.Admit(context.WithoutCancel(ctx), id) }()
+	// Whatever becomes of the rest, no partition takes nothing for ever. A broker that is
+	// stopped leaves to its next life what is not restored.
+	defer func() {
+		if ctx.Err() == nil {
+			_ = s.pump.Admit(context.WithoutCancel(ctx), id)
+		}
+	}()
 	// Before the take: what did our own former lives own last? Only that may be
 	// appended again from the hot tier (DESIGN 4.6). A life that died while it did
 	// so left the rest to us, so all of them count together.

@@ -50,7 +50,7 @@ func (m *Machine) item(now time.Time, r *Request, i int) *Slot {
 		m.fail(r, i, ErrNotLeader)
 		return nil
 	}
-	if _, held := m.held[it.Partition]; held && !it.Restore {
+	if m.Held(it.Partition) && !it.Restore {
 		m.fail(r, i, ErrNotLeader)
 		return nil
 	}

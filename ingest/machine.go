@@ -164,6 +164,12 @@ func (m *Machine) Hold(ps []record.Partition) {
 // Admit ends Hold: what was to be restored is.
 func (m *Machine) Admit() { m.held = nil }
 
+// Held reports whether a partition is held back.
+func (m *Machine) Held(p record.Partition) bool {
+	_, held := m.held[p]
+	return held
+}
+
 // Disown makes the machine refuse appends for a partition with ErrNotLeader and
 // forget it, if it owns it under that epoch or one before. What is bound to a slot
 // already stays so. It reports whether it did: an ownership of a later epoch is

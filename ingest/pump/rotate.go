@@ -216,8 +216,8 @@ func (p *Pump) Release(ctx context.Context, heirs Heirs, partitions ...record.Pa
 }
 
 // giveUp commits the release of partitions, another command with it, and who owns them
-// next.
-func (p *Pump) giveUp(ctx context.Context, session uint64, partitions []record.Partition, heirs Heirs, and func(*catalog.State) catalog.Command) error {
+// next. The other command is told of the extents of the partitions that the session keeps.
+func (p *Pump) giveUp(ctx context.Context, session uint64, partitions []record.Partition, heirs Heirs, and func(*catalog.State, []catalog.Located) catalog.Command) error {
 	picked := make(map[record.Partition]bool, len(partitions))
 	for _, id := range partitions {
 		picked[id] = true
@@ -231,14 +231,21 @@ func (p *Pump) giveUp(ctx context.Context, session uint64, partitions []record.P
 		_, to := p.Committed()
 		extents, err := p.overlay(ctx, session, s.Covered, to, func(id record.Partition, x catalog.Extent) bool {
 			c, ok := state.Partition(id)
-			return picked[id] && ok && x.Base >= c.Next
+			return ok && x.Base >= c.Next && (picked[id] || and != nil && c.Owner == session)
 		})
 		if err != nil {
 			return err
 		}
+		var kept []catalog.Located
+		extents = slices.DeleteFunc(extents, func(x catalog.Located) bool {
+			if !picked[x.Partition] {
+				kept = append(kept, x)
+			}
+			return !picked[x.Partition]
+		})
 		cmds := []catalog.Command{&catalog.Release{Session: session, Partitions: partitions, Extents: extents}}
 		if and != nil {
-			cmds = append(cmds, and(state))
+			cmds = append(cmds, and(state, kept))
 		}
 		ours := len(cmds)
 		if heirs != nil {
@@ -301,10 +308,15 @@ func (p *Pump) Leave(ctx context.Context, heirs Heirs) error {
 	if err != nil {
 		return fmt.Errorf("leave: %w", err)
 	}
-	// The catalog may know of partitions that the loop was not told of yet.
+	// The catalog may know of partitions that the loop was not told of yet. Those that are
+	// held back stay the session's: their hot tier has more of them, for the next one that
+	// begins here, unless an heir is quicker (P2).
 	owned := p.opts.Catalog.State().Owned(s.ID)
-	err = p.giveUp(ctx, s.ID, owned, heirs, func(state *catalog.State) catalog.Command {
-		c := &catalog.SealSession{Session: s.ID, Fence: fence}
+	if err := p.call(ctx, func(time.Time) { owned = slices.DeleteFunc(owned, p.machine.Held) }); err != nil {
+		return err
+	}
+	err = p.giveUp(ctx, s.ID, owned, heirs, func(state *catalog.State, kept []catalog.Located) catalog.Command {
+		c := &catalog.SealSession{Session: s.ID, Fence: fence, Extents: kept}
 		if v, ok := state.Session(s.ID); ok {
 			c.Covered = v.Covered
 		}
