@@ -297,7 +297,7 @@ func (b *Broker) run(ctx context.Context, ready func(Addresses)) error {
 	unhook := context.AfterFunc(mctx, cancel) // a fault of the machinery ends it
 	defer unhook()
 
-	err := b.session.takeOver(sctx)
+	err := b.session.start(sctx)
 	if err == nil {
 		err = b.settleNode()
 	}

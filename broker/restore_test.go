@@ -214,6 +214,32 @@ func TestWhatWasLostOnceIsNotRestoredOverWhatCameLater(t *testing.T) {
 	h.send(ingest.AcksAll, 2)
 }
 
+// A session that is sealed between its registration and its take is followed by another
+// one: brokers that do not see each other do so to whoever starts.
+func TestASessionThatIsSealedBeforeItServesIsFollowedByAnother(t *testing.T) {
+	h := newHeir(t)
+	h.commit(&catalog.CreateTopic{Name: "t", ID: h.id.Topic, Replicas: 1, Owners: []uint64{0}})
+	sealed := uint64(0)
+	h.journal.look = func() {
+		if now, ok := h.pump.Session(); ok && sealed == 0 {
+			sealed = now.ID
+			h.commit(&catalog.SealSession{Session: now.ID})
+		}
+	}
+	if err := h.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if now, ok := h.pump.Session(); sealed == 0 || !ok || now.ID <= sealed {
+		t.Fatalf("session %d was sealed, session %d serves", sealed, now.ID)
+	}
+	h.send(ingest.AcksAll, 0)
+	select {
+	case <-h.pump.Over():
+		t.Error("the session that serves is said to be over")
+	default:
+	}
+}
+
 // What a session left in the queue before the hot tier when it ended comes too late, also
 // when it is the first that the hot tier would get of it: a generation that is made after
 // all others were settled would be served for ever.

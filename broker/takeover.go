@@ -48,8 +48,28 @@ type session struct {
 	renew func(*catalog.RegisterSession)
 }
 
+// start takes over for the first time. A session that somebody else seals before it serves,
+// as brokers do that do not see each other, is followed by another one.
+func (s *session) start(ctx context.Context) error {
+	for {
+		err := s.takeOver(ctx)
+		if err == nil || !errors.Is(err, pump.ErrSession) || ctx.Err() != nil {
+			return err
+		}
+		s.log.Warn("the session has ended before it served; beginning again", "err", err)
+		select {
+		case <-s.pump.Over(): // of that session, for whoever takes over again later
+		default:
+		}
+		if err := s.pause(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
 // takeOver makes this broker the owner of everything that nobody alive owns, and
-// the pump ready to append. It goes on until ctx ends, whatever the bucket does.
+// the pump ready to append. An error that wraps pump.ErrSession says that the session was
+// sealed before all of that was done: pump.Pump.Over says so, too. It goes on until ctx ends, whatever the bucket does.
 func (s *session) takeOver(ctx context.Context) error {
 	mine, err := s.sealDead(ctx, !s.registered)
 	if err != nil {
@@ -79,6 +99,22 @@ func (s *session) takeOver(ctx context.Context) error {
 	if err := s.pump.Begin(ctx, pump.Session{ID: id, Nonce: me.Nonce}, s.leftIn(ended)...); err != nil {
 		return err
 	}
+	if err := s.settleIn(ctx, id, mine, ended); err != nil {
+		if v, ok := s.journal.State().Session(id); !ok || v.Sealed { // the pump may not have heard of it
+			fence := uint64(0)
+			if ok {
+				fence = v.Fence
+			}
+			return errors.Join(fmt.Errorf("%w: session %d was sealed before it served: %w", pump.ErrSession, id, err), s.pump.Sealed(ctx, id, fence))
+		}
+		return err
+	}
+	return nil
+}
+
+// settleIn takes what is to be had for a session that has begun, and appends what former
+// ones have left.
+func (s *session) settleIn(ctx context.Context, id uint64, mine, ended []*catalog.Session) error {
 	// Whatever becomes of the rest, no partition takes nothing for ever. A broker that is
 	// stopped leaves to its next life what is not restored.
 	defer func() {

@@ -91,6 +91,9 @@ func (t *Tenure) Date(ctx context.Context) error {
 	return t.session.clock.keep(ctx, t.session.store, id, slots, t.session.stage.Now())
 }
 
+// Start takes over for the first time, as often as it takes.
+func (t *Tenure) Start(ctx context.Context) error { return t.session.start(ctx) }
+
 // TakeOver seals dead sessions, registers one and takes what nobody owns: at the start
 // and after a fence.
 func (t *Tenure) TakeOver(ctx context.Context) error { return t.session.takeOver(ctx) }

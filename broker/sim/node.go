@@ -113,7 +113,7 @@ func (n *node) live(ctx context.Context) {
 	}
 	p.spawn(func() { n.book.run(ctx) })
 	for {
-		err := n.tenure.TakeOver(ctx)
+		err := n.tenure.Start(ctx)
 		if err == nil {
 			break
 		}
