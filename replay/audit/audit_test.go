@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -340,15 +341,20 @@ func TestWhatIsReplacedWhileItIsReadIsNoFinding(t *testing.T) {
 	}
 }
 
-// refusing is a store that fails so many times in a row.
+// refusing is a store that fails so many times.
 type refusing struct {
 	cold.Store
-	left int
+	left atomic.Int64
+}
+
+func refuse(s cold.Store, times int64) *refusing {
+	r := &refusing{Store: s}
+	r.left.Store(times)
+	return r
 }
 
 func (s *refusing) Get(ctx context.Context, name string, r cold.Range, buf []byte) ([]byte, error) {
-	if strings.HasPrefix(name, "seg/") && s.left > 0 {
-		s.left--
+	if strings.HasPrefix(name, "seg/") && s.left.Add(-1) >= 0 {
 		return buf, errors.New("503 SlowDown")
 	}
 	return s.Store.Get(ctx, name, r, buf)
@@ -356,11 +362,11 @@ func (s *refusing) Get(ctx context.Context, name string, r cold.Range, buf []byt
 
 func TestAStoreThatRefusesNowAndThenIsAskedAgain(t *testing.T) {
 	w := build(t, lies{})
-	r, err := Run(t.Context(), &refusing{w.store, 3}, Options{Retry: time.Nanosecond})
+	r, err := Run(t.Context(), refuse(w.store, 3), Options{Retry: time.Nanosecond})
 	if err != nil || len(r.Findings) > 0 {
 		t.Fatal(err, r.Findings)
 	}
-	if _, err := Run(t.Context(), &refusing{w.store, 1000}, Options{Retry: time.Nanosecond}); err == nil {
+	if _, err := Run(t.Context(), refuse(w.store, 1000), Options{Retry: time.Nanosecond}); err == nil {
 		t.Fatal("a bucket that cannot be read is said to be sound")
 	}
 }
