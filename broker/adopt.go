@@ -16,10 +16,11 @@ const misses = 3
 
 // adopt fences the sessions of brokers that do not answer any more, and takes what
 // nobody alive owns. silent counts, for each session, how often its broker did not
-// answer.
+// answer. Those of this process have its address; another process under the same node id,
+// which a clone may be, is a broker like any other once it is dead.
 func (s *session) adopt(ctx context.Context, id uint64, silent map[uint64]int) error {
 	for _, v := range s.journal.State().Sessions() {
-		if v.Sealed || v.ID == id || v.Node == s.me.Node || s.stands != nil && s.stands(v) || s.reach(ctx, v.Advertised) {
+		if v.Sealed || v.ID == id || v.Node == s.me.Node && v.Advertised == s.me.Advertised || s.stands != nil && s.stands(v) || s.reach(ctx, v.Advertised) {
 			delete(silent, v.ID)
 			continue
 		}

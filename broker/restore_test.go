@@ -240,6 +240,30 @@ func TestASessionThatIsSealedBeforeItServesIsFollowedByAnother(t *testing.T) {
 	}
 }
 
+// Two brokers had one node id: when the one dies that came last, the other one succeeds it.
+func TestADeadBrokerOfTheSameNodeIDIsSucceeded(t *testing.T) {
+	h := newHeir(t)
+	if err := h.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.reach = func(_ context.Context, advertised string) bool { return advertised == h.me.Advertised }
+	other := h.commit(&catalog.RegisterSession{Node: h.me.Node, Advertised: "b:1", Nonce: [16]byte{7}}).ID
+	h.commit(&catalog.CreateTopic{Name: "t", ID: h.id.Topic, Replicas: 1, Owners: []uint64{other}})
+	own, _ := h.pump.Session()
+	silent := map[uint64]int{}
+	for range misses {
+		if err := h.adopt(t.Context(), own.ID, silent); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c, _ := h.journal.State().Partition(h.id); c.Owner != own.ID {
+		t.Errorf("session %d owns it, want %d", c.Owner, own.ID)
+	}
+	if v, _ := h.journal.State().Session(own.ID); v.Sealed {
+		t.Error("the broker has sealed its own session")
+	}
+}
+
 // What a session left in the queue before the hot tier when it ended comes too late, also
 // when it is the first that the hot tier would get of it: a generation that is made after
 // all others were settled would be served for ever.
