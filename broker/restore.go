@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/firnlog/firn/catalog"
@@ -119,8 +120,8 @@ func (r *restoring) slot(ctx context.Context, entries []hot.Entry) error {
 	if len(req.Items) == 0 {
 		return nil
 	}
-	if err := r.pump.Produce(ctx, req); err != nil {
-		return err
+	if err := r.pump.Produce(ctx, req); err != nil { // nothing was appended
+		return fmt.Errorf("%w: %w", errUnrestored, err)
 	}
 	if err := r.answered(ctx, req); err != nil {
 		return err

@@ -44,6 +44,7 @@ type heir struct {
 	journal *watched
 	hot     *hot.Tier
 	id      record.Partition // of the one topic that commit makes
+	stop    func()           // the machinery
 }
 
 func newHeir(t *testing.T) *heir {
@@ -73,7 +74,7 @@ func newHeir(t *testing.T) *heir {
 		}
 		_ = tier.Close(context.Background())
 	})
-	return &heir{t: t, bucket: bucket, store: store, journal: w, hot: tier, id: record.Partition{Topic: record.TopicID{1}}, session: &session{
+	return &heir{t: t, bucket: bucket, store: store, journal: w, hot: tier, id: record.Partition{Topic: record.TopicID{1}}, stop: cancel, session: &session{
 		store: store, settler: cold.NewSettler(store, cold.SettlerOptions{}), journal: w, pump: p, hot: tier, log: slog.New(slog.DiscardHandler), clock: &clock{wall: time.Now, log: slog.New(slog.DiscardHandler)},
 		me: catalog.RegisterSession{Node: 1, Advertised: "a:1"}, producers: pump.LoadProducers,
 		heirs: func(_ *catalog.State, own uint64) []uint64 { return []uint64{own} },
@@ -357,4 +358,21 @@ func TestABrokerThatIsStoppedWhileItRestoresGoesOnInItsNextLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.send(ingest.AcksAll, 3)
+}
+
+// The end of the write path while a broker restores takes nothing from the hot tier: its
+// next life goes on.
+func TestTheEndOfTheWritePathForgetsNoLeftovers(t *testing.T) {
+	h := newHeir(t)
+	h.cut(2)
+	h.journal.look = func() {
+		if _, led := h.pump.Progress(h.id); led {
+			h.stop()
+		}
+	}
+	_ = h.takeOver(t.Context())
+	v := h.journal.Journal.State().Sessions()[0]
+	if left := h.hot.Left(v.ID, v.Fence); len(left) != 1 {
+		t.Errorf("session %d: %v is left beyond its fence", v.ID, left)
+	}
 }

@@ -223,6 +223,7 @@ func (p *Pump) until(now, next time.Time) time.Duration {
 
 // stop ends everything that Run has started.
 func (p *Pump) stop(cancel context.CancelFunc) {
+	p.current.Store(nil) // who is answered sees why
 	p.machine.Abort()
 	p.perform(context.Background(), time.Now(), p.machine.Take()) // what is aborted puts nothing
 	p.shutAll()
