@@ -7,10 +7,12 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/firnlog/firn/broker/settings"
 )
@@ -109,6 +111,11 @@ func newGroup(use, short string, below ...*cobra.Command) *cobra.Command {
 // flagError explains a flag that is not understood.
 func flagError(cmd *cobra.Command, err error) error {
 	hint := cmd.CommandPath() + " --help lists the flags"
+	if bad := (*pflag.InvalidValueError)(nil); errors.As(err, &bad) {
+		if want := wanted(bad); want != "" {
+			return usage("--%s %q: want %s; %s", bad.GetFlag().Name, bad.GetValue(), want, hint)
+		}
+	}
 	if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
 		near, found := settings.Nearest(name, func(yield func(string) bool) {
 			for _, flags := range flagSets(cmd) {
@@ -124,6 +131,29 @@ func flagError(cmd *cobra.Command, err error) error {
 		}
 	}
 	return usage("%w; %s", err, hint)
+}
+
+// wanted is what a flag's value has to be that Go's own parsers have refused, in words for
+// those who do not know them; empty when somebody else did, who says so himself.
+func wanted(bad *pflag.InvalidValueError) string {
+	number := (*strconv.NumError)(nil)
+	switch is := errors.As(bad, &number); bad.GetFlag().Value.Type() {
+	case "duration":
+		return "a time, such as 500ms, 10s or 1m"
+	case "bool":
+		return "true or false"
+	case "int", "int32", "int64", "uint", "uint64", "int32Slice":
+		switch {
+		case !is:
+		case errors.Is(number, strconv.ErrRange):
+			return "a number that is not so large"
+		case strings.HasPrefix(bad.GetFlag().Value.Type(), "uint"):
+			return "a whole number, 0 or more"
+		default:
+			return "a whole number"
+		}
+	}
+	return ""
 }
 
 // resolve gives the flags of all commands their values: flag, then -X, then
