@@ -112,7 +112,11 @@ func catalogHistory(g *globals) *cobra.Command {
 		Short: "List the journal: what was agreed on, when, by whom",
 		Long: `List the entries of the journal that the bucket still holds, the oldest first, a line
 for each command. Entries that a snapshot has replaced are deleted after a while. An
-entry may hold commands that the state rejected: of brokers that raced, one won.`,
+entry may hold commands that the state rejected: of brokers that raced, one won.
+
+A session is called by the number of the entry that registered it. Ids of topics are
+hexadecimal, as firn catalog dump --json tells them too; firn topic describe and Kafka's
+tools write the same bytes in base64.`,
 		Example: `  firn catalog history --store 's3://bucket/prefix' --from 1200
   firn catalog history --store file:///tmp/bucket --json | jq '.[] | select(.commands[] | contains("CreateTopic"))'`,
 		Args: noArgs,

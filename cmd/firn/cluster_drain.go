@@ -20,7 +20,8 @@ func clusterDrain(g *globals) *cobra.Command {
 		Short: "Make a broker give up all its partitions",
 		Long: "Make a broker give up all its partitions to the others, and take none until --undo. It goes on\n" +
 			"serving until each partition has another owner; clients notice a metadata refresh. It stays\n" +
-			"drained over restarts.",
+			"drained over restarts. The last broker that takes partitions is not drained: nobody could take\n" +
+			"its own.",
 		Example: "  firn cluster drain 2\n  firn cluster drain 2 --undo",
 		Args:    exactArgs(1, "the node id of a broker; firn cluster members shows them"),
 		ValidArgsFunction: g.complete(func(ctx context.Context, adm *kadm.Client, given []string) []string {
