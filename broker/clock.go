@@ -32,6 +32,7 @@ type clock struct {
 
 	// maintain's alone.
 	session, slots uint64    // at its last look
+	looked         time.Time // when that was
 	asked          time.Time // when the bucket was last asked
 }
 
@@ -42,7 +43,7 @@ type sight struct {
 }
 
 // trusted is how far a machine's clock may be from the bucket's and be believed: times of
-// objects are whole seconds, and a sight is as late as the answer that it waited for. What
+// objects are whole seconds, and when one was put is not known exactly (moment). What
 // expires does so by twice this too early at most, whatever machines' clocks say.
 const trusted = 30 * time.Second
 
@@ -77,8 +78,21 @@ func (c *clock) read() (machine, now time.Time) {
 	return machine, agreed(machine, s.there.Add(c.monotonic().Sub(s.at)))
 }
 
-// see reads the bucket's clock off an object that was put a moment ago.
-func (c *clock) see(ctx context.Context, store cold.Store, name string, put time.Time) error {
+// moment is when an object was put, which the bucket dates there, and which is known to lie
+// between two times: where the machine's clock says, if that is about between them. If
+// not, the machine's clock is wrong, and the object is as new as can be.
+func moment(byMachine, since, until time.Time) time.Time {
+	if byMachine.After(until) || byMachine.Before(since.Add(-trusted)) {
+		return until
+	}
+	if byMachine.Before(since) {
+		return since
+	}
+	return byMachine
+}
+
+// see reads the bucket's clock off an object that was put between two times.
+func (c *clock) see(ctx context.Context, store cold.Store, name string, since, until time.Time) error {
 	info, err := store.Stat(ctx, name)
 	if err != nil {
 		return fmt.Errorf("ask for the bucket's time: %w", err)
@@ -86,7 +100,9 @@ func (c *clock) see(ctx context.Context, store cold.Store, name string, put time
 	if info.Modified.IsZero() {
 		return nil // a bucket without a clock: everybody believes his own
 	}
-	c.seen.Store(&sight{info.Modified.Round(0), put})
+	there := info.Modified.Round(0)
+	ago := c.wall().Round(0).Sub(there) // as the machine's clock says
+	c.seen.Store(&sight{there, moment(c.monotonic().Add(-ago), since, until)})
 	if off := c.off(); off != 0 && c.warned.CompareAndSwap(false, true) {
 		c.log.Warn("this machine's clock is not the bucket's, whose time is taken; look after the one that is wrong", "machine is ahead by", off.Round(time.Second).String())
 	} else if off == 0 {
@@ -96,11 +112,11 @@ func (c *clock) see(ctx context.Context, store cold.Store, name string, put time
 }
 
 // first reads it before anything is dated, off the entry of the journal that registered
-// the session (S1), put a moment ago. It goes on until it is told or ctx ends.
-func (c *clock) first(ctx context.Context, store cold.Store, session uint64) error {
-	put := c.monotonic()
+// the session (S1), put since it was asked for. It goes on until it is told or ctx ends.
+func (c *clock) first(ctx context.Context, store cold.Store, session uint64, asked time.Time) error {
+	until := c.monotonic()
 	for wait := 50 * time.Millisecond; c.seen.Load() == nil; wait = min(2*wait, time.Second) {
-		err := c.see(ctx, store, journal.Name(session), put)
+		err := c.see(ctx, store, journal.Name(session), asked, until)
 		if err == nil || errors.Is(err, cold.ErrNotFound) {
 			return nil // given up already (S11): maintain finds something newer
 		}
@@ -119,19 +135,19 @@ const again = time.Minute
 // keep is called each second: it reads the bucket's clock again with each session, and when
 // it and the machine's differ, off what was put since the last call.
 func (c *clock) keep(ctx context.Context, store cold.Store, session, slots uint64, now time.Time) error {
-	name := ""
+	name, since := "", c.looked
 	switch fresh := session == c.session && slots > c.slots; {
 	case session != c.session && c.session != 0:
 		name = journal.Name(session)
 	case fresh && (c.seen.Load() == nil || c.off() != 0) && (c.asked.IsZero() || now.Sub(c.asked) >= again):
 		name = catalog.WAL(session, slots-1).Name()
 	}
-	c.session, c.slots = session, slots
+	c.session, c.slots, c.looked = session, slots, now
 	if name == "" {
 		return nil
 	}
 	c.asked = now
-	if err := c.see(ctx, store, name, now); !errors.Is(err, cold.ErrNotFound) {
+	if err := c.see(ctx, store, name, since, now); !errors.Is(err, cold.ErrNotFound) {
 		return err
 	}
 	return nil

@@ -75,7 +75,7 @@ func (s *session) takeOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	me := s.next()
+	me, asked := s.next(), s.now()
 	res, err := s.journal.Commit(ctx, &me)
 	if err == nil {
 		err = res[0].Err
@@ -89,7 +89,7 @@ func (s *session) takeOver(ctx context.Context) error {
 		s.me.Node = v.Node // given by the catalog when it was not set
 	}
 	if s.clock != nil {
-		if err := s.clock.first(ctx, s.store, id); err != nil {
+		if err := s.clock.first(ctx, s.store, id, asked); err != nil {
 			return err
 		}
 	}
