@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/catalog/journal"
@@ -86,7 +87,8 @@ type appending struct {
 // Wait implements kafka.Appending.
 //
 // That a sequence is out of order ends some producers. A broker that was deposed and has
-// not heard of it does not know what the new leader was sent: it makes sure first.
+// not heard of it does not know what the new leader was sent: it makes sure first, of all
+// batches together for no longer than settleWait, since others wait behind the answer.
 func (a *appending) Wait(ctx context.Context) ([]kafka.Appended, error) {
 	select {
 	case <-a.Done():
@@ -94,14 +96,21 @@ func (a *appending) Wait(ctx context.Context) ([]kafka.Appended, error) {
 		return nil, ctx.Err()
 	}
 	out := make([]kafka.Appended, len(a.Results))
+	if slices.ContainsFunc(a.Results, outOfOrder) {
+		var done context.CancelFunc
+		ctx, done = context.WithTimeout(ctx, settleWait)
+		defer done()
+	}
 	for i, x := range a.Results {
-		if errors.Is(x.Err, ingest.ErrOutOfOrderSequence) && !a.leads(ctx, a.Items[i].Partition, x.Epoch) {
+		if outOfOrder(x) && !a.leads(ctx, a.Items[i].Partition, x.Epoch) {
 			x.Err = fmt.Errorf("%w: perhaps not any more", ingest.ErrNotLeader)
 		}
 		out[i] = kafka.Appended{Base: x.Base, LogAppendTime: x.LogAppendTime, LogStart: x.LogStart, Err: wireError(x.Err)}
 	}
 	return out, nil
 }
+
+func outOfOrder(r ingest.Result) bool { return errors.Is(r.Err, ingest.ErrOutOfOrderSequence) }
 
 // Progress implements kafka.Log.
 func (l *log) Progress(p record.Partition) (kafka.Progress, bool) {
