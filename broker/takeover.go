@@ -96,10 +96,19 @@ func (s *session) takeOver(ctx context.Context) error {
 	// Before anything is served: what the hot tier holds beyond the fences may be
 	// somebody else's by now, at the same offsets.
 	ended := s.settleHot(id)
+	// Before the take, and before succeed and patrol may take for this session: what did our
+	// own former lives own last? Only that may be appended again from the hot tier (DESIGN
+	// 4.6). A life that died while it did so left the rest to us, so all of them count together.
+	former := map[record.Partition]bool{}
+	for _, v := range mine {
+		for _, p := range s.journal.State().Owned(v.ID) {
+			former[p] = true
+		}
+	}
 	if err := s.pump.Begin(ctx, pump.Session{ID: id, Nonce: me.Nonce}, s.leftIn(ended)...); err != nil {
 		return err
 	}
-	if err := s.settleIn(ctx, id, mine, ended); err != nil {
+	if err := s.settleIn(ctx, id, former, ended); err != nil {
 		if v, ok := s.journal.State().Session(id); !ok || v.Sealed { // the pump may not have heard of it
 			fence := uint64(0)
 			if ok {
@@ -114,7 +123,7 @@ func (s *session) takeOver(ctx context.Context) error {
 
 // settleIn takes what is to be had for a session that has begun, and appends what former
 // ones have left.
-func (s *session) settleIn(ctx context.Context, id uint64, mine, ended []*catalog.Session) error {
+func (s *session) settleIn(ctx context.Context, id uint64, former map[record.Partition]bool, ended []*catalog.Session) error {
 	// Whatever becomes of the rest, no partition takes nothing for ever. A broker that is
 	// stopped leaves to its next life what is not restored.
 	defer func() {
@@ -122,15 +131,6 @@ func (s *session) settleIn(ctx context.Context, id uint64, mine, ended []*catalo
 			_ = s.pump.Admit(context.WithoutCancel(ctx), id)
 		}
 	}()
-	// Before the take: what did our own former lives own last? Only that may be
-	// appended again from the hot tier (DESIGN 4.6). A life that died while it did
-	// so left the rest to us, so all of them count together.
-	former := map[record.Partition]bool{}
-	for _, v := range mine {
-		for _, p := range s.journal.State().Owned(v.ID) {
-			former[p] = true
-		}
-	}
 	if err := s.take(ctx, id, former); err != nil {
 		return err
 	}
