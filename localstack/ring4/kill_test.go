@@ -160,6 +160,7 @@ var (
 	buildOnce sync.Once
 	builtBin  string
 	buildErr  error
+	builtIn   string // folder, which TestMain removes
 )
 
 func binary(t *testing.T) string {
@@ -168,12 +169,9 @@ func binary(t *testing.T) string {
 		if builtBin = os.Getenv("RING4_BIN"); builtBin != "" {
 			return
 		}
-		dir, err := os.MkdirTemp("", "firn-ring4-")
-		if err != nil {
-			buildErr = err
-			return
+		if builtIn, buildErr = os.MkdirTemp("", "firn-ring4-"); buildErr == nil {
+			builtBin, buildErr = proc.Build(context.Background(), builtIn)
 		}
-		builtBin, buildErr = proc.Build(context.Background(), dir)
 	})
 	if buildErr != nil {
 		t.Fatal(buildErr)

@@ -31,7 +31,11 @@ func TestMain(m *testing.M) {
 	case os.Getenv(holderEnv) != "":
 		os.Exit(holdStore())
 	}
-	os.Exit(runOnStore(m))
+	code := runOnStore(m)
+	if builtIn != "" {
+		os.RemoveAll(builtIn)
+	}
+	os.Exit(code)
 }
 
 func runOnStore(m *testing.M) int {
