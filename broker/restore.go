@@ -73,6 +73,7 @@ type restoring struct {
 	next   map[record.Partition]int64
 
 	restored, lost int64
+	unled          bool // a partition is ours, and not led yet
 }
 
 // errUnrestored says that the session ended before all was appended again: the next one
@@ -87,7 +88,7 @@ var errUnrestored = errors.New("the session has ended")
 func (s *session) restoreAll(ctx context.Context, id uint64, ended []*catalog.Session, former map[record.Partition]bool) {
 	r := restoring{session: s, id: id, former: former, next: map[record.Partition]int64{}}
 	for _, v := range slices.Backward(ended) {
-		r.restored, r.lost = 0, 0
+		r.restored, r.lost, r.unled = 0, 0, false
 		err := s.hot.Leftover(v.ID, v.Fence, func(_ uint64, entries []hot.Entry) error { return r.slot(ctx, entries) })
 		if r.restored+r.lost > 0 {
 			s.log.Info("appended again what the hot tier held beyond the fence", "session", v.ID, "records", r.restored, "lost", r.lost)
@@ -98,7 +99,9 @@ func (s *session) restoreAll(ctx context.Context, id uint64, ended []*catalog.Se
 		case err != nil && !errors.Is(err, hot.ErrNotHeld):
 			s.log.Warn("what the hot tier held beyond the fence could not be read to its end", "session", v.ID, "err", err)
 		}
-		s.hot.Forget(v.ID)
+		if !r.unled {
+			s.hot.Forget(v.ID)
+		}
 	}
 }
 
@@ -136,6 +139,10 @@ func (r *restoring) slot(ctx context.Context, entries []hot.Entry) error {
 		}
 		if s, ok := r.pump.Session(); !ok || s.ID != r.id {
 			return errUnrestored
+		}
+		if c, ok := r.journal.State().Partition(it.Partition); ok && c.Owner == r.id && errors.Is(res.Err, ingest.ErrNotLeader) {
+			r.unled = true // see own: it stays in the hot tier
+			continue
 		}
 		r.lost += n // what follows does not fit either: nothing else is appended meanwhile
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -264,6 +265,60 @@ func TestADeadBrokerOfTheSameNodeIDIsSucceeded(t *testing.T) {
 	if v, _ := h.journal.State().Session(own.ID); v.Sealed {
 		t.Error("the broker has sealed its own session")
 	}
+}
+
+// A damaged object takes one partition out of service, and not the broker: it leads all
+// others, and that one, too, when the object is whole again.
+func TestADamagedObjectStopsOnePartition(t *testing.T) {
+	h := newHeir(t)
+	ctx := t.Context()
+	hurt, sound := h.id, record.Partition{Topic: h.id.Topic, Index: 1}
+	h.commit(&catalog.CreateTopic{Name: "t", ID: h.id.Topic, Replicas: 1, Owners: make([]uint64, 2)})
+	if err := h.start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	h.send(ingest.AcksAll, 0)
+	h.id = sound
+	h.send(ingest.AcksAll, 0)
+	mine, _ := h.pump.Session()
+	f, err := pump.Fence(ctx, pump.FenceOptions{Store: h.bucket, Session: mine, Nonce: [16]byte{9}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.commit(&catalog.SealSession{Session: mine.ID, Fence: f.Slot, Extents: f.Extents(mine.ID)})
+	if err := h.pump.Sealed(ctx, mine.ID, f.Slot); err != nil {
+		t.Fatal(err)
+	}
+	c, _ := h.journal.State().Partition(hurt)
+	name := c.Extents[0].Object.Name()
+	whole, err := h.bucket.Get(ctx, name, cold.Whole, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace := func(b []byte) {
+		t.Helper()
+		if err := errors.Join(h.bucket.Delete(ctx, name), h.bucket.PutIfAbsent(ctx, name, cold.Bytes(b))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hole := slices.Clone(whole)
+	clear(hole[len(hole)/2:])
+	replace(hole)
+	if err := h.takeOver(ctx); err != nil {
+		t.Fatal(err)
+	}
+	h.send(ingest.AcksAll, 1)
+	if _, led := h.pump.Progress(hurt); led {
+		t.Error("a partition is led whose producers are not known")
+	}
+	replace(whole)
+	now, _ := h.pump.Session()
+	c, _ = h.journal.State().Partition(hurt)
+	if err := h.own(ctx, now.ID, h.journal.State(), []*catalog.Partition{c}); err != nil {
+		t.Fatal(err)
+	}
+	h.id = hurt
+	h.send(ingest.AcksAll, 1)
 }
 
 // What a session left in the queue before the hot tier when it ended comes too late, also

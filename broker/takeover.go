@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/firnlog/firn/catalog"
@@ -42,6 +43,8 @@ type session struct {
 	replaces func(ctx context.Context, v *catalog.Session) bool
 
 	clock *clock // nil in simulations, whose time is right
+
+	hurt hurt // partitions that cannot be led
 
 	// In simulations: where it runs, and what gives a registration its nonce.
 	stage pump.Stage
@@ -323,8 +326,31 @@ func (s *session) takes(state *catalog.State, id uint64, former map[record.Parti
 	return cmds
 }
 
+// hurt remembers of which partitions it was told that they cannot be led: clients that wait
+// for one ask many times a second.
+type hurt struct {
+	mu   sync.Mutex
+	told map[record.Partition]time.Time
+}
+
+// news reports whether a partition was not told of for a while.
+func (h *hurt) news(p record.Partition, now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if at, ok := h.told[p]; ok && now.Sub(at) < lookAround {
+		return false
+	}
+	if h.told == nil {
+		h.told = map[record.Partition]time.Time{}
+	}
+	h.told[p] = now
+	return true
+}
+
 // own gives the pump partitions that the state says are the session's, in the order of
-// claims.
+// claims. One whose producers cannot be known, because an object is gone or damaged, is not
+// led until they can: it would take again what was sent again. It is looked at once a
+// minute, and ends nobody.
 func (s *session) own(ctx context.Context, id uint64, state *catalog.State, ps []*catalog.Partition) error {
 	for _, some := range claims(ps) {
 		if err := s.ownSome(ctx, id, state, some); err != nil {
@@ -343,17 +369,25 @@ func (s *session) ownSome(ctx context.Context, id uint64, state *catalog.State, 
 		ids[i] = p.ID
 	}
 	producers, err := s.producers(ctx, s.store, state, ids...)
-	if err != nil {
+	var unknown pump.Unknown
+	if err != nil && !errors.As(err, &unknown) {
 		return fmt.Errorf("rebuild producer state: %w", err)
+	}
+	for p, err := range unknown {
+		if s.hurt.news(p, s.now()) {
+			s.log.Error("a partition has no leader: what its log tells of producers is lost or damaged; firn object verify says what", "partition", p.String(), "err", err)
+		}
 	}
 	if planted.Is(planted.ForgetProducers) {
 		producers = nil
 	}
-	owned := make([]pump.Owned, len(ps))
-	for i, p := range ps {
-		owned[i] = pump.Owned{Partition: p.ID, Start: ingest.Start{
-			Epoch: p.Epoch, Next: p.Next, LogStart: p.LogStart, Producers: producers[p.ID],
-		}}
+	owned := make([]pump.Owned, 0, len(ps))
+	for _, p := range ps {
+		if unknown[p.ID] == nil {
+			owned = append(owned, pump.Owned{Partition: p.ID, Start: ingest.Start{
+				Epoch: p.Epoch, Next: p.Next, LogStart: p.LogStart, Producers: producers[p.ID],
+			}})
+		}
 	}
 	return s.pump.Own(ctx, id, owned...)
 }

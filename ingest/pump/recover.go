@@ -27,8 +27,10 @@ import (
 // at its end, and now and then of all; a run in a sealed object or segment says so
 // of all (Pump.Producers). So footers are read from the newest run back to one that
 // says all, in parallel, each once: rarely more than one for a partition, however
-// much of its log lies in WAL objects (DESIGN 6). It asks again until ctx ends;
-// damaged footers are an error.
+// much of its log lies in WAL objects (DESIGN 6). It asks again until ctx ends.
+//
+// Partitions whose producers cannot be known, since an object is damaged, or gone for good,
+// are in an error that is Unknown; those of the others are returned with it.
 func LoadProducers(ctx context.Context, store cold.Store, state *catalog.State, partitions ...record.Partition) (map[record.Partition][]ingest.Producer, error) {
 	var chains []*chain
 	for _, id := range partitions {
@@ -36,17 +38,18 @@ func LoadProducers(ctx context.Context, store cold.Store, state *catalog.State, 
 			chains = append(chains, &chain{partition: id, left: p.Extents, lines: p.Index})
 		}
 	}
-	footers := make(map[catalog.ObjectRef]*object.Footer)
+	footers := make(map[catalog.ObjectRef]found)
 	out := make(map[record.Partition][]ingest.Producer, len(chains))
+	lost := Unknown{}
 	for ahead := 1; len(chains) > 0; ahead = min(2*ahead, 64) {
 		if err := readLines(ctx, store, chains); err != nil {
 			return nil, fmt.Errorf("load producers: %w", err)
 		}
-		want := make(map[catalog.ObjectRef]*object.Footer)
+		want := make(map[catalog.ObjectRef]found)
 		for _, c := range chains {
 			for _, x := range c.left[max(0, len(c.left)-ahead):] {
-				if footers[x.Object] == nil {
-					want[x.Object] = nil
+				if _, known := footers[x.Object]; !known {
+					want[x.Object] = found{}
 				}
 			}
 		}
@@ -58,7 +61,8 @@ func LoadProducers(ctx context.Context, store cold.Store, state *catalog.State, 
 		for _, c := range chains {
 			done, err := c.back(footers, ahead)
 			if err != nil {
-				return nil, fmt.Errorf("load producers: %w", err)
+				lost[c.partition] = err
+				continue
 			}
 			if !done {
 				open = append(open, c)
@@ -70,7 +74,26 @@ func LoadProducers(ctx context.Context, store cold.Store, state *catalog.State, 
 		}
 		chains = open
 	}
+	if len(lost) > 0 {
+		return out, lost
+	}
 	return out, nil
+}
+
+// Unknown says why the producers of partitions cannot be known.
+type Unknown map[record.Partition]error
+
+func (u Unknown) Error() string {
+	for p, err := range u {
+		return fmt.Sprintf("producers of %d partitions cannot be known, among them those of %s: %v", len(u), p, err)
+	}
+	return "no producers are unknown"
+}
+
+// found is what was read of an object.
+type found struct {
+	footer *object.Footer
+	err    error // it is damaged, or gone for good
 }
 
 // chain is the way back along a partition's runs.
@@ -78,15 +101,22 @@ type chain struct {
 	partition record.Partition
 	left      []catalog.Extent   // not looked at yet
 	lines     []catalog.IndexRef // of the catalog, for what comes before
+	err       error              // what comes before is damaged, or gone for good
 	known     map[int64]ingest.Producer
 }
 
 // back looks at so many runs; it reports whether all producers are known.
-func (c *chain) back(footers map[catalog.ObjectRef]*object.Footer, runs int) (bool, error) {
+func (c *chain) back(footers map[catalog.ObjectRef]found, runs int) (bool, error) {
+	if c.err != nil {
+		return false, c.err
+	}
 	for ; runs > 0 && len(c.left) > 0; runs-- {
 		x := c.left[len(c.left)-1]
 		c.left = c.left[:len(c.left)-1]
-		f := footers[x.Object]
+		f, err := footers[x.Object].footer, footers[x.Object].err
+		if err != nil {
+			return false, err
+		}
 		i := f.Find(c.partition, x.Base)
 		if i < 0 {
 			return false, fmt.Errorf("%w: %s has no run of %s at offset %d", object.ErrCorrupt, x.Object, c.partition, x.Base)
@@ -135,16 +165,16 @@ func readLines(ctx context.Context, store cold.Store, chains []*chain) error {
 		if err == nil {
 			c.left, err = catalog.DecodeExtents(b)
 		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", line, err)
-		}
 		c.lines = nil
-		return nil
+		if err != nil {
+			c.err = fmt.Errorf("%s: %w", line, err)
+		}
+		return ctx.Err()
 	})
 }
 
 // readFooters fills in the values of the map.
-func readFooters(ctx context.Context, store cold.Store, footers map[catalog.ObjectRef]*object.Footer) error {
+func readFooters(ctx context.Context, store cold.Store, footers map[catalog.ObjectRef]found) error {
 	var mu sync.Mutex
 	return each(ctx, slices.Collect(maps.Keys(footers)), func(ctx context.Context, r catalog.ObjectRef) error {
 		f, err := insist(ctx, func() (*object.Footer, error) {
@@ -152,12 +182,12 @@ func readFooters(ctx context.Context, store cold.Store, footers map[catalog.Obje
 			return f, err
 		})
 		if err != nil {
-			return fmt.Errorf("%s: %w", r, err)
+			err = fmt.Errorf("%s: %w", r, err)
 		}
 		mu.Lock()
-		footers[r] = f
+		footers[r] = found{f, err}
 		mu.Unlock()
-		return nil
+		return ctx.Err()
 	})
 }
 
