@@ -22,15 +22,20 @@ type writers struct {
 	errs []error // what did not reach the broker within a producer's patience
 }
 
-// startWriters starts n of them. Each writes about a thousand records a second.
+// startWriters starts n of them. Each writes about a thousand records a second. They have
+// their producer ids when it returns: franz-go takes a broker that is killed before it has
+// answered anything on a connection for one that wants SASL, and gives up.
 func startWriters(t *testing.T, addr, topic string, n int) *writers {
 	ctx, end := context.WithCancel(t.Context())
 	w := &writers{end: end, got: map[string]acked{}}
 	t.Cleanup(func() { end(); w.wg.Wait() })
 	for p := range n {
+		cl := client(t, addr, kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()),
+			kgo.ProducerLinger(time.Duration(p)*time.Millisecond), kgo.MaxBufferedRecords(2000))
+		if _, _, err := cl.ProducerID(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		w.wg.Go(func() {
-			cl := client(t, addr, kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()),
-				kgo.ProducerLinger(time.Duration(p)*time.Millisecond), kgo.MaxBufferedRecords(2000))
 			for i := 0; ctx.Err() == nil; i++ {
 				v := fmt.Sprintf("%d-%d-%0*d", p, i, 20+i%300, i)
 				cl.Produce(context.Background(), &kgo.Record{Value: []byte(v)}, func(r *kgo.Record, err error) {
