@@ -16,11 +16,10 @@ const misses = 3
 
 // adopt fences the sessions of brokers that do not answer any more, and takes what
 // nobody alive owns. silent counts, for each session, how often its broker did not
-// answer. Those of this process have its address; another process under the same node id,
-// which a clone may be, is a broker like any other once it is dead.
+// answer.
 func (s *session) adopt(ctx context.Context, id uint64, silent map[uint64]int) error {
 	for _, v := range s.journal.State().Sessions() {
-		if v.Sealed || v.ID == id || v.Node == s.me.Node && v.Advertised == s.me.Advertised || s.stands != nil && s.stands(v) || s.reach(ctx, v.Advertised) {
+		if v.Sealed || s.served(ctx, v, id) {
 			delete(silent, v.ID)
 			continue
 		}
@@ -33,6 +32,18 @@ func (s *session) adopt(ctx context.Context, id uint64, silent map[uint64]int) e
 		delete(silent, v.ID)
 	}
 	return s.take(ctx, id, nil)
+}
+
+// served reports whether somebody serves a session, or is about to, as far as one can tell
+// from here, where session id is served. Sessions of this process have its address:
+// another process under the same node id, which a clone may be, is a broker like any
+// other. An older one of this process is served by nobody: an entry that was given up
+// before its answer came is committed again, and may have registered a session twice (J3).
+func (s *session) served(ctx context.Context, v *catalog.Session, id uint64) bool {
+	if v.Node == s.me.Node && v.Advertised == s.me.Advertised {
+		return v.ID >= id
+	}
+	return s.stands != nil && s.stands(v) || s.reach(ctx, v.Advertised)
 }
 
 // roster is the live brokers as of one state of the catalog, by listener. Every

@@ -321,6 +321,27 @@ func TestADamagedObjectStopsOnePartition(t *testing.T) {
 	h.send(ingest.AcksAll, 1)
 }
 
+// A session of this process that is older than the one it serves is served by nobody: the
+// entry that registered it was committed again, since its answer came too late (J3).
+func TestASessionThatWasRegisteredTwiceIsServedOnce(t *testing.T) {
+	s := &session{me: catalog.RegisterSession{Node: 2, Advertised: "a:1"}, reach: func(_ context.Context, advertised string) bool { return advertised == "a:1" }}
+	for _, c := range []struct {
+		what string
+		v    catalog.Session
+		want bool
+	}{
+		{"the one that is served", catalog.Session{ID: 44, Node: 2, Advertised: "a:1"}, true},
+		{"the next one of a rotation", catalog.Session{ID: 50, Node: 2, Advertised: "a:1"}, true},
+		{"the first of two registrations", catalog.Session{ID: 27, Node: 2, Advertised: "a:1"}, false},
+		{"a dead broker's with the same node id", catalog.Session{ID: 45, Node: 2, Advertised: "b:1"}, false},
+		{"a dead broker's", catalog.Session{ID: 45, Node: 3, Advertised: "c:1"}, false},
+	} {
+		if got := s.served(t.Context(), &c.v, 44); got != c.want {
+			t.Errorf("%s: %v", c.what, got)
+		}
+	}
+}
+
 // What a session left in the queue before the hot tier when it ended comes too late, also
 // when it is the first that the hot tier would get of it: a generation that is made after
 // all others were settled would be served for ever.
