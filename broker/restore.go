@@ -65,7 +65,8 @@ func (s *session) leftIn(ended []*catalog.Session) (ps []record.Partition) {
 	return ps
 }
 
-// restoring appends leftovers again, in the order in which they were appended first.
+// restoring appends leftovers again, those of one session in the order in which they were
+// appended first.
 type restoring struct {
 	*session
 	id     uint64                    // the session that it is done in

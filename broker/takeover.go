@@ -42,7 +42,7 @@ type session struct {
 	// replaces reports whether the broker of a session of this node lives; nil: never.
 	replaces func(ctx context.Context, v *catalog.Session) bool
 
-	clock *clock // nil in simulations, whose time is right
+	clock *clock // nil: the stage's time is right
 
 	hurt hurt // partitions that cannot be led
 
@@ -71,8 +71,9 @@ func (s *session) start(ctx context.Context) error {
 }
 
 // takeOver makes this broker the owner of everything that nobody alive owns, and
-// the pump ready to append. An error that wraps pump.ErrSession says that the session was
-// sealed before all of that was done: pump.Pump.Over says so, too. It goes on until ctx ends, whatever the bucket does.
+// the pump ready to append. It goes on until ctx ends, whatever the bucket does. An error
+// that wraps pump.ErrSession says that the session was sealed before all of that was done:
+// pump.Pump.Over says so, too.
 func (s *session) takeOver(ctx context.Context) error {
 	mine, err := s.sealDead(ctx, !s.registered)
 	if err != nil {

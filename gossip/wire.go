@@ -129,8 +129,9 @@ func (g *Gossip) turn() {
 
 // report says that a member is gone, and leaves it out from now on: memberlist may take
 // it for alive for another second. Should it live after all, it is heard of again with
-// what it says next, its load or its next session, and vouched for (vouch.go). Nobody hears the report when nobody
-// listens: the catalog's sessions are looked through anyway, more slowly.
+// what it says next, its load or its next session, and vouched for (vouch.go). Nobody
+// hears the report when nobody listens: the catalog's sessions are looked through anyway,
+// more slowly.
 func (g *Gossip) report(m Member, why string) {
 	g.mu.Lock()
 	for name, o := range g.others {

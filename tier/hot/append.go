@@ -69,7 +69,7 @@ func (t *Tier) append(slot Slot, entries []Entry) error {
 	if t.isClosed() {
 		return ErrClosed
 	}
-	if !t.started || slot.Session < t.over || slot.Session != t.session.ID || slot.Seq < t.nextSlot {
+	if !t.started || slot.Session != t.session.ID || slot.Seq < t.nextSlot {
 		return fmt.Errorf("%w: slot %d of session %d, want %d of %d or above", ErrOrder, slot.Seq, slot.Session, t.nextSlot, t.session.ID)
 	}
 	values, memory := cost(entries)

@@ -208,6 +208,7 @@ func (t *Tier) Over(below uint64) {
 	t.turn <- struct{}{}
 	defer func() { <-t.turn }()
 	t.over = max(t.over, below)
+	t.started = t.started && t.session.ID >= t.over
 }
 
 // Settle says where a session ended: what its slots below the fence hold is

@@ -50,6 +50,7 @@ type Tier struct {
 	// The appender's own, behind turn.
 	session  Session
 	started  bool
+	over     uint64 // sessions below are not started any more
 	seq      uint64 // of the next generation of the session
 	nextSlot uint64 // slots below are refused
 	notUntil time.Time
@@ -57,7 +58,6 @@ type Tier struct {
 
 	mu     sync.RWMutex
 	gens   []*generation // oldest first; replaced, never changed in place
-	over   uint64        // sessions below take nothing more
 	active *generation
 	spare  *generation // opened ahead
 	lastID uint64
