@@ -52,20 +52,7 @@ func TestWhatTheLeaderHasSyncedSurvivesItsCrash(t *testing.T) {
 		if n := end(); n != sent {
 			t.Fatalf("of %d records %d are there after the crash", sent, n)
 		}
-		reader := c.client(kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-		defer reader.Close()
-		for got := 0; got < sent; {
-			fs := reader.PollFetches(t.Context())
-			if err := fs.Err(); err != nil {
-				t.Fatal(err)
-			}
-			fs.EachRecord(func(r *kgo.Record) {
-				if string(r.Value) != fmt.Sprint(r.Offset) || r.Offset != int64(got) {
-					t.Errorf("offset %d holds %q", r.Offset, r.Value)
-				}
-				got++
-			})
-		}
+		c.reads("t", sent)
 		c.whole()
 	})
 }
@@ -135,24 +122,31 @@ func TestWhatTheLeaderHasSyncedComesBeforeWhatIsNew(t *testing.T) {
 				if r := <-late; r.Offset != sent {
 					t.Errorf("a record that came after %d others is at %d", sent, r.Offset)
 				}
-				reader := c.client(kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-				defer reader.Close()
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
-				for got := 0; got <= sent; {
-					fs := reader.PollFetches(ctx)
-					if err := fs.Err(); err != nil {
-						t.Fatal(err)
-					}
-					fs.EachRecord(func(r *kgo.Record) {
-						if string(r.Value) != fmt.Sprint(r.Offset) || r.Offset != int64(got) {
-							t.Errorf("offset %d holds %q", r.Offset, r.Value)
-						}
-						got++
-					})
-				}
+				c.reads("t", sent+1)
 				c.whole()
 			})
+		})
+	}
+}
+
+// reads reads so many records of a topic's one partition from its start: each bears its
+// offset, and none is there twice or missing.
+func (c *cluster) reads(topic string, n int) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
+	defer cancel()
+	reader := c.client(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	defer reader.Close()
+	for got := 0; got < n; {
+		fs := reader.PollFetches(ctx)
+		if err := fs.Err(); err != nil {
+			c.t.Fatal(err)
+		}
+		fs.EachRecord(func(r *kgo.Record) {
+			if string(r.Value) != fmt.Sprint(r.Offset) || r.Offset != int64(got) {
+				c.t.Errorf("offset %d holds %q", r.Offset, r.Value)
+			}
+			got++
 		})
 	}
 }
