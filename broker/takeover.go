@@ -89,8 +89,8 @@ func (s *session) takeOver(ctx context.Context) error {
 	}
 	s.registered = true
 	id := res[0].ID
-	if v, ok := s.journal.State().Session(id); ok {
-		s.me.Node = v.Node // given by the catalog when it was not set
+	if v, ok := s.journal.State().Session(id); ok && s.me.Node < 0 {
+		s.me.Node = v.Node // given by the catalog, once: others read it from then on
 	}
 	if s.clock != nil {
 		if err := s.clock.first(ctx, s.store, id, asked); err != nil {
