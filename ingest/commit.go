@@ -84,7 +84,6 @@ func (m *Machine) commit(now time.Time) {
 			if stable := l.settled.Stable(p.Next); stable != p.Next {
 				c.unstable(j, stable)
 			}
-			m.released(l)
 		}
 		m.out[0].Commits = append(m.out[0].Commits, c)
 		m.answerAll(s)
@@ -237,13 +236,6 @@ func (m *Machine) expire(now time.Time) {
 				}
 			}
 		}
-	}
-}
-
-// released reports a partition that is being released once all is committed.
-func (m *Machine) released(l *plog) {
-	if l.stopping && !l.gone && l.hw == l.next {
-		m.out[0].Released = append(m.out[0].Released, l.id)
 	}
 }
 

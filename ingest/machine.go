@@ -41,12 +41,11 @@ type Start struct {
 // answers are given, so that who was answered can read. The slices are valid
 // until the next call of Take.
 type Output struct {
-	Commits  []Commit           // committed, in order of slots
-	Answers  []*Request         // complete
-	Puts     []*Slot            // to be put into their slots, and into the hot tier
-	Dropped  []*Slot            // given up: never put, or cut off by a fence
-	Released []record.Partition // stopped, and all their records committed (S9)
-	Lost     int64              // records acknowledged by acks=1 that a fence has cut off (P2)
+	Commits []Commit   // committed, in order of slots
+	Answers []*Request // complete
+	Puts    []*Slot    // to be put into their slots, and into the hot tier
+	Dropped []*Slot    // given up: never put, or cut off by a fence
+	Lost    int64      // records acknowledged by acks=1 that a fence has cut off (P2)
 }
 
 // Machine is the rules of one broker's write path. It is a pure state machine:
@@ -202,14 +201,19 @@ func (m *Machine) Epoch(p record.Partition) (int32, bool) {
 	return l.epoch, true
 }
 
-// Release stops a partition (S9): it takes nothing any more, and is among
-// Output.Released when all its records are committed. The partition stays until
-// Disown.
+// Release stops a partition (S9): it takes nothing any more. Released says when all its
+// records are committed. The partition stays until Disown.
 func (m *Machine) Release(p record.Partition) {
-	if l := m.logs[p]; l != nil && !l.stopping {
+	if l := m.logs[p]; l != nil {
 		l.stopping = true
-		m.released(l)
 	}
+}
+
+// Released reports whether a partition was stopped and all its records are committed. One
+// that is not owned is as good.
+func (m *Machine) Released(p record.Partition) bool {
+	l := m.logs[p]
+	return l == nil || l.stopping && l.hw == l.next
 }
 
 // Trim tells the log start that answers bear.
@@ -318,7 +322,7 @@ func (m *Machine) Take() *Output {
 	clear(next.Dropped)
 	*next = Output{
 		Commits: next.Commits[:0], Answers: next.Answers[:0], Puts: next.Puts[:0],
-		Dropped: next.Dropped[:0], Released: next.Released[:0],
+		Dropped: next.Dropped[:0],
 	}
 	return &m.out[1]
 }

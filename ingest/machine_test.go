@@ -22,7 +22,6 @@ type bench struct {
 	commits []Commit
 	answers []*Request
 	dropped []*Slot
-	ready   []record.Partition
 	lost    int64
 	next    time.Time
 	timeout time.Duration // of requests
@@ -48,7 +47,6 @@ func (b *bench) step(d time.Duration) {
 	b.commits = append(b.commits, out.Commits...)
 	b.answers = append(b.answers, out.Answers...)
 	b.dropped = append(b.dropped, out.Dropped...)
-	b.ready = append(b.ready, out.Released...)
 	b.lost += out.Lost
 }
 
@@ -336,10 +334,14 @@ func TestAReleasedPartitionFinishesFirst(t *testing.T) { // S9
 	b.Release(part(1))
 	refused := b.send(AcksAll, plain(part(0), 1))
 	assert.ErrorIs(t, refused.Results[0].Err, ErrNotLeader)
-	assert.Equal(t, []record.Partition{part(1)}, b.ready)
+	assert.False(t, b.Released(part(0)))
+	assert.True(t, b.Released(part(1)))
 	b.done(0, Mine)
 	assert.NoError(t, r.Results[0].Err)
-	assert.Equal(t, []record.Partition{part(1), part(0)}, b.ready)
+	assert.True(t, b.Released(part(0)))
+
+	b.Own(part(1), Start{Epoch: 4})
+	assert.False(t, b.Released(part(1)), "it is another log, which was not stopped")
 }
 
 func TestCloseFlushesWithoutCompany(t *testing.T) {

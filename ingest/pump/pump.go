@@ -61,7 +61,6 @@ type Pump struct {
 	hot      *hotter                               // nil without hot tier
 	tasks    crew
 	waiters  []waiter
-	released map[record.Partition]struct{}
 	away     bool      // the bucket does not take puts
 	fed      time.Time // when a slot was committed
 	leaving  bool      // requests wait until others own the partitions
@@ -101,19 +100,18 @@ type waiter struct {
 // New makes a Pump. Run runs it.
 func New(o Options) *Pump {
 	p := &Pump{
-		opts:     o.defaults(),
-		inbox:    make(chan *Request),
-		calls:    make(chan func(time.Time)),
-		events:   make(chan event, 64),
-		ended:    make(chan struct{}),
-		behind:   make(chan struct{}, 1),
-		over:     make(chan struct{}, 1),
-		admin:    make(chan struct{}, 1),
-		board:    board{loose: make(map[record.Partition]*entry)},
-		machine:  ingest.New(o.Ingest),
-		flights:  make(map[*ingest.Slot]*flight),
-		orphans:  make(map[record.Partition][]catalog.Extent),
-		released: make(map[record.Partition]struct{}),
+		opts:    o.defaults(),
+		inbox:   make(chan *Request),
+		calls:   make(chan func(time.Time)),
+		events:  make(chan event, 64),
+		ended:   make(chan struct{}),
+		behind:  make(chan struct{}, 1),
+		over:    make(chan struct{}, 1),
+		admin:   make(chan struct{}, 1),
+		board:   board{loose: make(map[record.Partition]*entry)},
+		machine: ingest.New(o.Ingest),
+		flights: make(map[*ingest.Slot]*flight),
+		orphans: make(map[record.Partition][]catalog.Extent),
 	}
 	p.tasks.stage = o.Stage
 	if o.Hot != nil {
@@ -266,9 +264,6 @@ func (p *Pump) perform(ctx context.Context, now time.Time, out *ingest.Output) {
 		} else {
 			release(s)
 		}
-	}
-	for _, id := range out.Released {
-		p.released[id] = struct{}{}
 	}
 	if out.Lost > 0 {
 		p.opts.Observer.Lost(out.Lost)

@@ -36,9 +36,14 @@ type agreed struct {
 	before func(catalog.Command)
 	// after is called when a commit is in the state and not answered yet.
 	after func(catalog.Command)
+	// looked is called when somebody is about to look at the state.
+	looked func()
 }
 
 func (a *agreed) State() *catalog.State {
+	if a.looked != nil {
+		a.looked()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.state

@@ -76,7 +76,7 @@ func (p *Pump) unused(ctx context.Context, s Session) {
 }
 
 // finish waits until all that is bound is committed, and puts the session's own
-// fence behind it.
+// fence behind it. What is foreign there ends the pump.
 func (p *Pump) finish(ctx context.Context, s Session) (fence uint64, err error) {
 	err = p.await(ctx, func() (bool, error) {
 		switch p.machine.Phase() {
@@ -91,12 +91,15 @@ func (p *Pump) finish(ctx context.Context, s Session) (fence uint64, err error) 
 	}
 	found, err := Fence(ctx, FenceOptions{Store: p.opts.Store, Session: s, From: fence, Nonce: s.Nonce, own: true, Stage: p.opts.Stage})
 	switch {
-	case err != nil:
-		return 0, err
-	case found.Slot != fence || len(found.Runs) > 0:
-		return 0, fmt.Errorf("slot %d of session %d: %w", fence, s.ID, ingest.ErrForeign)
+	case err == nil && (found.Slot != fence || len(found.Runs) > 0):
+		err = fmt.Errorf("slot %d of session %d: %w", fence, s.ID, ingest.ErrForeign)
+	case err == nil:
+		return fence, nil
 	}
-	return fence, nil
+	if errors.Is(err, ingest.ErrForeign) {
+		err = errors.Join(err, p.call(ctx, func(time.Time) { p.fail(err) })) // as under a put (S3)
+	}
+	return 0, err
 }
 
 // move hands all partitions to the new session, and makes the loop serve it.
@@ -109,6 +112,9 @@ func (p *Pump) move(ctx context.Context, old, fresh Session, fence uint64) error
 		s, ok := state.Session(old.ID)
 		if !ok || s.Sealed { // by the last attempt, whose answer was lost, or by somebody else
 			return p.handOver(ctx, fresh)
+		}
+		if f, ok := state.Session(fresh.ID); !ok || f.Sealed { // the next rotation goes on with another one
+			return fmt.Errorf("%w: session %d was sealed before it began", ErrSession, fresh.ID)
 		}
 		extents, err := p.overlay(ctx, old.ID, s.Covered, fence, nil)
 		if err != nil {
@@ -189,14 +195,7 @@ func (p *Pump) Release(ctx context.Context, heirs Heirs, partitions ...record.Pa
 		if ph := p.machine.Phase(); p.session.ID != session || ph == ingest.Over || ph == ingest.Stopped {
 			return false, fmt.Errorf("%w: release from session %d", ErrSession, session)
 		}
-		for _, id := range partitions {
-			if _, stopped := p.released[id]; !stopped {
-				if _, _, owned := p.machine.Owned(id); owned {
-					return false, nil
-				}
-			}
-		}
-		return true, nil
+		return !slices.ContainsFunc(partitions, func(id record.Partition) bool { return !p.machine.Released(id) }), nil
 	})
 	if err != nil {
 		return err

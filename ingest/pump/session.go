@@ -172,7 +172,6 @@ func (p *Pump) disown(ended []Ended) {
 	for _, e := range ended {
 		if p.machine.Disown(e.Partition, e.Epoch) {
 			p.shut(e.Partition)
-			delete(p.released, e.Partition)
 		}
 	}
 }
@@ -223,7 +222,6 @@ func (p *Pump) shutAll() {
 		return true
 	})
 	clear(p.orphans)
-	clear(p.released)
 	poke(p.over)
 }
 
@@ -303,14 +301,20 @@ func (p *Pump) Uncovered() <-chan struct{} { return p.behind }
 
 // overlay gathers the committed extents that a command has to describe: those in
 // slots [from, to) of a session that pick accepts, in the order that the catalog
-// wants.
+// wants. It fails with ErrSession once the session has ended: what it had committed is
+// forgotten then, and is told by whoever seals it.
 func (p *Pump) overlay(ctx context.Context, session, from, to uint64, pick func(record.Partition, catalog.Extent) bool) ([]catalog.Located, error) {
 	type run struct {
 		id      record.Partition
 		extents []catalog.Extent
 	}
 	var runs []run
+	served := false
 	if err := p.call(ctx, func(time.Time) {
+		s, ok := p.Session()
+		if served = ok && s.ID == session; !served {
+			return
+		}
 		runs = make([]run, 0, len(p.board.loose)+len(p.orphans))
 		note := func(id record.Partition, recent []catalog.Extent) { runs = append(runs, run{id, recent}) }
 		p.board.overlays(note)
@@ -319,6 +323,9 @@ func (p *Pump) overlay(ctx context.Context, session, from, to uint64, pick func(
 		}
 	}); err != nil {
 		return nil, err
+	}
+	if !served {
+		return nil, fmt.Errorf("%w: describe slots of session %d", ErrSession, session)
 	}
 	var out []catalog.Located
 	for _, r := range runs {
