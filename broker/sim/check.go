@@ -22,8 +22,9 @@ type model struct {
 	seen   map[int64]string // P3: whoever acknowledged or showed it
 	acked  map[int64]string
 	sentAt map[string]time.Time
-	keys   map[string]string // of values, in compacted topics
-	shown  map[int32]int64   // the highest watermark under each epoch
+	keys   map[string]string      // of values, in compacted topics
+	graves map[string][]time.Time // when tombstones of a key were sent
+	shown  map[int32]int64        // the highest watermark under each epoch
 	first  map[shower]int64
 	loose  []loose         // acknowledged with acks=1
 	terms  map[int32]tenor // by epoch
@@ -53,13 +54,16 @@ type shower struct {
 }
 
 func newModel() *model {
-	return &model{seen: map[int64]string{}, acked: map[int64]string{}, sentAt: map[string]time.Time{}, keys: map[string]string{}, shown: map[int32]int64{}, first: map[shower]int64{}, terms: map[int32]tenor{}}
+	return &model{seen: map[int64]string{}, acked: map[int64]string{}, sentAt: map[string]time.Time{}, keys: map[string]string{}, graves: map[string][]time.Time{}, shown: map[int32]int64{}, first: map[shower]int64{}, terms: map[int32]tenor{}}
 }
 
 func (m *model) sent(now time.Time, values []string) {
 	for _, v := range values {
 		if _, again := m.sentAt[v]; !again { // tombstones of a key are alike
 			m.sentAt[v] = now
+		}
+		if key := m.keys[v]; key != "" && v == tombstone([]byte(key)) {
+			m.graves[key] = append(m.graves[key], now)
 		}
 	}
 }
@@ -331,8 +335,30 @@ func (w *world) superseded(s *catalog.State, id record.Partition, at map[int64]s
 			return false
 		}
 	}
-	w.count("tombstones gone")
-	return v == tombstone([]byte(key)) && w.now.Sub(m.sentAt[v]) >= w.named(s, id).graves
+	stay := w.named(s, id).graves
+	if v == tombstone([]byte(key)) && w.now.Sub(m.sentAt[v]) >= stay {
+		w.count("tombstones gone")
+		return true
+	}
+	return w.buried(s, id, at, o, m.sentAt[v], m.graves[key], stay)
+}
+
+// buried reports whether a tombstone that nobody was told of can have been above an offset,
+// and gone by now: one was sent after the record, so long ago that it may be gone, and of
+// some offset above nobody knows what it was.
+func (w *world) buried(s *catalog.State, id record.Partition, at map[int64]string, o int64, sent time.Time, graves []time.Time, stay time.Duration) bool {
+	if !slices.ContainsFunc(graves, func(t time.Time) bool { return t.After(sent) && w.now.Sub(t) >= stay }) {
+		return false
+	}
+	m := w.model[id]
+	p, _ := s.Partition(id)
+	for o++; o < p.Next; o++ {
+		if at[o] == "" && m.seen[o] == "" && !slices.ContainsFunc(m.loose, func(l loose) bool { return l.offset == o && !w.excused(id, l) }) {
+			w.count("buried unseen")
+			return true
+		}
+	}
+	return false
 }
 
 // listed are the extents that an index object holds.
