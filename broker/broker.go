@@ -357,7 +357,7 @@ func (b *Broker) linger(mctx context.Context) {
 // serve listens until ctx ends. Then it leaves before it closes: clients are told at
 // once to look for the new leaders, instead of finding nobody.
 func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Context, ready func(Addresses)) error {
-	cl := &cluster{journal: b.journal, self: b.node, brokers: b.liveBrokers}
+	cl := &cluster{journal: b.journal, self: b.node, brokers: b.liveBrokers, hear: b.settling.hear}
 	b.server = kafka.New(kafka.Options{
 		Logger: b.log, Observer: b.metrics.Wire, Place: b.opts.Place.String(), Wall: b.clock.now,
 		Limits: kafka.Limits{

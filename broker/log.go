@@ -162,12 +162,16 @@ type cluster struct {
 	journal *journal.Journal
 	self    int32
 	brokers func(listener string) []kafka.Broker
+	hear    func(ctx context.Context)
 }
 
 var _ kafka.Cluster = (*cluster)(nil)
 
 // State implements kafka.Cluster.
 func (c *cluster) State() *catalog.State { return c.journal.State() }
+
+// Hear implements kafka.Cluster.
+func (c *cluster) Hear(ctx context.Context) { c.hear(ctx) }
 
 // Self implements kafka.Cluster.
 func (c *cluster) Self() int32 { return c.self }

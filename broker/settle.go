@@ -14,9 +14,14 @@ import (
 // yet, is kept waiting before he is sent away.
 const settleWait = 500 * time.Millisecond
 
-// settling makes sure that nobody is told "not here" by a broker that does not know yet:
-// a client that was sent here may be faster than the hint that the journal grew, and than
-// a takeover of ten thousand partitions. What is asked for is served first.
+// hearWait is how long somebody who asks for what this broker has not heard of is kept
+// waiting while the bucket does not answer: he may take it that there is no such topic.
+const hearWait = 2 * time.Second
+
+// settling makes sure that nobody is told "not here", or "there is no such topic", by a
+// broker that does not know yet: a client that was sent here may be faster than the hint
+// that the journal grew, and than a takeover of ten thousand partitions. What is asked for
+// is served first.
 type settling struct {
 	journal *journal.Journal
 	session *session
@@ -41,8 +46,29 @@ func (s *settling) settle(ctx context.Context, ps ...record.Partition) {
 	if s.own(ctx, ps) {
 		return
 	}
-	if s.journal.Look(ctx) == nil {
+	if s.look(ctx) {
 		s.own(ctx, ps)
+	}
+}
+
+// hear returns when what was in the journal at the call is known, or after hearWait.
+func (s *settling) hear(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, hearWait)
+	defer cancel()
+	s.look(ctx)
+}
+
+// look looks at the journal, and reports whether what was there at the call is known: not
+// when it cannot be read before ctx ends.
+func (s *settling) look(ctx context.Context) bool {
+	for began := time.Now(); ; {
+		if s.journal.Look(ctx) != nil {
+			return false
+		}
+		// In this order: asked later, Contact never seems to be after the call when it is not.
+		if since := time.Since(began); s.journal.Contact() <= since {
+			return true
+		}
 	}
 }
 
@@ -107,12 +133,7 @@ func (s *settling) own(ctx context.Context, ps []record.Partition) (all bool) {
 // partition under the epoch, after the call: nobody else has appended to it before. When
 // the journal cannot be read before ctx ends it is not known, and false.
 func (s *settling) leads(ctx context.Context, p record.Partition, epoch int32) bool {
-	began := time.Now()
-	if s.journal.Look(ctx) != nil {
-		return false
-	}
-	// In this order: asked later, Contact never seems to be after the call when it is not.
-	if since := time.Since(began); s.journal.Contact() > since {
+	if !s.look(ctx) {
 		return false
 	}
 	own, ok := s.session.pump.Session()

@@ -124,7 +124,7 @@ func (n *node) alter(ctx context.Context, what resource, times int, edits []conf
 			}
 		}
 	}
-	t, err := n.configured(what.name)
+	t, err := n.configured(ctx, what.name)
 	if err != nil {
 		return err
 	}

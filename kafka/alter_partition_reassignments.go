@@ -17,7 +17,7 @@ func apiAlterPartitionReassignments() api {
 	}
 }
 
-func (n *node) alterPartitionReassignments(_ context.Context, _ *call, q *kmsg.AlterPartitionAssignmentsRequest) *kmsg.AlterPartitionAssignmentsResponse {
+func (n *node) alterPartitionReassignments(ctx context.Context, _ *call, q *kmsg.AlterPartitionAssignmentsRequest) *kmsg.AlterPartitionAssignmentsResponse {
 	v := n.view()
 	r := kmsg.NewPtrAlterPartitionAssignmentsResponse()
 	r.AllowReplicationFactorChange = q.AllowReplicationFactorChange
@@ -25,13 +25,13 @@ func (n *node) alterPartitionReassignments(_ context.Context, _ *call, q *kmsg.A
 	for i := range q.Topics {
 		rt := kmsg.NewAlterPartitionAssignmentsResponseTopic()
 		rt.Topic = q.Topics[i].Topic
-		t, fault := v.topic(rt.Topic, [16]byte{}, false)
+		t, fault := v.topic(ctx, rt.Topic, [16]byte{}, false)
 		for _, p := range q.Topics[i].Partitions {
 			rp := kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
 			rp.Partition = p.Partition
 			found := fault
 			if found == codeNone {
-				_, found = partition(t, p.Partition)
+				_, found = v.partition(ctx, t, p.Partition)
 			}
 			why := ""
 			if found == codeNone {

@@ -16,7 +16,7 @@ func apiAlterReplicaLogDirs() api {
 	}
 }
 
-func (n *node) alterReplicaLogDirs(_ context.Context, _ *call, q *kmsg.AlterReplicaLogDirsRequest) *kmsg.AlterReplicaLogDirsResponse {
+func (n *node) alterReplicaLogDirs(ctx context.Context, _ *call, q *kmsg.AlterReplicaLogDirsRequest) *kmsg.AlterReplicaLogDirsResponse {
 	v := n.view()
 	r := kmsg.NewPtrAlterReplicaLogDirsResponse()
 	r.Topics = []kmsg.AlterReplicaLogDirsResponseTopic{}
@@ -25,7 +25,7 @@ func (n *node) alterReplicaLogDirs(_ context.Context, _ *call, q *kmsg.AlterRepl
 			qt := &q.Dirs[i].Topics[j]
 			rt := kmsg.NewAlterReplicaLogDirsResponseTopic()
 			rt.Topic = qt.Topic
-			t, fault := v.topic(qt.Topic, [16]byte{}, false)
+			t, fault := v.topic(ctx, qt.Topic, [16]byte{}, false)
 			for _, index := range qt.Partitions {
 				rp := kmsg.NewAlterReplicaLogDirsResponseTopicPartition()
 				rp.Partition = index
@@ -34,7 +34,7 @@ func (n *node) alterReplicaLogDirs(_ context.Context, _ *call, q *kmsg.AlterRepl
 				case q.Dirs[i].Dir != n.place:
 					found = codeLogDirNotFound
 				case found == codeNone:
-					_, found = partition(t, index)
+					_, found = v.partition(ctx, t, index)
 				}
 				rp.ErrorCode = int16(found)
 				rt.Partitions = append(rt.Partitions, rp)

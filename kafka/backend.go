@@ -25,11 +25,16 @@ type Backend struct {
 	GroupAdmin GroupAdmin
 }
 
-// Cluster is what the brokers agree on. Its methods do not block.
+// Cluster is what the brokers agree on. Its methods do not block, but for Hear.
 type Cluster interface {
 	// State is the catalog as this broker knows it. A topic that this broker has
 	// created or changed shows in it before the call that did so returned.
 	State() *catalog.State
+	// Hear returns when State shows what any broker had created or changed before the
+	// call, or after a moment when the bucket does not answer. It asks the bucket, but not
+	// more often than may be however often it is called, so that a client may wait for
+	// ever for a topic that nobody makes.
+	Hear(ctx context.Context)
 	// Self is this broker's node id.
 	Self() int32
 	// Brokers are the live brokers as clients of a listener reach them, by ascending

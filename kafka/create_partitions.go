@@ -56,7 +56,8 @@ const growTries = 3
 
 func (n *node) grow(ctx context.Context, q *kmsg.CreatePartitionsRequestTopic, validateOnly bool) error {
 	for try := 1; ; try++ {
-		t, code := n.view().topic(q.Topic, [16]byte{}, false)
+		v := n.view()
+		t, code := v.topic(ctx, q.Topic, [16]byte{}, false)
 		if code != codeNone {
 			return code
 		}

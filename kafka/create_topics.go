@@ -59,7 +59,7 @@ func (n *node) createTopics(ctx context.Context, c *call, q *kmsg.CreateTopicsRe
 		case twice:
 			err = codeInvalidRequest.because("the topic is in the request more than once")
 		case err == nil:
-			if err = v.CheckNewTopic(qt.Topic); err == nil {
+			if err = v.checkNew(ctx, qt.Topic); err == nil {
 				err = fault
 			}
 		}

@@ -29,13 +29,13 @@ func (n *node) deleteRecords(ctx context.Context, _ *call, q *kmsg.DeleteRecords
 		qt := &q.Topics[i]
 		rt := kmsg.NewDeleteRecordsResponseTopic()
 		rt.Topic = qt.Topic
-		t, code := v.topic(qt.Topic, [16]byte{}, false)
+		t, code := v.topic(ctx, qt.Topic, [16]byte{}, false)
 		for _, qp := range qt.Partitions {
 			rp := kmsg.NewDeleteRecordsResponseTopicPartition()
 			rp.Partition, rp.LowWatermark = qp.Partition, -1
 			err := code.orNil()
 			if err == nil {
-				rp.LowWatermark, err = n.trim(ctx, t, qp.Partition, qp.Offset)
+				rp.LowWatermark, err = n.trim(ctx, &v, t, qp.Partition, qp.Offset)
 			}
 			rp.ErrorCode = int16(n.code("DeleteRecords", err))
 			rt.Partitions = append(rt.Partitions, rp)
@@ -46,8 +46,8 @@ func (n *node) deleteRecords(ctx context.Context, _ *call, q *kmsg.DeleteRecords
 }
 
 // trim moves one log start and returns the new one, or -1.
-func (n *node) trim(ctx context.Context, t *catalog.Topic, index int32, offset int64) (int64, error) {
-	p, code := partition(t, index)
+func (n *node) trim(ctx context.Context, v *view, t *catalog.Topic, index int32, offset int64) (int64, error) {
+	p, code := v.partition(ctx, t, index)
 	switch {
 	case code != codeNone:
 		return -1, code
@@ -56,7 +56,7 @@ func (n *node) trim(ctx context.Context, t *catalog.Topic, index int32, offset i
 	case t.Has("cleanup.policy", "compact", n.Settings.Setting) && !t.Has("cleanup.policy", "delete", n.Settings.Setting):
 		return -1, codePolicyViolation.because("the topic's cleanup.policy is not delete")
 	}
-	pr, code := n.lead(p.ID, -1)
+	pr, code := n.settledLead(ctx, p.ID, -1)
 	if code != codeNone {
 		return -1, code
 	}

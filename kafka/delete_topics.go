@@ -36,7 +36,7 @@ func (n *node) deleteTopics(ctx context.Context, c *call, q *kmsg.DeleteTopicsRe
 	both := func(a kmsg.DeleteTopicsRequestTopic) bool { return a.Topic != nil && a.TopicID != [16]byte{} }
 	times := map[record.TopicID]int{}
 	for _, a := range asked {
-		if t, _ := v.topic(deref(a.Topic), a.TopicID, a.Topic == nil); t != nil && !both(a) {
+		if t, _ := v.topic(ctx, deref(a.Topic), a.TopicID, a.Topic == nil); t != nil && !both(a) {
 			times[t.ID]++
 		}
 	}
@@ -47,7 +47,7 @@ func (n *node) deleteTopics(ctx context.Context, c *call, q *kmsg.DeleteTopicsRe
 	for _, a := range asked {
 		rt := kmsg.NewDeleteTopicsResponseTopic()
 		rt.Topic, rt.TopicID = a.Topic, a.TopicID
-		t, code := v.topic(deref(a.Topic), a.TopicID, a.Topic == nil)
+		t, code := v.topic(ctx, deref(a.Topic), a.TopicID, a.Topic == nil)
 		if t != nil && !both(a) {
 			if told[t.ID] {
 				continue

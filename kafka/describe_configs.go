@@ -54,7 +54,7 @@ func (n *node) describeConfigs(ctx context.Context, c *call, q *kmsg.DescribeCon
 func (n *node) describeResource(ctx context.Context, kind kmsg.ConfigResourceType, name string) ([]described, error) {
 	switch kind {
 	case kmsg.ConfigResourceTypeTopic:
-		t, err := n.configured(name)
+		t, err := n.configured(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -78,11 +78,12 @@ func (n *node) describeResource(ctx context.Context, kind kmsg.ConfigResourceTyp
 }
 
 // configured finds a topic whose configs are asked for.
-func (n *node) configured(name string) (*catalog.Topic, error) {
+func (n *node) configured(ctx context.Context, name string) (*catalog.Topic, error) {
 	if err := catalog.CheckTopicName(name); err != nil {
 		return nil, err
 	}
-	t, code := n.view().topic(name, [16]byte{}, false)
+	v := n.view()
+	t, code := v.topic(ctx, name, [16]byte{}, false)
 	return t, code.orNil()
 }
 

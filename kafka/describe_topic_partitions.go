@@ -28,7 +28,7 @@ func apiDescribeTopicPartitions() api {
 // describeLimit is max.request.partition.size.limit.
 const describeLimit = 2000
 
-func (n *node) describeTopicPartitions(_ context.Context, c *call, q *kmsg.DescribeTopicPartitionsRequest) *kmsg.DescribeTopicPartitionsResponse {
+func (n *node) describeTopicPartitions(ctx context.Context, c *call, q *kmsg.DescribeTopicPartitionsRequest) *kmsg.DescribeTopicPartitionsResponse {
 	v := n.viewBy(c.listener)
 	r := kmsg.NewPtrDescribeTopicPartitionsResponse()
 	r.Topics = []kmsg.DescribeTopicPartitionsResponseTopic{}
@@ -61,7 +61,7 @@ func (n *node) describeTopicPartitions(_ context.Context, c *call, q *kmsg.Descr
 			r.NextCursor = cursor(name, 0)
 			break
 		}
-		t, code := v.topic(name, [16]byte{}, false)
+		t, code := v.topic(ctx, name, [16]byte{}, false)
 		rt := kmsg.NewDescribeTopicPartitionsResponseTopic()
 		rt.Topic = &name
 		rt.Partitions = []kmsg.DescribeTopicPartitionsResponseTopicPartition{}

@@ -18,7 +18,7 @@ func apiElectLeaders() api {
 	}
 }
 
-func (n *node) electLeaders(_ context.Context, _ *call, q *kmsg.ElectLeadersRequest) *kmsg.ElectLeadersResponse {
+func (n *node) electLeaders(ctx context.Context, _ *call, q *kmsg.ElectLeadersRequest) *kmsg.ElectLeadersResponse {
 	v := n.view()
 	r := kmsg.NewPtrElectLeadersResponse()
 	r.Topics = []kmsg.ElectLeadersResponseTopic{}
@@ -29,13 +29,13 @@ func (n *node) electLeaders(_ context.Context, _ *call, q *kmsg.ElectLeadersRequ
 	for i := range q.Topics {
 		rt := kmsg.NewElectLeadersResponseTopic()
 		rt.Topic = q.Topics[i].Topic
-		t, code := v.topic(rt.Topic, [16]byte{}, false)
+		t, code := v.topic(ctx, rt.Topic, [16]byte{}, false)
 		for _, index := range q.Topics[i].Partitions {
 			rp := kmsg.NewElectLeadersResponseTopicPartition()
 			rp.Partition = index
 			fault := code
 			if fault == codeNone {
-				p, code := partition(t, index)
+				p, code := v.partition(ctx, t, index)
 				if fault = code; code == codeNone {
 					fault = codeElectionNotNeeded
 					if _, ok := v.leader(p); !ok {

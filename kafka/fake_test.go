@@ -41,6 +41,10 @@ type fake struct {
 	settled   []record.Partition
 	comesBack bool
 	groups    *fakeGroups
+	// others is what other brokers have put into the journal, which shows when it is asked
+	// for; heard is how often it was.
+	others []catalog.Command
+	heard  int
 }
 
 type fakeLog struct {
@@ -109,6 +113,15 @@ func (f *fake) State() *catalog.State {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.state
+}
+
+// Hear implements Cluster: it applies what others have done.
+func (f *fake) Hear(context.Context) {
+	f.heard++
+	if others := f.others; others != nil {
+		f.others = nil
+		f.apply(others...)
+	}
 }
 func (f *fake) Self() int32 { return 1 }
 func (f *fake) Brokers(listener string) []Broker {

@@ -162,7 +162,7 @@ func (n *node) fetch(ctx context.Context, c *call, q *kmsg.FetchRequest) *fetche
 // wait fills the answer in and returns when it is to be sent.
 func (f *fetching) wait(ctx context.Context) {
 	n, q := f.n, f.q
-	f.resolve()
+	f.resolve(ctx)
 	f.settle(ctx)
 
 	wait := time.Duration(max(q.MaxWaitMillis, 0)) * time.Millisecond
@@ -198,12 +198,12 @@ func (f *fetching) wait(ctx context.Context) {
 }
 
 // resolve finds the partitions, and makes the answer with a place for each.
-func (f *fetching) resolve() {
+func (f *fetching) resolve(ctx context.Context) {
 	v := f.n.view()
 	f.f.topics = make([]fetchedTopic, 0, len(f.q.Topics))
 	for i := range f.q.Topics {
 		qt := &f.q.Topics[i]
-		t, code := v.topic(qt.Topic, qt.TopicID, f.version >= 13)
+		t, code := v.topic(ctx, qt.Topic, qt.TopicID, f.version >= 13)
 		ft := fetchedTopic{name: qt.Topic, id: qt.TopicID, partitions: make([]fetchedPartition, len(qt.Partitions))}
 		for j := range qt.Partitions {
 			qp, a := &qt.Partitions[j], &ft.partitions[j]
@@ -214,7 +214,7 @@ func (f *fetching) resolve() {
 				a.code, a.committed = code, true // an empty list of aborted transactions, as Kafka's
 				continue
 			}
-			part, code := partition(t, qp.Partition)
+			part, code := v.partition(ctx, t, qp.Partition)
 			if a.code = code; code == codeNone {
 				p.id, p.read = part.ID, true
 			} else {

@@ -6,7 +6,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/firnlog/firn/catalog"
-	"github.com/firnlog/firn/record"
 )
 
 // ListOffsets (2): offsets by time, and the special ones (kafka.md 37).
@@ -62,7 +61,7 @@ func (n *node) listOffsets(ctx context.Context, c *call, q *kmsg.ListOffsetsRequ
 		qt := &q.Topics[i]
 		rt := kmsg.NewListOffsetsResponseTopic()
 		rt.Topic = qt.Topic
-		t, code := v.topic(qt.Topic, [16]byte{}, false)
+		t, code := v.topic(ctx, qt.Topic, [16]byte{}, false)
 		for j := range qt.Partitions {
 			qp := &qt.Partitions[j]
 			rp := kmsg.NewListOffsetsResponseTopicPartition()
@@ -76,7 +75,7 @@ func (n *node) listOffsets(ctx context.Context, c *call, q *kmsg.ListOffsetsRequ
 			case code != codeNone:
 				rp.ErrorCode = int16(code)
 			default:
-				part, code := partition(t, qp.Partition)
+				part, code := v.partition(ctx, t, qp.Partition)
 				if code == codeNone {
 					code = n.offset(ctx, part, c.version, q.IsolationLevel == 1, qp, &rp)
 				}
@@ -91,11 +90,7 @@ func (n *node) listOffsets(ctx context.Context, c *call, q *kmsg.ListOffsetsRequ
 
 // offset answers for one partition.
 func (n *node) offset(ctx context.Context, part *catalog.Partition, version int16, committed bool, q *kmsg.ListOffsetsRequestTopicPartition, r *kmsg.ListOffsetsResponseTopicPartition) code {
-	pr, code := n.lead(part.ID, q.CurrentLeaderEpoch)
-	if code == codeNotLeaderOrFollower {
-		n.Log.Settle(ctx, []record.Partition{part.ID})
-		pr, code = n.lead(part.ID, q.CurrentLeaderEpoch)
-	}
+	pr, code := n.settledLead(ctx, part.ID, q.CurrentLeaderEpoch)
 	if code != codeNone {
 		return code
 	}

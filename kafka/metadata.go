@@ -49,6 +49,7 @@ func (n *node) metadata(ctx context.Context, c *call, q *kmsg.MetadataRequest) *
 		return refuseIDs(r, q)
 	}
 	v := n.viewBy(c.listener)
+	r.Topics = n.describeTopics(ctx, &v, c.version, q)
 	for _, b := range v.brokers {
 		mb := kmsg.NewMetadataResponseBroker()
 		mb.NodeID, mb.Host, mb.Port, mb.Rack = b.Node, b.Host, b.Port, orNull(b.Rack)
@@ -60,18 +61,26 @@ func (n *node) metadata(ctx context.Context, c *call, q *kmsg.MetadataRequest) *
 	if q.IncludeClusterAuthorizedOperations {
 		r.AuthorizedOperations = clusterOperations
 	}
+	return r
+}
 
-	r.Topics = []kmsg.MetadataResponseTopic{}
-	if q.Topics == nil || c.version == 0 && len(q.Topics) == 0 {
+// describeTopics describes the topics that are asked for, in a view which is all of the
+// answer's: leaders must be among the brokers in it.
+func (n *node) describeTopics(ctx context.Context, v *view, version int16, q *kmsg.MetadataRequest) []kmsg.MetadataResponseTopic {
+	out := []kmsg.MetadataResponseTopic{}
+	if q.Topics == nil || version == 0 && len(q.Topics) == 0 {
 		for _, t := range v.Topics() {
-			r.Topics = append(r.Topics, v.describe(t, q))
+			out = append(out, v.describe(t, q))
 		}
-		return r
+		return out
 	}
-	if q.AllowAutoTopicCreation || c.version < 4 {
-		if n.autoCreate(ctx, v, q.Topics) {
-			v = n.viewBy(c.listener)
+	if q.AllowAutoTopicCreation || version < 4 {
+		if n.autoCreate(ctx, *v, q.Topics) {
+			*v = n.viewBy(v.listener)
 		}
+	}
+	for _, want := range q.Topics { // before the first is described
+		v.topic(ctx, deref(want.Topic), want.TopicID, want.Topic == nil)
 	}
 	told := map[string]bool{}
 	for _, want := range q.Topics {
@@ -81,9 +90,9 @@ func (n *node) metadata(ctx context.Context, c *call, q *kmsg.MetadataRequest) *
 			}
 			told[*want.Topic] = true
 		}
-		r.Topics = append(r.Topics, v.named(want, q))
+		out = append(out, v.named(want, q))
 	}
-	return r
+	return out
 }
 
 // refuseIDs answers a request that asks by id, or by nothing, in a version that has
@@ -106,11 +115,8 @@ func refuseIDs(r *kmsg.MetadataResponse, q *kmsg.MetadataRequest) *kmsg.Metadata
 
 // named describes a topic that was asked for by name, or by id.
 func (v view) named(want kmsg.MetadataRequestTopic, q *kmsg.MetadataRequest) kmsg.MetadataResponseTopic {
-	name := ""
-	if want.Topic != nil {
-		name = *want.Topic
-	}
-	t, code := v.topic(name, want.TopicID, want.Topic == nil)
+	name := deref(want.Topic)
+	t, code := v.find(name, want.TopicID, want.Topic == nil)
 	if code == codeNone {
 		return v.describe(t, q)
 	}

@@ -38,14 +38,14 @@ func (n *node) offsetCommit(ctx context.Context, c *call, q *kmsg.OffsetCommitRe
 		qt := &q.Topics[i]
 		rt := kmsg.NewOffsetCommitResponseTopic()
 		rt.Topic, rt.TopicID = qt.Topic, qt.TopicID
-		t, code := v.topic(qt.Topic, qt.TopicID, c.version >= 10)
+		t, code := v.topic(ctx, qt.Topic, qt.TopicID, c.version >= 10)
 		for j := range qt.Partitions {
 			qp := &qt.Partitions[j]
 			rp := kmsg.NewOffsetCommitResponseTopicPartition()
 			rp.Partition = qp.Partition
 			fault := code
 			if fault == codeNone {
-				_, fault = partition(t, qp.Partition)
+				_, fault = v.partition(ctx, t, qp.Partition)
 			}
 			if rp.ErrorCode = int16(fault); fault == codeNone {
 				commit.Offsets = append(commit.Offsets, group.Offset{

@@ -22,14 +22,16 @@ func apiOffsetDelete() api {
 func (n *node) offsetDelete(ctx context.Context, _ *call, q *kmsg.OffsetDeleteRequest) *kmsg.OffsetDeleteResponse {
 	d := &group.DeleteOffsetsRequest{Group: q.Group}
 	v := n.view()
-	exists := func(name string, index int32) bool {
-		t, _ := v.topic(name, [16]byte{}, false)
-		return t != nil && index >= 0 && int(index) < len(t.Partitions)
-	}
-	for _, t := range q.Topics {
-		for _, p := range t.Partitions {
-			if exists(t.Topic, p.Partition) {
-				d.Partitions = append(d.Partitions, group.TopicPartition{Topic: t.Topic, Partition: p.Partition})
+	var exists []bool // in the order of the request
+	for _, qt := range q.Topics {
+		t, fault := v.topic(ctx, qt.Topic, [16]byte{}, false)
+		for _, p := range qt.Partitions {
+			found := fault
+			if found == codeNone {
+				_, found = v.partition(ctx, t, p.Partition)
+			}
+			if exists = append(exists, found == codeNone); found == codeNone {
+				d.Partitions = append(d.Partitions, group.TopicPartition{Topic: qt.Topic, Partition: p.Partition})
 			}
 		}
 	}
@@ -43,17 +45,18 @@ func (n *node) offsetDelete(ctx context.Context, _ *call, q *kmsg.OffsetDeleteRe
 		r.ErrorCode = int16(n.groupCode("OffsetDelete", err))
 		return r
 	}
-	i := 0
+	errs := a.Errs
 	for _, t := range q.Topics {
 		rt := kmsg.NewOffsetDeleteResponseTopic()
 		rt.Topic = t.Topic
 		for _, p := range t.Partitions {
 			rp := kmsg.NewOffsetDeleteResponseTopicPartition()
 			rp.Partition, rp.ErrorCode = p.Partition, int16(codeUnknownTopicOrPartition)
-			if exists(t.Topic, p.Partition) {
-				rp.ErrorCode = int16(n.groupCode("OffsetDelete", a.Errs[i]))
-				i++
+			if exists[0] {
+				rp.ErrorCode = int16(n.groupCode("OffsetDelete", errs[0]))
+				errs = errs[1:]
 			}
+			exists = exists[1:]
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		r.Topics = append(r.Topics, rt)

@@ -76,7 +76,7 @@ func (n *node) groupOffsets(ctx context.Context, version int16, q *kmsg.OffsetFe
 		rt.Topic, rt.TopicID = qt.Topic, qt.TopicID
 		name, known := qt.Topic, true
 		if version >= 10 {
-			t, _ := v.topic("", qt.TopicID, true)
+			t, _ := v.topic(ctx, "", qt.TopicID, true)
 			if known = t != nil; known {
 				name = t.Name
 			}
@@ -119,8 +119,8 @@ func (n *node) groupOffsets(ctx context.Context, version int16, q *kmsg.OffsetFe
 			rt := kmsg.NewOffsetFetchResponseGroupTopic()
 			rt.Topic = o.Topic
 			if version >= 10 {
-				t, _ := v.topic(o.Topic, [16]byte{}, false)
-				if t == nil {
+				t, ok := v.TopicNamed(o.Topic)
+				if !ok {
 					continue
 				}
 				rt.TopicID = t.ID

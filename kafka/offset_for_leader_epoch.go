@@ -30,7 +30,7 @@ func (n *node) offsetForLeaderEpoch(ctx context.Context, c *call, q *kmsg.Offset
 		qt := &q.Topics[i]
 		rt := kmsg.NewOffsetForLeaderEpochResponseTopic()
 		rt.Topic = qt.Topic
-		t, code := v.topic(qt.Topic, [16]byte{}, false)
+		t, code := v.topic(ctx, qt.Topic, [16]byte{}, false)
 		for _, qp := range qt.Partitions {
 			rp := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 			rp.Partition, rp.LeaderEpoch, rp.EndOffset = qp.Partition, -1, -1
@@ -39,10 +39,10 @@ func (n *node) offsetForLeaderEpoch(ctx context.Context, c *call, q *kmsg.Offset
 				fault = codeInvalidRequest
 			}
 			if fault == codeNone {
-				part, code := partition(t, qp.Partition)
+				part, code := v.partition(ctx, t, qp.Partition)
 				if fault = code; code == codeNone {
 					var pr Progress
-					if pr, fault = n.lead(part.ID, qp.CurrentLeaderEpoch); fault == codeNone {
+					if pr, fault = n.settledLead(ctx, part.ID, qp.CurrentLeaderEpoch); fault == codeNone {
 						epoch, end, err := n.epochEnd(ctx, part.ID, pr, qp.LeaderEpoch)
 						if fault = n.code("OffsetForLeaderEpoch", err); err == nil {
 							rp.LeaderEpoch, rp.EndOffset = epoch, end

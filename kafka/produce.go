@@ -59,7 +59,7 @@ type place struct{ topic, partition int }
 func (n *node) produce(ctx context.Context, c *call, q *kmsg.ProduceRequest) func(context.Context) answer {
 	p := &produced{n: n, c: c, acks: q.Acks, r: kmsg.NewPtrProduceResponse()}
 	p.r.Version = c.version
-	p.admit(q, n.wall().UnixMilli())
+	p.admit(ctx, q, n.wall().UnixMilli())
 	if len(p.items) == 0 {
 		return func(context.Context) answer { return p.answer() }
 	}
@@ -86,7 +86,7 @@ func (n *node) produce(ctx context.Context, c *call, q *kmsg.ProduceRequest) fun
 }
 
 // admit checks every batch; good ones become items.
-func (p *produced) admit(q *kmsg.ProduceRequest, now int64) {
+func (p *produced) admit(ctx context.Context, q *kmsg.ProduceRequest, now int64) {
 	v := p.n.view()
 	var whole error
 	switch {
@@ -103,7 +103,7 @@ func (p *produced) admit(q *kmsg.ProduceRequest, now int64) {
 		rt.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(qt.Partitions))
 		p.r.Topics = append(p.r.Topics, rt)
 
-		t, code := v.topic(qt.Topic, qt.TopicID, false)
+		t, code := v.topic(ctx, qt.Topic, qt.TopicID, false)
 		var rules rules
 		if t != nil {
 			rules = rulesOf(t, p.n.Settings.Setting, now)
@@ -122,7 +122,7 @@ func (p *produced) admit(q *kmsg.ProduceRequest, now int64) {
 			}
 			var id record.Partition
 			if fault == nil {
-				part, code := partition(t, qp.Partition)
+				part, code := v.partition(ctx, t, qp.Partition)
 				if fault = code.orNil(); fault == nil {
 					id = part.ID
 				}
@@ -187,15 +187,15 @@ func (p *produced) settle(at place, o Appended) {
 // hint tells who leads a partition now, and adds its address to the answer (KIP-951).
 func (p *produced) hint(topic string, index int32) (node, epoch int32) {
 	v := p.n.viewBy(p.c.listener)
-	t, _ := v.topic(topic, [16]byte{}, false)
-	if t == nil {
+	t, ok := v.TopicNamed(topic)
+	if !ok {
 		return -1, -1
 	}
-	part, _ := partition(t, index)
-	if part == nil {
+	part, ok := v.Partition(record.Partition{Topic: t.ID, Index: index})
+	if !ok {
 		return -1, -1
 	}
-	node, ok := v.leader(part)
+	node, ok = v.leader(part)
 	if !ok || node == v.self {
 		return -1, -1
 	}

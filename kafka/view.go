@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"slices"
 	"strconv"
 
@@ -8,11 +9,17 @@ import (
 	"github.com/firnlog/firn/record"
 )
 
-// view is the cluster as one request sees it: the same all the way through.
+// view is the cluster as one request sees it: the same all the way through, unless the
+// request names what is not in it. Then it is taken once more, when this broker is known
+// to have heard of everything: what another broker has just made must not be denied.
 type view struct {
 	*catalog.State
 	brokers []Broker
 	self    int32
+
+	node     *node
+	listener string
+	heard    bool // taken once more
 }
 
 // view is of the brokers whatever listeners they have: for who is alive, not where.
@@ -22,7 +29,19 @@ func (n *node) view() view { return n.viewBy("") }
 // by one listener must never be sent to the address of another: that is for
 // another network.
 func (n *node) viewBy(listener string) view {
-	return view{State: n.Cluster.State(), brokers: n.Cluster.Brokers(listener), self: n.Cluster.Self()}
+	return view{State: n.Cluster.State(), brokers: n.Cluster.Brokers(listener), self: n.Cluster.Self(), node: n, listener: listener}
+}
+
+// hear takes the view once more, which may wait for the bucket. false when that was done
+// already.
+func (v *view) hear(ctx context.Context) bool {
+	if v.heard {
+		return false
+	}
+	v.node.Cluster.Hear(ctx)
+	*v = v.node.viewBy(v.listener)
+	v.heard = true
+	return true
 }
 
 // broker finds a live broker.
@@ -69,7 +88,15 @@ func (v view) replicas(want int16, leader int32) []int32 {
 }
 
 // topic finds a topic by name, or by id when byID. The code says what is wrong.
-func (v view) topic(name string, id [16]byte, byID bool) (*catalog.Topic, code) {
+func (v *view) topic(ctx context.Context, name string, id [16]byte, byID bool) (*catalog.Topic, code) {
+	t, code := v.find(name, id, byID)
+	if possible := byID && id != [16]byte{} || !byID && catalog.CheckTopicName(name) == nil; t == nil && possible && v.hear(ctx) {
+		return v.find(name, id, byID)
+	}
+	return t, code
+}
+
+func (v *view) find(name string, id [16]byte, byID bool) (*catalog.Topic, code) {
 	if byID {
 		t, ok := v.Topic(record.TopicID(id))
 		if !ok {
@@ -84,12 +111,28 @@ func (v view) topic(name string, id [16]byte, byID bool) (*catalog.Topic, code) 
 	return t, codeNone
 }
 
-// partition finds one partition of a topic.
-func partition(t *catalog.Topic, index int32) (*catalog.Partition, code) {
-	if index < 0 || int(index) >= len(t.Partitions) {
-		return nil, codeUnknownTopicOrPartition
+// checkNew says whether a topic of that name can be created. One that was in the way may
+// have been deleted by another broker.
+func (v *view) checkNew(ctx context.Context, name string) error {
+	err := v.CheckNewTopic(name)
+	if err != nil && catalog.CheckTopicName(name) == nil && v.hear(ctx) {
+		return v.CheckNewTopic(name)
 	}
-	return t.Partitions[index], codeNone
+	return err
+}
+
+// partition finds one partition of a topic.
+func (v *view) partition(ctx context.Context, t *catalog.Topic, index int32) (*catalog.Partition, code) {
+	if index >= 0 && int(index) < len(t.Partitions) {
+		return t.Partitions[index], codeNone
+	}
+	if index >= 0 {
+		v.hear(ctx)
+		if p, ok := v.Partition(record.Partition{Topic: t.ID, Index: index}); ok {
+			return p, codeNone
+		}
+	}
+	return nil, codeUnknownTopicOrPartition
 }
 
 // lead finds how far a partition has come, if this broker leads it and the
@@ -104,6 +147,17 @@ func (n *node) lead(id record.Partition, epoch int32) (Progress, code) {
 		return Progress{}, code
 	}
 	return p, codeNone
+}
+
+// settledLead is lead, asked again when this broker knows as well as it can whether it
+// leads the partition.
+func (n *node) settledLead(ctx context.Context, id record.Partition, epoch int32) (Progress, code) {
+	p, code := n.lead(id, epoch)
+	if code == codeNotLeaderOrFollower {
+		n.Log.Settle(ctx, []record.Partition{id})
+		p, code = n.lead(id, epoch)
+	}
+	return p, code
 }
 
 // suits compares a leader epoch with the client's idea of it.

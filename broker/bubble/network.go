@@ -20,6 +20,7 @@ type Network struct {
 	mu      sync.Mutex
 	places  map[place]any      // *listener or *packets, guarded by mu
 	cut     map[[2]string]bool // from host, to host; guarded by mu
+	lost    func([]byte) bool  // which packets are lost besides; guarded by mu
 	changed chan struct{}      // closed when cut, or what a process is, changes; guarded by mu
 	dialled uint16             // the last port that somebody dialled from; guarded by mu
 }
@@ -52,8 +53,16 @@ func (n *Network) Part(some, others []string) {
 	})
 }
 
+// Lose loses the packets that are chosen, until Mend.
+func (n *Network) Lose(chosen func(packet []byte) bool) { n.change(func() { n.lost = chosen }) }
+
 // Mend makes all links whole. What waited in connections goes on.
-func (n *Network) Mend() { n.change(func() { clear(n.cut) }) }
+func (n *Network) Mend() {
+	n.change(func() {
+		clear(n.cut)
+		n.lost = nil
+	})
+}
 
 // change does something to what processes wait for.
 func (n *Network) change(do func()) {
@@ -70,6 +79,13 @@ func (n *Network) flows(from, to string) (bool, <-chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return !n.cut[[2]string{from, to}], n.changed
+}
+
+// loses reports whether a packet is lost on a whole link.
+func (n *Network) loses(packet []byte) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.lost != nil && n.lost(packet)
 }
 
 // look is what holds between two processes at one moment.

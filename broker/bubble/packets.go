@@ -63,7 +63,7 @@ func (c *packets) ReadFrom(b []byte) (int, net.Addr, error) {
 }
 
 // WriteTo implements net.PacketConn. A packet is lost when the link is cut, when
-// nobody listens, and when too many wait already.
+// it is chosen to be, when nobody listens, and when too many wait already.
 func (c *packets) WriteTo(b []byte, to net.Addr) (int, error) {
 	if err := c.p.Await(); err != nil {
 		return 0, err
@@ -72,7 +72,7 @@ func (c *packets) WriteTo(b []byte, to net.Addr) (int, error) {
 	if !ok {
 		return len(b), nil
 	}
-	if flows, _ := c.p.net.flows(c.p.host, there.p.host); flows {
+	if flows, _ := c.p.net.flows(c.p.host, there.p.host); flows && !c.p.net.loses(b) {
 		select {
 		case there.come <- packet{append([]byte(nil), b...), c.at, time.Now().Add(c.p.net.latency)}:
 		default:

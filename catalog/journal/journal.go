@@ -162,7 +162,9 @@ func (j *Journal) Nudge() {
 }
 
 // Look looks at the journal: State is no older than the call when it returns nil, unless
-// the bucket did not answer. Those who call at the same time share one look. The error is
+// the bucket did not answer. Those who call at the same time share one look, and it may be
+// called as often as anybody likes: when the allowance of looks is spent, a call waits for
+// more, or until there is a look anyway, as when gossip tells of an entry. The error is
 // ctx's, or ErrClosed.
 func (j *Journal) Look(ctx context.Context) error {
 	l := make(chan struct{})
@@ -216,6 +218,8 @@ func (j *Journal) Run(ctx context.Context) error {
 	poll := time.NewTicker(j.opts.Poll)
 	defer poll.Stop()
 	var looking []chan struct{}
+	allowed, more := newAllowance(time.Now()), time.NewTimer(0)
+	defer more.Stop()
 	var tidying chan error // nil while nothing is tidied; the journal goes on meanwhile
 	tctx, cancel := context.WithCancel(ctx)
 	defer func() {
@@ -224,9 +228,16 @@ func (j *Journal) Run(ctx context.Context) error {
 		}
 	}()
 	for {
+		looks, refill := j.looks, (<-chan time.Time)(nil)
+		if wait := allowed.wait(time.Now()); wait > 0 {
+			more.Reset(wait)
+			looks, refill = nil, more.C
+		}
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-refill:
+			continue
 		case p := <-j.inbox:
 			batch := j.gather(p)
 			err := j.commit(ctx, batch)
@@ -251,17 +262,11 @@ func (j *Journal) Run(ctx context.Context) error {
 			continue
 		case <-j.nudge:
 		case <-poll.C:
-		case l := <-j.looks:
+		case l := <-looks:
+			allowed.spend()
 			looking = append(looking, l)
-			for more := true; more; {
-				select {
-				case l := <-j.looks:
-					looking = append(looking, l)
-				default:
-					more = false
-				}
-			}
 		}
+		looking = j.waiting(looking)
 		if err := j.scribe.Catchup(ctx); err != nil && ctx.Err() == nil {
 			if errors.Is(err, catalog.ErrVersion) || errors.Is(err, catalog.ErrCorrupt) {
 				return err
@@ -273,6 +278,18 @@ func (j *Journal) Run(ctx context.Context) error {
 		}
 		clear(looking)
 		looking = looking[:0]
+	}
+}
+
+// waiting adds those who wait for a look that has not begun.
+func (j *Journal) waiting(looking []chan struct{}) []chan struct{} {
+	for {
+		select {
+		case l := <-j.looks:
+			looking = append(looking, l)
+		default:
+			return looking
+		}
 	}
 }
 

@@ -1,0 +1,95 @@
+package journal
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/tier/cold/mem"
+)
+
+// counted is a store that takes its time for reads, and counts them.
+type counted struct {
+	cold.Store
+	gets atomic.Int64
+}
+
+func (c *counted) Get(ctx context.Context, name string, r cold.Range, buf []byte) ([]byte, error) {
+	c.gets.Add(1)
+	time.Sleep(10 * time.Millisecond)
+	return c.Store.Get(ctx, name, r, buf)
+}
+
+// Those who look without a pause all see what was committed before they asked, soon, and
+// cost no more than the allowance.
+func TestLooksAreFreshAndCostNoMoreThanTheAllowance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := mem.New()
+		writer, stop := open(t, bucket, Options{Poll: time.Hour})
+		defer stop()
+		s := &counted{Store: bucket}
+		j, stop := open(t, s, Options{Poll: time.Hour})
+		defer stop()
+
+		const long, entries = 20 * time.Second, 40
+		ctx, cancel := context.WithTimeout(t.Context(), long)
+		defer cancel()
+		before := s.gets.Load()
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				for ctx.Err() == nil {
+					known, began := writer.State().Number(), time.Now()
+					if j.Look(ctx) != nil {
+						return
+					}
+					if n := j.State().Number(); n < known {
+						t.Errorf("a look shows entry %d, and %d was there when it was asked for", n, known)
+					}
+					if d := time.Since(began); d > 400*time.Millisecond {
+						t.Errorf("a look took %v", d)
+					}
+				}
+			})
+		}
+		for range entries {
+			if _, err := writer.Commit(t.Context(), &catalog.ProducerIDs{Count: 10}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(long / entries)
+		}
+		wg.Wait()
+		if n, most := s.gets.Load()-before, int64(2*(lookBurst+lookRate*long.Seconds()+1)+entries); n > most {
+			t.Errorf("%d reads, of which the allowance has %d", n, most)
+		}
+	})
+}
+
+// Who waits for the allowance is served by a look that there is anyway.
+func TestAHintServesThoseWhoWaitForALook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, stop := open(t, mem.New(), Options{Poll: time.Hour})
+		defer stop()
+		for range lookBurst {
+			if err := j.Look(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		began := time.Now()
+		go func() {
+			time.Sleep(10 * time.Millisecond)
+			j.Nudge()
+		}()
+		if err := j.Look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(began); d != 10*time.Millisecond {
+			t.Errorf("a look took %v, and the hint came after 10ms", d)
+		}
+	})
+}
