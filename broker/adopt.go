@@ -3,6 +3,7 @@ package broker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/firnlog/firn/broker/settings"
@@ -16,8 +17,8 @@ const misses = 3
 
 // adopt fences the sessions of brokers that do not answer any more, and takes what
 // nobody alive owns. silent counts, for each session, how often its broker did not
-// answer.
-func (s *session) adopt(ctx context.Context, id uint64, silent map[uint64]int) error {
+// answer. One that cannot be fenced, because it is damaged, keeps nobody from the others.
+func (s *session) adopt(ctx context.Context, id uint64, silent map[uint64]int) (fail error) {
 	for _, v := range s.journal.State().Sessions() {
 		if v.Sealed || s.served(ctx, v, id) {
 			delete(silent, v.ID)
@@ -27,11 +28,12 @@ func (s *session) adopt(ctx context.Context, id uint64, silent map[uint64]int) e
 			continue
 		}
 		if err := s.seal(ctx, v, id); err != nil {
-			return err
+			fail = errors.Join(fail, err)
+			continue
 		}
 		delete(silent, v.ID)
 	}
-	return s.take(ctx, id, nil)
+	return errors.Join(fail, s.take(ctx, id, nil))
 }
 
 // served reports whether somebody serves a session, or is about to, as far as one can tell

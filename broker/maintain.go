@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/ingest/pump"
 )
 
 // due decides whether a session is to be rotated (S9): when it has filled enough
@@ -25,6 +26,7 @@ func (b *Broker) maintain(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var even balance
+	lost := false // the session is over, and none has followed it
 	for {
 		if s, ok := b.pump.Session(); ok {
 			b.gossip.Set(b.member(s.ID, ctx.Err() != nil || b.drains()))
@@ -37,17 +39,14 @@ func (b *Broker) maintain(ctx context.Context) error {
 		case <-b.pump.Uncovered():
 			what, err = "index WAL objects", b.pump.Index(ctx)
 		case <-b.pump.Over():
-			what, err = "take over again after a fence", b.session.takeOver(ctx)
-			if errors.Is(err, ErrNode) {
-				return err
-			}
+			lost = true
 		case <-tick.C:
 			if b.load.measure(time.Now()) {
 				b.gossip.SetLoad(uint64(max(b.load.second.Load(), 0)))
 			}
 			s, ok := b.pump.Session()
 			if !ok {
-				continue
+				break
 			}
 			if s.ID != began.ID {
 				began, since = s, time.Now()
@@ -69,6 +68,13 @@ func (b *Broker) maintain(ctx context.Context) error {
 					b.session.movedFrom(s.ID)
 				}
 			}
+		}
+		if lost {
+			what, err = "take over again after a fence", b.session.takeOver(ctx)
+			if errors.Is(err, ErrNode) {
+				return err
+			}
+			lost = err != nil && !errors.Is(err, pump.ErrSession) // of which Over tells
 		}
 		b.tell(what, err)
 	}

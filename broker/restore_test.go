@@ -267,6 +267,46 @@ func TestADeadBrokerOfTheSameNodeIDIsSucceeded(t *testing.T) {
 	}
 }
 
+// What a dead broker left in a damaged object cannot be sealed. Nobody leads what it had;
+// all others are succeeded, by who lives and by who starts.
+func TestABrokerThatCannotBeSealedKeepsNobodyFromTheOthers(t *testing.T) {
+	for _, starts := range []bool{false, true} {
+		h := newHeir(t)
+		ctx := t.Context()
+		if !starts {
+			if err := h.start(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.reach = func(_ context.Context, advertised string) bool { return advertised == h.me.Advertised }
+		hurt := h.commit(&catalog.RegisterSession{Node: 2, Advertised: "b:1", Nonce: [16]byte{2}}).ID
+		if err := h.bucket.PutIfAbsent(ctx, catalog.WAL(hurt, 0).Name(), cold.Bytes(make([]byte, 100))); err != nil {
+			t.Fatal(err)
+		}
+		dead := h.commit(&catalog.RegisterSession{Node: 3, Advertised: "c:1", Nonce: [16]byte{3}}).ID
+		h.commit(&catalog.CreateTopic{Name: "t", ID: h.id.Topic, Replicas: 1, Owners: []uint64{dead, hurt}})
+		if starts {
+			if err := h.start(ctx); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			own, _ := h.pump.Session()
+			silent := map[uint64]int{}
+			for range misses {
+				if err := h.adopt(ctx, own.ID, silent); err != nil && !errors.Is(err, ingest.ErrForeign) {
+					t.Fatal(err)
+				}
+			}
+		}
+		own, _ := h.pump.Session()
+		for i, want := range []uint64{own.ID, hurt} {
+			if c, _ := h.journal.State().Partition(record.Partition{Topic: h.id.Topic, Index: int32(i)}); c.Owner != want {
+				t.Errorf("starts %v: session %d owns partition %d, want %d", starts, c.Owner, i, want)
+			}
+		}
+	}
+}
+
 // A damaged object takes one partition out of service, and not the broker: it leads all
 // others, and that one, too, when the object is whole again.
 func TestADamagedObjectStopsOnePartition(t *testing.T) {

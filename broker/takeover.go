@@ -153,9 +153,10 @@ func (s *session) settleIn(ctx context.Context, id uint64, former map[record.Par
 // would do nothing else: who lives as gossip says is left alone. It returns the
 // sessions of former lives of this node. Whoever goes on after a fence leaves all others
 // alone: two that reach the bucket and not each other would fence each other at the pace
-// of the bucket, instead of that of adopt. ErrNode says that somebody else lives as this
-// node.
+// of the bucket, instead of that of adopt. One of another node that cannot be fenced, because
+// it is damaged, is left to adopt. ErrNode says that somebody else lives as this node.
 func (s *session) sealDead(ctx context.Context, others bool) (mine []*catalog.Session, err error) {
+	hurt := map[uint64]bool{}
 	for {
 		var dead []*catalog.Session
 		mine = mine[:0]
@@ -165,7 +166,7 @@ func (s *session) sealDead(ctx context.Context, others bool) (mine []*catalog.Se
 				mine = append(mine, v)
 			}
 			switch {
-			case v.Sealed:
+			case v.Sealed, hurt[v.ID]:
 			case own && s.another(ctx, v):
 				return nil, fmt.Errorf("%w: node id %d is that of the broker at %s, which is running (session %d): is node.id set twice, or was a data folder copied?", ErrNode, v.Node, v.Advertised, v.ID)
 			case own || others && s.dead(ctx, v):
@@ -176,7 +177,13 @@ func (s *session) sealDead(ctx context.Context, others bool) (mine []*catalog.Se
 			return mine, nil
 		}
 		for _, v := range dead {
-			if err := s.seal(ctx, v, 0); err != nil {
+			err := s.seal(ctx, v, 0)
+			switch {
+			case err == nil:
+			case ctx.Err() == nil && !slices.Contains(mine, v):
+				s.log.Error("the session of a broker that is gone cannot be sealed; nobody leads what it had", "session", v.ID, "node", v.Node, "err", err)
+				hurt[v.ID] = true
+			default:
 				return nil, err
 			}
 		}
