@@ -265,7 +265,7 @@ func (b *Broker) assemble() {
 	b.config = &config{journal: b.journal, values: b.values, node: b.node, load: b.load.second.Load}
 	b.topics = &topics{journal: b.journal, owners: b.owners, settle: b.follow}
 	b.settling = newSettling(b.journal, b.session)
-	b.groups = &groups{b: b, topics: b.topics, coordinator: coord.New(offsetsLog{b}, b.log, b.groupConfig, b.clock.now)}
+	b.groups = &groups{b: b, topics: b.topics, coordinator: coord.New(offsetsLog{b}, b.log, b.groupConfig, b.clock.now, b.topicNamed)}
 }
 
 // putRate is how many puts per second the bill allows (DESIGN 4.3).
@@ -373,6 +373,7 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 	})
 	g.Go(func() error { return b.groups.Run(mctx) })
 	g.Go(func() error { return b.followAll(mctx) })
+	g.Go(func() error { return b.forget(mctx) })
 	g.Go(func() error { return b.maintain(ctx) })
 	g.Go(func() error { return b.succeed(ctx) })
 	g.Go(func() error { return b.patrol(ctx) })

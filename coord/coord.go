@@ -29,6 +29,7 @@ type Coordinator struct {
 	logger *slog.Logger
 	config func() group.Config
 	wall   func() time.Time
+	topics group.Topics
 
 	mu     sync.Mutex
 	shards map[int32]*shard
@@ -39,9 +40,11 @@ type Coordinator struct {
 }
 
 // New makes a coordinator. config is asked for the limits now and then, wall for the time
-// by the calendar, by which offsets are kept; both from any goroutine.
-func New(log Log, logger *slog.Logger, config func() group.Config, wall func() time.Time) *Coordinator {
-	return &Coordinator{log: log, logger: logger, config: config, wall: wall, shards: map[int32]*shard{}, left: map[int32]*shard{}}
+// by the calendar, by which offsets are kept, and topics for what there is to commit for: it
+// must know every topic that the log of a partition led here has an offset for, unless it
+// was deleted. All are called from any goroutine.
+func New(log Log, logger *slog.Logger, config func() group.Config, wall func() time.Time, topics group.Topics) *Coordinator {
+	return &Coordinator{log: log, logger: logger, config: config, wall: wall, topics: topics, shards: map[int32]*shard{}, left: map[int32]*shard{}}
 }
 
 // Run lets the coordinator work until ctx ends. Call it before Own or Lead.
@@ -84,7 +87,7 @@ func (c *Coordinator) Own(n int32, led []Led) {
 			continue
 		}
 		ctx, stop := context.WithCancel(c.ctx)
-		s := newShard(l, c.log, c.logger.With("partition", l.Partition), c.config, c.wall, stop)
+		s := newShard(l, c, stop)
 		before := c.left[l.Partition]
 		delete(c.left, l.Partition)
 		c.shards[l.Partition] = s

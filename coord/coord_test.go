@@ -22,6 +22,18 @@ type memory struct {
 	partitions map[int32][][]byte
 	slow       time.Duration
 	fail       error
+	topics     map[string]byte // the first byte of the ids of topics; those that are not in it have 1
+}
+
+// topic is group.Topics. 0 is a topic that is deleted.
+func (l *memory) topic(name string) (record.TopicID, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	id, ok := l.topics[name]
+	if !ok {
+		id = 1
+	}
+	return record.TopicID{id}, id > 0
 }
 
 func (l *memory) Append(ctx context.Context, p int32, batch []byte) error {
@@ -79,7 +91,7 @@ func bubble(t *testing.T, do func(t *testing.T, l *memory, a, b *Coordinator)) {
 		var done sync.WaitGroup
 		var cs [2]*Coordinator
 		for i := range cs {
-			cs[i] = New(l, slog.New(slog.DiscardHandler), limits, time.Now)
+			cs[i] = New(l, slog.New(slog.DiscardHandler), limits, time.Now, l.topic)
 			done.Go(func() {
 				if err := cs[i].Run(ctx); err != nil {
 					t.Error(err)
@@ -268,6 +280,64 @@ func TestADeletedGroupStaysAwayAfterALoad(t *testing.T) {
 		if l, err := b.List(t.Context(), nil); len(l) != 0 || err != nil {
 			t.Errorf("%v, %v", l, err)
 		}
+	})
+}
+
+// What a topic had is forgotten with it: by who coordinates, and by who did not while it
+// was deleted. What is committed for one that is made again stays.
+func TestOffsetsEndWithTheirTopic(t *testing.T) {
+	bubble(t, func(t *testing.T, l *memory, a, b *Coordinator) {
+		topic := func(id byte) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.topics = map[string]byte{"t": id}
+		}
+		want := func(c *Coordinator, offset int64) {
+			t.Helper()
+			if n, err := committed(t, c, "g"); n != offset || err != nil {
+				t.Errorf("%d, %v, want %d", n, err, offset)
+			}
+		}
+		commitFor := func(c *Coordinator, id byte, offset int64) {
+			t.Helper()
+			r, err := c.CommitOffsets(t.Context(), &group.CommitRequest{Group: "g", Generation: -1, Offsets: []group.Offset{
+				{TopicPartition: group.TopicPartition{Topic: "t"}, TopicID: record.TopicID{id}, Offset: offset, LeaderEpoch: -1}}})
+			if err != nil || r.Errs[0] != nil {
+				t.Fatal(err, r)
+			}
+		}
+		prune := func(c *Coordinator) {
+			t.Helper()
+			if err := c.Prune(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a.Own(parts, everything(1))
+		synctest.Wait()
+		topic(1)
+		commitFor(a, 1, 7)
+		prune(a)
+		want(a, 7)
+		topic(2) // deleted and made again
+		prune(a)
+		want(a, -1)
+		commitFor(a, 2, 8)
+		prune(a)
+		want(a, 8)
+		a.Own(parts, nil)
+		b.Own(parts, everything(2))
+		synctest.Wait()
+		want(b, 8)
+		prune(b)
+		want(b, 8)
+		b.Own(parts, nil)
+		topic(0) // deleted while nobody coordinates
+		l.set(time.Minute, nil)
+		a.Own(parts, everything(3))
+		prune(a) // while it loads
+		l.set(0, nil)
+		time.Sleep(10 * time.Minute)
+		want(a, -1)
 	})
 }
 

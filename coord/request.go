@@ -2,6 +2,7 @@ package coord
 
 import (
 	"context"
+	"errors"
 
 	"github.com/firnlog/firn/coord/group"
 )
@@ -124,10 +125,12 @@ func (c *Coordinator) Committed(ctx context.Context) ([]group.Committed, error) 
 	return gather(ctx, c.all(), (*group.Machine).Committed)
 }
 
-// DropTopics forgets the offsets of deleted topics: those for which gone says so.
-// gone is called on the loops of the shards. group.ErrLoading means that a
-// partition could not be asked yet.
-func (c *Coordinator) DropTopics(ctx context.Context, gone func(topic string) bool) error {
-	_, err := gather(ctx, c.all(), func(m *group.Machine) []struct{} { m.DropTopics(gone); return nil })
+// Prune forgets the offsets of topics that were deleted, in the partitions that are
+// loaded; the others do so when they are (shard.go). It waits until that is durable.
+func (c *Coordinator) Prune(ctx context.Context) error {
+	_, err := gather(ctx, c.all(), func(m *group.Machine) []struct{} { m.Prune(c.topics); return nil })
+	if errors.Is(err, group.ErrLoading) {
+		return nil
+	}
 	return err
 }

@@ -39,6 +39,7 @@ func (x *session) wall() int64 { return x.s.clock().UnixMilli() }
 func (s *shard) serve(ctx, life context.Context, m *group.Machine) {
 	x := &session{s: s, m: m, began: time.Now(), appended: make(chan error, 1)}
 	m.Loaded(x.now(), x.wall())
+	m.Prune(s.topics)
 	configured := x.began
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -16,14 +16,16 @@ type shard struct {
 	logger    *slog.Logger
 	config    func() group.Config
 	clock     func() time.Time // the calendar's
+	topics    group.Topics
 	stop      context.CancelFunc
 
 	inbox chan request
 	ended chan struct{}
 }
 
-func newShard(l Led, log Log, logger *slog.Logger, config func() group.Config, clock func() time.Time, stop context.CancelFunc) *shard {
-	return &shard{partition: l.Partition, epoch: l.Epoch, log: log, logger: logger, config: config, clock: clock, stop: stop,
+func newShard(l Led, c *Coordinator, stop context.CancelFunc) *shard {
+	return &shard{partition: l.Partition, epoch: l.Epoch, log: c.log, logger: c.logger.With("partition", l.Partition),
+		config: c.config, clock: c.wall, topics: c.topics, stop: stop,
 		inbox: make(chan request), ended: make(chan struct{})}
 }
 

@@ -50,7 +50,7 @@ func (n *node) offsetCommit(ctx context.Context, c *call, q *kmsg.OffsetCommitRe
 			if rp.ErrorCode = int16(fault); fault == codeNone {
 				commit.Offsets = append(commit.Offsets, group.Offset{
 					TopicPartition: group.TopicPartition{Topic: t.Name, Partition: qp.Partition},
-					Offset:         qp.Offset, LeaderEpoch: qp.LeaderEpoch, Metadata: deref(qp.Metadata),
+					Offset:         qp.Offset, LeaderEpoch: qp.LeaderEpoch, Metadata: deref(qp.Metadata), TopicID: t.ID,
 				})
 				places = append(places, place{i, j})
 			}

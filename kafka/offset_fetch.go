@@ -2,10 +2,12 @@ package kafka
 
 import (
 	"context"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/firnlog/firn/coord/group"
+	"github.com/firnlog/firn/record"
 )
 
 // OffsetFetch (9): how far groups had come (kafka.md 42).
@@ -99,16 +101,24 @@ func (n *node) groupOffsets(ctx context.Context, version int16, q *kmsg.OffsetFe
 	}
 	if err != nil {
 		r.ErrorCode = int16(n.groupCode("OffsetFetch", err))
+		if version >= 2 {
+			// Nobody is to take partitions without offsets for ones that have none.
+			r.Topics = []kmsg.OffsetFetchResponseGroupTopic{}
+			return r
+		}
 		for _, at := range places {
-			if version < 2 {
-				r.Topics[at.topic].Partitions[at.partition].ErrorCode = r.ErrorCode
-			}
+			r.Topics[at.topic].Partitions[at.partition].ErrorCode = r.ErrorCode
 		}
 		return r
 	}
+	// What was committed for a topic that is gone by now, the coordinator forgets soon.
+	v = n.view()
+	a.Offsets = slices.DeleteFunc(a.Offsets, func(o group.Offset) bool { return fetch.All && gone(v, o) })
 	if !fetch.All {
 		for i, at := range places {
-			n.fillOffset(&r.Topics[at.topic].Partitions[at.partition], a.Offsets[i])
+			if !gone(v, a.Offsets[i]) {
+				n.fillOffset(&r.Topics[at.topic].Partitions[at.partition], a.Offsets[i])
+			}
 		}
 		return r
 	}
@@ -134,6 +144,13 @@ func (n *node) groupOffsets(ctx context.Context, version int16, q *kmsg.OffsetFe
 		r.Topics[i].Partitions = append(r.Topics[i].Partitions, rp)
 	}
 	return r
+}
+
+// gone reports whether an offset was committed for a topic that was deleted, or made
+// again under its name.
+func gone(v view, o group.Offset) bool {
+	t, _ := v.topic(o.Topic, [16]byte{}, false)
+	return o.TopicID != record.TopicID{} && (t == nil || t.ID != o.TopicID)
 }
 
 // noOffset is the answer for a partition without a commit.

@@ -1,6 +1,10 @@
 package group
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/firnlog/firn/record"
+)
 
 // Why a request is refused. Package kafka maps them to codes. They may be wrapped.
 var (
@@ -130,6 +134,9 @@ type Offset struct {
 	Offset      int64
 	LeaderEpoch int32 // -1 when unknown
 	Metadata    string
+	// TopicID is that of the topic that the offset was committed for: one that is made
+	// again under its name has another. Zero when it is not known.
+	TopicID record.TopicID
 	// Err is the fault of this one: in answers, and in requests whose sender knows
 	// already that it cannot be committed.
 	Err error

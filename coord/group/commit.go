@@ -3,6 +3,8 @@ package group
 import (
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/firnlog/firn/record"
 )
 
 // commit is a committed offset as it is kept.
@@ -13,6 +15,7 @@ type commit struct {
 	at       int64 // wall clock
 	until    int64 // wall clock, when the client said how long to keep it; 0 when not
 	seq      uint64
+	topic    record.TopicID // zero when it is not known yet: records do not name it
 }
 
 // Commit takes an OffsetCommit request (semantic 41). A member commits with its
@@ -39,7 +42,7 @@ func (m *Machine) Commit(now, wall int64, r *CommitRequest) CommitResponse {
 		case longer(o.Metadata, m.cfg.MetadataMax):
 			out.Errs[i] = ErrOffsetMetadataLarge
 		default:
-			c := commit{offset: o.Offset, epoch: o.LeaderEpoch, metadata: o.Metadata, at: wall, until: until}
+			c := commit{offset: o.Offset, epoch: o.LeaderEpoch, metadata: o.Metadata, at: wall, until: until, topic: o.TopicID}
 			m.write(g, offsetRecord(g.id, o.TopicPartition, &c))
 			c.seq = m.seq
 			g.offsets[o.TopicPartition] = c

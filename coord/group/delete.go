@@ -1,5 +1,7 @@
 package group
 
+import "github.com/firnlog/firn/record"
+
 // DeleteOffsets takes an OffsetDelete request (semantic 44, KIP-496): offsets of
 // topics that no member is subscribed to.
 func (m *Machine) DeleteOffsets(r *DeleteOffsetsRequest) DeleteOffsetsResponse {
@@ -61,13 +63,24 @@ func (m *Machine) bury(g *group) {
 	m.drop(g)
 }
 
-// DropTopics forgets the offsets of topics that were deleted.
-func (m *Machine) DropTopics(gone func(topic string) bool) {
+// Topics finds a topic by its name; false when there is none.
+type Topics func(name string) (record.TopicID, bool)
+
+// Prune forgets the offsets of topics that were deleted, also of those that were made
+// again since: these have another id. An offset out of the log belongs to the topic that
+// has its name at the first call.
+func (m *Machine) Prune(topics Topics) {
 	for _, id := range m.ids() {
 		g := m.groups[id]
 		for _, tp := range m.committed(g, true) {
-			if gone(tp.Topic) {
+			now, there := topics(tp.Topic)
+			c, ok := g.offsets[tp]
+			switch none := (record.TopicID{}); {
+			case !there, ok && c.topic != none && c.topic != now:
 				m.uncommit(g, tp)
+			case ok && c.topic == none:
+				c.topic = now
+				g.offsets[tp] = c
 			}
 		}
 		m.settle(g)

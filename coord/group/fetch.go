@@ -25,7 +25,7 @@ func (m *Machine) Fetch(r *FetchRequest) FetchResponse {
 			o.Err = ErrUnstable
 		} else if g != nil {
 			if c, ok := g.offsets[tp]; ok {
-				o.Offset, o.LeaderEpoch, o.Metadata = c.offset, c.epoch, c.metadata
+				o.Offset, o.LeaderEpoch, o.Metadata, o.TopicID = c.offset, c.epoch, c.metadata, c.topic
 			}
 		}
 		out.Offsets = append(out.Offsets, o)

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/firnlog/firn/record"
 )
 
 var update = flag.Bool("update", false, "write the transcripts anew")
@@ -203,7 +205,14 @@ func (s *script) run(line string) {
 	case "delete":
 		s.printf("%v", orOK(s.m.Delete(id)))
 	case "drop-topic":
-		s.m.DropTopics(func(topic string) bool { return topic == a.words[1] })
+		s.m.Prune(func(topic string) (record.TopicID, bool) { return record.TopicID{1}, topic != a.words[1] })
+	case "remake-topic": // the same with another id
+		s.m.Prune(func(topic string) (record.TopicID, bool) {
+			if topic == a.words[1] {
+				return record.TopicID{byte(a.num("as", 2))}, true
+			}
+			return record.TopicID{1}, true
+		})
 	case "describe":
 		d := s.m.Describe(id)
 		s.printf("%s type=%s protocol=%s %v", d.State, d.ProtocolType, d.Protocol, orOK(d.Err))
