@@ -78,6 +78,31 @@ func TestSemantic38MemberIDRequiredFromV4(t *testing.T) {
 	}
 }
 
+// A coordinator that moves loads its groups for a moment. Members notice nothing, but for
+// those in the middle of a rebalance, which join again; what else they ask, they retry.
+func TestMembersOutliveTheLoadOfTheirCoordinator(t *testing.T) {
+	f := newFake()
+	c := serve(t, f, Limits{}).client(t)
+	id := join(c, 9, nil)
+	f.groups.err = fmt.Errorf("partition 3: %w", group.ErrLoading)
+	h := kmsg.NewPtrHeartbeatRequest()
+	h.Group, h.MemberID, h.Generation = "g", id, 1
+	wantCode(t, "heartbeat", ask[*kmsg.HeartbeatResponse](c, 4, h).ErrorCode, codeNone)
+	s := kmsg.NewPtrSyncGroupRequest()
+	s.Group, s.MemberID, s.Generation = "g", id, 1
+	wantCode(t, "sync", ask[*kmsg.SyncGroupResponse](c, 5, s).ErrorCode, codeRebalanceInProgress)
+	wantCode(t, "join", ask[*kmsg.JoinGroupResponse](c, 9, joinOf(id, nil)).ErrorCode, codeCoordinatorLoadInProgress)
+	q := kmsg.NewPtrOffsetFetchRequest()
+	g := kmsg.NewOffsetFetchRequestGroup()
+	g.Group, g.Topics = "g", []kmsg.OffsetFetchRequestGroupTopic{{Topic: "t", Partitions: []int32{0}}}
+	q.Groups = append(q.Groups, g)
+	r := ask[*kmsg.OffsetFetchResponse](c, 8, q)
+	wantCode(t, "offsets", r.Groups[0].ErrorCode, codeCoordinatorLoadInProgress)
+	if len(r.Groups[0].Topics) > 0 {
+		t.Errorf("partitions beside the fault of a group look as if they had no offset: %+v", r.Groups[0].Topics)
+	}
+}
+
 func TestSemantic39MetadataIsOpaque(t *testing.T) {
 	for _, kind := range []string{"consumer", "connect", "sr"} {
 		f := newFake()
@@ -398,7 +423,6 @@ func TestSemantic45Coordinator(t *testing.T) {
 	// Whatever the coordinator fails with, a consumer looks again and does not give up.
 	for err, want := range map[error]code{
 		group.ErrNotCoordinator: codeNotCoordinator,
-		group.ErrLoading:        codeCoordinatorLoadInProgress,
 		group.ErrNotAvailable:   codeCoordinatorNotAvailable,
 		ErrStorage:              codeCoordinatorNotAvailable,
 		context.Canceled:        codeCoordinatorNotAvailable,

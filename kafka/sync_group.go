@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -10,7 +11,9 @@ import (
 
 // SyncGroup (14): the leader gives the assignments, the others wait for theirs. v3
 // static members (KIP-345), v5 protocol type and name are checked (KIP-559). The
-// assignment of a member that got none is empty, never missing (kafka.md 7).
+// assignment of a member that got none is empty, never missing (kafka.md 7). A coordinator
+// that is loading has lost the rebalance: REBALANCE_IN_PROGRESS makes the member join again,
+// where at COORDINATOR_LOAD_IN_PROGRESS Java's consumer throws out of poll.
 func apiSyncGroup() api {
 	return api{
 		key: 14, name: "SyncGroup", min: 0, max: 5, waits: true,
@@ -30,6 +33,9 @@ func (n *node) syncGroup(ctx context.Context, _ *call, q *kmsg.SyncGroupRequest)
 	a, err := n.Members.Sync(ctx, s)
 	if err == nil {
 		err = a.Err
+	}
+	if errors.Is(err, group.ErrLoading) {
+		err = group.ErrRebalanceInProgress
 	}
 	r := kmsg.NewPtrSyncGroupResponse()
 	r.ErrorCode = int16(n.groupCode("SyncGroup", err))
