@@ -149,7 +149,7 @@ func (n *node) groupOffsets(ctx context.Context, version int16, q *kmsg.OffsetFe
 // gone reports whether an offset was committed for a topic that was deleted, or made
 // again under its name.
 func gone(v view, o group.Offset) bool {
-	t, _ := v.topic(o.Topic, [16]byte{}, false)
+	t, _ := v.TopicNamed(o.Topic)
 	return o.TopicID != record.TopicID{} && (t == nil || t.ID != o.TopicID)
 }
 
