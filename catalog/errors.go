@@ -2,6 +2,9 @@ package catalog
 
 import "errors"
 
+// ErrUnsure says that a command may have been applied, or not, and must not be again.
+var ErrUnsure = errors.New("it may have been done, or not: look again")
+
 // Why Apply rejects a command. A rejected command has no effect at all, except
 // where its comment says that it is decided item by item.
 var (

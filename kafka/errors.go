@@ -164,6 +164,7 @@ var codes = []struct {
 	{catalog.ErrInvalidReplicas, codeInvalidReplicationFactor},
 	{catalog.ErrInvalidConfig, codeInvalidConfig},
 	{catalog.ErrInvalidOffset, codeOffsetOutOfRange},
+	{catalog.ErrUnsure, codeRequestTimedOut},
 
 	{group.ErrUnknownMember, codeUnknownMemberID},
 	{group.ErrIllegalGeneration, codeIllegalGeneration},

@@ -25,4 +25,7 @@
 //	J5  A boundary is put only when a snapshot at or above it is durable.
 //	J6  A broker begins only where nothing in the bucket needs an entry that it
 //	    did not find (Complete): numbers that were given away are not given again.
+//	J7  What was put under a number that had been given up may have been applied
+//	    before it was. It is committed again only where that does no harm
+//	    (catalog.State.Repeat).
 package journal

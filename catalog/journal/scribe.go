@@ -86,7 +86,8 @@ func (s *Scribe) publish() {
 
 // Commit makes one entry of the commands, puts it under the next number until one of
 // its puts wins (J1, J2, J3), and returns what became of each. After an error they may
-// yet be committed. It goes on until ctx ends.
+// yet be committed. It goes on until ctx ends. What must not be committed twice, and may
+// have been, is rejected with catalog.ErrUnsure (J7).
 func (s *Scribe) Commit(ctx context.Context, cmds ...catalog.Command) ([]catalog.Result, error) {
 	payload := append([]byte{0}, catalog.EncodeCommands(cmds)...)
 	for {
@@ -107,12 +108,14 @@ func (s *Scribe) Commit(ctx context.Context, cmds ...catalog.Command) ([]catalog
 		if s.opts.Observe != nil {
 			s.opts.Observe(n, won)
 		}
+		givenUp := false
 		if won {
 			// J3: had this number been given up before the put landed?
 			if err := s.insist(ctx, func() error { return s.reader.followBoundary(ctx) }); err != nil {
 				return nil, err
 			}
 			won = n > s.reader.floor
+			givenUp = !won
 		}
 		if won {
 			results := s.reader.apply(Entry{Number: n, Writer: s.nonce, Commands: cmds, size: len(payload) - 1})
@@ -125,7 +128,35 @@ func (s *Scribe) Commit(ctx context.Context, cmds ...catalog.Command) ([]catalog
 		if err := s.insist(ctx, func() error { return s.Catchup(ctx) }); err != nil {
 			return nil, err
 		}
+		if givenUp {
+			return s.again(ctx, cmds)
+		}
 	}
+}
+
+// again commits what was put under a number that had been given up when that was known.
+// Whether it had been applied before it was, or landed after, nobody can tell.
+func (s *Scribe) again(ctx context.Context, cmds []catalog.Command) ([]catalog.Result, error) {
+	results := make([]catalog.Result, len(cmds))
+	var rest []catalog.Command
+	var places []int
+	for i, c := range cmds {
+		r, again := s.State().Repeat(c)
+		if results[i] = r; again {
+			rest, places = append(rest, c), append(places, i)
+		}
+	}
+	if len(rest) == 0 {
+		return results, nil
+	}
+	more, err := s.Commit(ctx, rest...)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range more {
+		results[places[i]] = r
+	}
+	return results, nil
 }
 
 func (s *Scribe) putSide(ctx context.Context, w writer, n uint64, cmds []byte) error {
