@@ -113,9 +113,9 @@ func (p *Press) get(ctx context.Context, ref catalog.ObjectRef, pos, n int64, bu
 }
 
 // stream gives fn the batches of an extent in order, in bounded memory: a few
-// megabytes, or the largest batch. They are valid until fn returns. What it gave
-// counts only when stream returns nil: the checksum of the whole is known at the
-// end (P2).
+// megabytes, or the largest batch. They are valid until fn returns. Each is as it was
+// written, for who has seen enough before the end; that they are all, and the right ones,
+// is known when stream returns nil: the checksum of the whole comes last (P2).
 func (p *Press) stream(ctx context.Context, x catalog.Extent, fn func(h record.Header, batch []byte) error) error {
 	bad := func(err error) error {
 		return &unreadable{x.Object, fmt.Errorf("%w: bytes [%d, %d): %w", object.ErrCorrupt, x.Pos, x.Pos+x.Len, err)}
@@ -151,6 +151,9 @@ func (p *Press) stream(ctx context.Context, x catalog.Extent, fn func(h record.H
 		}
 		if h.BaseOffset != at || h.LeaderEpoch != x.Epoch || h.LastOffsetDelta < 0 {
 			return bad(fmt.Errorf("offset %d of epoch %d where %d of epoch %d belongs", h.BaseOffset, h.LeaderEpoch, at, x.Epoch))
+		}
+		if sum := record.CRC(batch); sum != h.CRC {
+			return bad(fmt.Errorf("the batch at offset %d has CRC-32C %08x and says %08x", at, sum, h.CRC))
 		}
 		at, rest = h.NextOffset(), more
 		if err := fn(h, batch); err != nil {
