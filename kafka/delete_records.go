@@ -25,6 +25,12 @@ func apiDeleteRecords() api {
 func (n *node) deleteRecords(ctx context.Context, _ *call, q *kmsg.DeleteRecordsRequest) *kmsg.DeleteRecordsResponse {
 	v := n.view()
 	r := kmsg.NewPtrDeleteRecordsResponse()
+	type cut struct {
+		place
+		part   *catalog.Partition
+		offset int64
+	}
+	var cuts []cut
 	for i := range q.Topics {
 		qt := &q.Topics[i]
 		rt := kmsg.NewDeleteRecordsResponseTopic()
@@ -33,29 +39,42 @@ func (n *node) deleteRecords(ctx context.Context, _ *call, q *kmsg.DeleteRecords
 		for _, qp := range qt.Partitions {
 			rp := kmsg.NewDeleteRecordsResponseTopicPartition()
 			rp.Partition, rp.LowWatermark = qp.Partition, -1
-			err := code.orNil()
-			if err == nil {
-				rp.LowWatermark, err = n.trim(ctx, &v, t, qp.Partition, qp.Offset)
+			fault := code
+			var part *catalog.Partition
+			if fault == codeNone {
+				part, fault = v.partition(ctx, t, qp.Partition)
 			}
-			rp.ErrorCode = int16(n.code("DeleteRecords", err))
+			if fault == codeNone {
+				fault = n.keeps(t)
+			}
+			if rp.ErrorCode = int16(fault); fault == codeNone {
+				cuts = append(cuts, cut{place{i, len(rt.Partitions)}, part, qp.Offset})
+			}
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		r.Topics = append(r.Topics, rt)
 	}
+	together(len(cuts), trimWidth, func(i int) {
+		rp := &r.Topics[cuts[i].topic].Partitions[cuts[i].partition]
+		start, err := n.trim(ctx, cuts[i].part, cuts[i].offset)
+		rp.LowWatermark, rp.ErrorCode = start, int16(n.code("DeleteRecords", err))
+	})
 	return r
 }
 
-// trim moves one log start and returns the new one, or -1.
-func (n *node) trim(ctx context.Context, v *view, t *catalog.Topic, index int32, offset int64) (int64, error) {
-	p, code := v.partition(ctx, t, index)
+// keeps says why nothing of a topic may be deleted.
+func (n *node) keeps(t *catalog.Topic) code {
 	switch {
-	case code != codeNone:
-		return -1, code
 	case t.Internal:
-		return -1, codeInvalidTopic
+		return codeInvalidTopic
 	case t.Has("cleanup.policy", "compact", n.Settings.Setting) && !t.Has("cleanup.policy", "delete", n.Settings.Setting):
-		return -1, codePolicyViolation.because("the topic's cleanup.policy is not delete")
+		return codePolicyViolation
 	}
+	return codeNone
+}
+
+// trim moves one log start and returns the new one, or -1.
+func (n *node) trim(ctx context.Context, p *catalog.Partition, offset int64) (int64, error) {
 	pr, code := n.settledLead(ctx, p.ID, -1)
 	if code != codeNone {
 		return -1, code

@@ -2,9 +2,6 @@ package kafka
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -143,7 +140,7 @@ func (n *node) fetch(ctx context.Context, c *call, q *kmsg.FetchRequest) *fetche
 	switch {
 	case q.ReplicaID >= 0 || q.ReplicaState.ID >= 0:
 		return &fetched{code: codeInvalidRequest} // CVE-2018-1288: nobody here is a replica
-	case q.SessionEpoch > 0, q.SessionID == 0 && q.SessionEpoch < -1:
+	case q.SessionEpoch > 0 || q.SessionEpoch < -1:
 		return &fetched{code: codeFetchSessionIDNotFound}
 	}
 	f := &fetching{n: n, version: c.version, listener: c.listener, peer: c.peer, q: q, f: &fetched{}}
@@ -300,28 +297,7 @@ func (f *fetching) pass(ctx context.Context, enough time.Time) bool {
 
 // read reads partitions at the same time.
 func (f *fetching) read(ctx context.Context, parts []*fetchPart, limits []int, whole bool) {
-	if len(parts) == 1 {
-		f.readOne(ctx, parts[0], limits[0], whole)
-		return
-	}
-	var all sync.WaitGroup
-	panics := make([]any, len(parts))
-	for i, p := range parts {
-		all.Go(func() {
-			defer func() {
-				if r := recover(); r != nil {
-					panics[i] = fmt.Sprintf("%v\n%s", r, debug.Stack())
-				}
-			}()
-			f.readOne(ctx, p, limits[i], whole)
-		})
-	}
-	all.Wait()
-	for _, r := range panics {
-		if r != nil {
-			panic(r) // where it ends this connection only (K4)
-		}
-	}
+	together(len(parts), fetchWidth, func(i int) { f.readOne(ctx, parts[i], limits[i], whole) })
 }
 
 func (f *fetching) readOne(ctx context.Context, p *fetchPart, limit int, whole bool) {

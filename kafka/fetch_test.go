@@ -210,6 +210,8 @@ func TestSemantic32SessionsAreDeclined(t *testing.T) {
 		}
 		q.SessionID, q.SessionEpoch = 77, 3
 		wantCode(t, "a session that nobody gave", ask[*kmsg.FetchResponse](c, v, q).ErrorCode, codeFetchSessionIDNotFound)
+		q.SessionID, q.SessionEpoch = 77, -7
+		wantCode(t, "a session that nobody gave, and no epoch", ask[*kmsg.FetchResponse](c, v, q).ErrorCode, codeFetchSessionIDNotFound)
 		q.SessionID, q.SessionEpoch = 77, -1 // close it, and read without
 		wantCode(t, "closing", ask[*kmsg.FetchResponse](c, v, q).ErrorCode, codeNone)
 	}

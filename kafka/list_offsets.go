@@ -57,6 +57,12 @@ func (n *node) listOffsets(ctx context.Context, c *call, q *kmsg.ListOffsetsRequ
 			asked[key{q.Topics[i].Topic, p.Partition}]++
 		}
 	}
+	type find struct {
+		place
+		part *catalog.Partition
+		q    *kmsg.ListOffsetsRequestTopicPartition
+	}
+	var finds []find
 	for i := range q.Topics {
 		qt := &q.Topics[i]
 		rt := kmsg.NewListOffsetsResponseTopic()
@@ -76,15 +82,19 @@ func (n *node) listOffsets(ctx context.Context, c *call, q *kmsg.ListOffsetsRequ
 				rp.ErrorCode = int16(code)
 			default:
 				part, code := v.partition(ctx, t, qp.Partition)
-				if code == codeNone {
-					code = n.offset(ctx, part, c.version, q.IsolationLevel == 1, qp, &rp)
+				if rp.ErrorCode = int16(code); code == codeNone {
+					finds = append(finds, find{place{i, len(rt.Partitions)}, part, qp})
 				}
-				rp.ErrorCode = int16(code)
 			}
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		r.Topics = append(r.Topics, rt)
 	}
+	together(len(finds), findWidth, func(i int) {
+		f := finds[i]
+		rp := &r.Topics[f.topic].Partitions[f.partition]
+		rp.ErrorCode = int16(n.offset(ctx, f.part, c.version, q.IsolationLevel == 1, f.q, rp))
+	})
 	return r
 }
 

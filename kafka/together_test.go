@@ -1,0 +1,90 @@
+package kafka
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/firnlog/firn/record"
+)
+
+// far is History in a bucket that takes a second to answer.
+type far struct{ History }
+
+func (h far) Find(ctx context.Context, p record.Partition, q Find) (Found, error) {
+	time.Sleep(time.Second)
+	return Found{int64(p.Index), int64(p.Index), 1}, nil
+}
+
+func (h far) Trim(ctx context.Context, p record.Partition, offset int64) (int64, error) {
+	time.Sleep(time.Second)
+	return h.History.Trim(ctx, p, offset)
+}
+
+// A client that asks for a hundred partitions waits for seconds, not for minutes: it has
+// patience for half of one.
+func TestManyPartitionsAreAskedForTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		topic := f.topic("t", 100)
+		for i := range int32(100) {
+			f.log(topic, i).hw = 5
+		}
+		b := f.backend()
+		b.History = far{b.History}
+		c := serveBackend(t, b, Limits{}).client(t)
+
+		began := time.Now()
+		times := make([]int64, 100)
+		for i := range times {
+			times[i] = 1000
+		}
+		for i, p := range ask[*kmsg.ListOffsetsResponse](c, 7, listOf("t", times...)).Topics[0].Partitions {
+			if p.ErrorCode != 0 || p.Partition != int32(i) || p.Offset != int64(i) {
+				t.Errorf("partition %d: %+v", i, p)
+			}
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("ListOffsets took %s", took)
+		}
+
+		began = time.Now()
+		q := kmsg.NewPtrDeleteRecordsRequest()
+		q.TimeoutMillis = 30_000
+		qt := kmsg.NewDeleteRecordsRequestTopic()
+		qt.Topic = "t"
+		for i := range int32(101) { // one that is not there
+			qt.Partitions = append(qt.Partitions, kmsg.DeleteRecordsRequestTopicPartition{Partition: i, Offset: 3})
+		}
+		q.Topics = append(q.Topics, qt)
+		for i, p := range ask[*kmsg.DeleteRecordsResponse](c, 2, q).Topics[0].Partitions {
+			code, low := codeNone, int64(3)
+			if i == 100 {
+				code, low = codeUnknownTopicOrPartition, -1
+			}
+			if wantCode(t, "trim", p.ErrorCode, code); p.LowWatermark != low {
+				t.Errorf("partition %d: %+v", i, p)
+			}
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("DeleteRecords took %s", took)
+		}
+	})
+}
+
+func TestAPanicOfManyIsTheCallers(t *testing.T) {
+	defer func() {
+		if r := recover(); r == nil || !strings.Contains(r.(string), "seven") {
+			t.Errorf("recovered %v", r)
+		}
+	}()
+	together(20, 4, func(i int) {
+		if i == 7 {
+			panic("seven")
+		}
+	})
+}
