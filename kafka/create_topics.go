@@ -54,12 +54,14 @@ func (n *node) createTopics(ctx context.Context, c *call, q *kmsg.CreateTopicsRe
 			continue // it has its answer
 		}
 		times[qt.Topic] = 0
-		t, err := n.newTopic(qt)
-		switch {
-		case twice:
+		var t NewTopic
+		var err error
+		if twice {
 			err = codeInvalidRequest.because("the topic is in the request more than once")
-		case err == nil:
-			if err = v.checkNew(ctx, qt.Topic); err == nil {
+		} else if err = checkName(ctx, &v, qt.Topic); err == nil {
+			// That a topic is there comes before what is wrong with the rest: who makes sure
+			// of a topic with what an older broker took goes on.
+			if t, err = n.newTopic(qt); err == nil {
 				err = fault
 			}
 		}
@@ -105,19 +107,25 @@ func (n *node) refuseTopic(rt *kmsg.CreateTopicsResponseTopic, err error) {
 	rt.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
 }
 
+// checkName says why no topic of that name can be created now.
+func checkName(ctx context.Context, v *view, name string) error {
+	switch {
+	case name == "__cluster_metadata":
+		return codeInvalidRequest.because("the name is taken by Kafka's own metadata")
+	case internalName(name):
+		return fmt.Errorf("%w: the broker creates it itself", catalog.ErrInvalidTopic)
+	}
+	return v.checkNew(ctx, name)
+}
+
 // newTopic checks what does not depend on other topics.
 func (n *node) newTopic(q *kmsg.CreateTopicsRequestTopic) (NewTopic, error) {
 	t := NewTopic{Name: q.Topic, Partitions: q.NumPartitions, Replicas: q.ReplicationFactor}
-	switch {
-	case t.Name == "__cluster_metadata":
-		return t, codeInvalidRequest.because("the name is taken by Kafka's own metadata")
-	case internalName(t.Name):
-		return t, fmt.Errorf("%w: the broker creates it itself", catalog.ErrInvalidTopic)
-	case len(q.ReplicaAssignment) > 0:
+	if len(q.ReplicaAssignment) > 0 {
 		if err := assigned(&t, q.ReplicaAssignment); err != nil {
 			return t, err
 		}
-	default:
+	} else {
 		if t.Partitions == -1 {
 			t.Partitions = int32(n.settingInt(settingPartitions, defaultPartitions))
 		}

@@ -9,8 +9,8 @@ import (
 )
 
 // OffsetDelete (47): a group forgets offsets (KIP-496). A topic that the group is
-// subscribed to is GROUP_SUBSCRIBED_TO_TOPIC (kafka.md 44). Offsets of topics that
-// are gone can be deleted too.
+// subscribed to is GROUP_SUBSCRIBED_TO_TOPIC (kafka.md 44). A partition that
+// does not exist is UNKNOWN_TOPIC_OR_PARTITION: offsets end with their topic.
 func apiOffsetDelete() api {
 	return api{
 		key: 47, name: "OffsetDelete", min: 0, max: 0,

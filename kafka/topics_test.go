@@ -55,6 +55,10 @@ func TestSemantic15CreateTopics(t *testing.T) {
 		}
 		is("create", create(createOf("t", 2, 1, "cleanup.policy", "compact,delete")), codeNone)
 		is("again", create(createOf("t", 2, 1)), codeTopicAlreadyExists)
+		for _, q := range []*kmsg.CreateTopicsRequest{createOf("t", 0, 1), createOf("t", 1, 0), createOf("t", 1, 1, "no.such", "1")} {
+			is("again, and wrong besides", create(q), codeTopicAlreadyExists)
+		}
+		is("illegal name, and wrong besides", create(createOf("a b", 0, 1)), codeInvalidTopic)
 		is("bad value", create(createOf("u", 1, 1, "retention.ms", "soon")), codeInvalidConfig)
 		is("unknown config", create(createOf("u", 1, 1, "no.such", "1")), codeInvalidConfig)
 		is("contradicting configs", create(createOf("u", 1, 1, "min.compaction.lag.ms", "9", "max.compaction.lag.ms", "8")), codeInvalidConfig)

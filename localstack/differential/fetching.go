@@ -144,7 +144,7 @@ func fetching() []scenario {
 				for _, c := range []struct {
 					step      string
 					id, epoch int32
-				}{{"unknown", 12345, 1}, {"none with an epoch", 0, 5}, {"end unknown", 12345, -1}, {"restart unknown", 12345, 0}, {"negative epoch", 0, -7}} {
+				}{{"unknown", 12345, 1}, {"none with an epoch", 0, 5}, {"end unknown", 12345, -1}, {"restart unknown", 12345, 0}, {"negative epoch", 0, -7}, {"negative epoch of unknown", 12345, -7}} {
 					q := fetch(a)
 					q.SessionID, q.SessionEpoch = c.id, c.epoch
 					r := ask[*kmsg.FetchResponse](s, c.step, v, q)

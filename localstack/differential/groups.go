@@ -432,6 +432,47 @@ func groups() []scenario {
 			every[*kmsg.OffsetFetchResponse](s, "of a deleted group", committed("commit-c", true))
 			quiet[*kmsg.LeaveGroupResponse](s, leaving("commit-live", m))
 		}},
+		{"groups/offsets of a deleted topic", func(s *side) {
+			ready(s)
+			id := create(s, "forgotten", 2)
+			kept := create(s, "kept", 1)
+			m := member(s, "forget-live", nil)
+			of := func(id [16]byte, partition int32) commit {
+				return commit{topic: "forgotten", id: id, partition: partition, offset: 5}
+			}
+			other := commit{topic: "kept", id: kept, offset: 6}
+			for group, id2 := range map[string]string{"forget-simple": "", "forget-live": m} {
+				generation := int32(1)
+				if id2 == "" {
+					generation = -1
+				}
+				quiet[*kmsg.OffsetCommitResponse](s, committing(group, id2, generation, of(id, 0), of(id, 1), other))
+			}
+			quiet[*kmsg.OffsetCommitResponse](s, committing("forget-all", "", -1, of(id, 0)))
+			look := func(step string, id [16]byte) {
+				for _, g := range []string{"forget-simple", "forget-live", "forget-all"} {
+					every[*kmsg.OffsetFetchResponse](s, step+" "+g, committed(g, false, of(id, 0), of(id, 1), other))
+					every[*kmsg.OffsetFetchResponse](s, step+" all of "+g, committed(g, true))
+				}
+			}
+			look("before", id)
+			drop := func() {
+				q := kmsg.NewPtrDeleteTopicsRequest()
+				q.TimeoutMillis = 15000
+				t := kmsg.NewDeleteTopicsRequestTopic()
+				t.Topic = kmsg.StringPtr("forgotten")
+				q.Topics = append(q.Topics, t)
+				quiet[*kmsg.DeleteTopicsResponse](s, q)
+				gone(s, "forgotten")
+			}
+			drop()
+			eventually(s, func() { look("deleted", id) })
+			again := create(s, "forgotten", 2)
+			look("made again", again)
+			quiet[*kmsg.OffsetCommitResponse](s, committing("forget-simple", "", -1, of(again, 1)))
+			look("committed again", again)
+			drop()
+		}},
 		{"groups/described", func(s *side) {
 			ready(s)
 			create(s, "described-topic", 1)

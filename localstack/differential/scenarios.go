@@ -266,6 +266,12 @@ func topics() []scenario {
 				q.ValidateOnly = true
 				add("config "+strings.Join(c, " "), q)
 			}
+			add("exists, and no partitions", creation("exists", 0, 1))
+			add("exists, and no replicas", creation("exists", 1, 0))
+			add("exists, and no such config", creation("exists", 1, 1, "no.such", "1"))
+			add("exists, and wrong value", creation("exists", 1, 1, "retention.ms", "x"))
+			add("collides, and wrong value", creation("dotted_name", 1, 1, "retention.ms", "x"))
+			add("illegal, and wrong value", creation("a b", 0, 1, "retention.ms", "x"))
 			null := creation("configured", 1, 1, "retention.ms", "")
 			null.Topics[0].Configs[0].Value = nil
 			add("config null", null)
