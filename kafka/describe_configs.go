@@ -15,7 +15,9 @@ import (
 //   - Every config is there, with its source, its synonyms (v1, KIP-226), its type
 //     and its documentation (v3, KIP-569); a list of names narrows it.
 //   - Topics, and brokers by node id, or by "" for what holds for all of them.
-//     Loggers and client metrics are not configurable here: INVALID_REQUEST.
+//     Groups and client metrics have none, which is no error: kafka-configs
+//     asks for those of every group that it lists. Loggers are not configurable
+//     here: INVALID_REQUEST.
 //   - A sensitive value is null.
 func apiDescribeConfigs() api {
 	return api{
@@ -50,7 +52,8 @@ func (n *node) describeConfigs(ctx context.Context, c *call, q *kmsg.DescribeCon
 	return r
 }
 
-// describeResource describes everything of a topic or a broker.
+// describeResource describes everything of a topic or a broker, and nothing of what
+// may be asked for and has no configs.
 func (n *node) describeResource(ctx context.Context, kind kmsg.ConfigResourceType, name string) ([]described, error) {
 	switch kind {
 	case kmsg.ConfigResourceTypeTopic:
@@ -73,6 +76,11 @@ func (n *node) describeResource(ctx context.Context, kind kmsg.ConfigResourceTyp
 			return nil, err
 		}
 		return describeBroker(settings, id < 0), nil
+	case kmsg.ConfigResourceTypeGroupConfig, kmsg.ConfigResourceTypeClientMetrics:
+		if name == "" {
+			return nil, codeInvalidRequest.because("groups and client metrics have no defaults for all of them")
+		}
+		return nil, nil
 	}
 	return nil, codeInvalidRequest.because("only topics and brokers have configs here")
 }

@@ -217,6 +217,12 @@ func TestSemantic17DescribeConfigs(t *testing.T) {
 	wantCode(t, "unknown topic", describe(c, 4, ofTopic, "none").ErrorCode, codeUnknownTopicOrPartition)
 	wantCode(t, "illegal topic", describe(c, 4, ofTopic, "a b").ErrorCode, codeInvalidTopic)
 	wantCode(t, "logger", describe(c, 4, kmsg.ConfigResourceTypeBrokerLogger, "1").ErrorCode, codeInvalidRequest)
+	for _, kind := range []kmsg.ConfigResourceType{kmsg.ConfigResourceTypeGroupConfig, kmsg.ConfigResourceTypeClientMetrics} {
+		if got := describe(c, 4, kind, "g"); got.ErrorCode != 0 || len(got.Configs) != 0 {
+			t.Errorf("%v: code %d, %d configs, want neither", kind, got.ErrorCode, len(got.Configs))
+		}
+		wantCode(t, "all of "+kind.String(), describe(c, 4, kind, "").ErrorCode, codeInvalidRequest)
+	}
 	wantCode(t, "another broker", describe(c, 4, ofBroker, "7").ErrorCode, codeInvalidRequest)
 	wantCode(t, "no broker", describe(c, 4, ofBroker, "x").ErrorCode, codeInvalidRequest)
 	for _, name := range []string{"default.replication.factor", "num.partitions", "delete.topic.enable", "auto.create.topics.enable", "message.max.bytes"} {
