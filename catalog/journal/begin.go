@@ -42,7 +42,7 @@ func Begin(ctx context.Context, store cold.Store, state *catalog.State, nonce [1
 		return fmt.Errorf("begin the journal at %d: %w: it is at %d", n, ErrTaken, max(floor, sv.Newest()))
 	}
 	put := func(name string, kind byte, number uint64, payload []byte) error {
-		won, err := s.settle(ctx, name, frame{kind, number, s.writer(), payload})
+		won, err := s.settle(ctx, s.reader, name, frame{kind, number, s.writer(), payload})
 		if err == nil && !won {
 			err = ErrTaken
 		}

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -69,6 +70,37 @@ func TestCommitsGoOnWhileASnapshotIsPut(t *testing.T) {
 		time.Sleep(3 * time.Minute) // the second one was owed meanwhile
 		if n := count(t, s, PrefixSnapshots); n != 2 {
 			t.Fatalf("%d snapshots", n)
+		}
+	})
+}
+
+// TestCommitsGoOnWhileOldEntriesAreGivenUp: nor does he wait for a boundary, or share
+// anything with who puts one (the race detector looks).
+func TestCommitsGoOnWhileOldEntriesAreGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		away := errors.New("away")
+		s := &flaky{Store: mem.New(), put: func(name string) (before, after error) {
+			if strings.HasPrefix(name, PrefixBoundaries) {
+				return away, nil
+			}
+			return nil, nil
+		}}
+		j, stop := open(t, s, Options{SnapshotEvery: 10, Keep: time.Nanosecond, Retry: time.Millisecond})
+		defer stop()
+		began := time.Now()
+		for i := range 100 {
+			register(t, j, int32(i))
+			time.Sleep(time.Millisecond)
+		}
+		if d := time.Since(began); d > time.Second {
+			t.Fatalf("100 commits took %v", d)
+		}
+		s.mu.Lock()
+		s.put = nil
+		s.mu.Unlock()
+		time.Sleep(time.Minute)
+		if n := count(t, s, PrefixBoundaries); n == 0 {
+			t.Fatal("nothing was given up")
 		}
 	})
 }

@@ -44,10 +44,10 @@ func (s *Scribe) State() *catalog.State { return s.state }
 // Open reads the journal to its end, however long the bucket is away. In an empty
 // bucket it founds the cluster, with the id given.
 func (s *Scribe) Open(ctx context.Context, cluster string) error {
-	if err := s.insist(ctx, func() error { return s.Catchup(ctx) }); err != nil {
+	if err := s.insist(ctx, s.reader, func() error { return s.Catchup(ctx) }); err != nil {
 		return fmt.Errorf("open journal: %w", err)
 	}
-	if err := s.insist(ctx, func() error { return s.reader.Complete(ctx) }); err != nil { // J6
+	if err := s.insist(ctx, s.reader, func() error { return s.reader.Complete(ctx) }); err != nil { // J6
 		return fmt.Errorf("open journal: %w", err)
 	}
 	for s.State().ClusterID() == "" {
@@ -101,7 +101,7 @@ func (s *Scribe) Commit(ctx context.Context, cmds ...catalog.Command) ([]catalog
 			}
 			body = append([]byte{1}, sideName(w)...)
 		}
-		won, err := s.settle(ctx, numbered(PrefixEntries, n), frame{kindEntry, n, w, body})
+		won, err := s.settle(ctx, s.reader, numbered(PrefixEntries, n), frame{kindEntry, n, w, body})
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +111,7 @@ func (s *Scribe) Commit(ctx context.Context, cmds ...catalog.Command) ([]catalog
 		givenUp := false
 		if won {
 			// J3: had this number been given up before the put landed?
-			if err := s.insist(ctx, func() error { return s.reader.followBoundary(ctx) }); err != nil {
+			if err := s.insist(ctx, s.reader, func() error { return s.reader.followBoundary(ctx) }); err != nil {
 				return nil, err
 			}
 			won = n > s.reader.floor
@@ -125,7 +125,7 @@ func (s *Scribe) Commit(ctx context.Context, cmds ...catalog.Command) ([]catalog
 			s.publish()
 			return results, nil
 		}
-		if err := s.insist(ctx, func() error { return s.Catchup(ctx) }); err != nil {
+		if err := s.insist(ctx, s.reader, func() error { return s.Catchup(ctx) }); err != nil {
 			return nil, err
 		}
 		if givenUp {
@@ -160,17 +160,18 @@ func (s *Scribe) again(ctx context.Context, cmds []catalog.Command) ([]catalog.R
 }
 
 func (s *Scribe) putSide(ctx context.Context, w writer, n uint64, cmds []byte) error {
-	won, err := s.settle(ctx, sideName(w), frame{kindSide, n, w, cmds})
+	won, err := s.settle(ctx, s.reader, sideName(w), frame{kindSide, n, w, cmds})
 	if err == nil && !won {
 		return fmt.Errorf("%s: %w: somebody else's object", sideName(w), catalog.ErrCorrupt)
 	}
 	return err
 }
 
-// settle sends the same bytes until it is known whose object is there (S2, S3).
-func (s *Scribe) settle(ctx context.Context, name string, f frame) (mine bool, err error) {
+// settle sends the same bytes until it is known whose object is there (S2, S3). The
+// reader is the caller's: tidying has its own.
+func (s *Scribe) settle(ctx context.Context, r *Reader, name string, f frame) (mine bool, err error) {
 	body := cold.Bytes(f.encode())
-	err = s.insist(ctx, func() error {
+	err = s.insist(ctx, r, func() error {
 		actx, cancel := context.WithTimeout(ctx, attemptTimeout)
 		defer cancel()
 		err := s.store.PutIfAbsent(actx, name, body)
@@ -181,7 +182,7 @@ func (s *Scribe) settle(ctx context.Context, name string, f frame) (mine bool, e
 		if !errors.Is(err, cold.ErrExists) {
 			return fmt.Errorf("put %s: %w", name, err)
 		}
-		g, err := s.reader.get(ctx, name, f.kind, f.number)
+		g, err := r.get(ctx, name, f.kind, f.number)
 		if err != nil {
 			return err
 		}
@@ -195,15 +196,16 @@ func (s *Scribe) settle(ctx context.Context, name string, f frame) (mine bool, e
 // small.
 const attemptTimeout = 10 * time.Second
 
-// insist repeats what failed without a decision until it is decided, or ctx ends.
-func (s *Scribe) insist(ctx context.Context, do func() error) error {
-	pause, at := s.opts.Retry, s.reader.furthest()
+// insist repeats what failed without a decision until it is decided, or ctx ends. What
+// the reader gets further by is no failure.
+func (s *Scribe) insist(ctx context.Context, r *Reader, do func() error) error {
+	pause, at := s.opts.Retry, r.furthest()
 	for {
 		err := do()
 		if err == nil || errors.Is(err, catalog.ErrVersion) || errors.Is(err, catalog.ErrCorrupt) || errors.Is(err, ErrLost) {
 			return err
 		}
-		if now := s.reader.furthest(); now > at { // it gets on
+		if now := r.furthest(); now > at { // it gets on
 			pause, at = s.opts.Retry, now
 		}
 		if pause > s.opts.Retry { // the first failure is no news
@@ -284,7 +286,7 @@ func (s *Scribe) collect(ctx context.Context, r *Reader, n uint64) error {
 	}
 	b := binary.AppendUvarint(binary.AppendUvarint(nil, floor), n)
 	k := r.boundary + 1
-	won, err := s.settle(ctx, numbered(PrefixBoundaries, k), frame{kindBoundary, k, s.writer(), b})
+	won, err := s.settle(ctx, r, numbered(PrefixBoundaries, k), frame{kindBoundary, k, s.writer(), b})
 	if err != nil || !won {
 		return err // somebody else does it
 	}
