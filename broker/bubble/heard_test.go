@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -274,6 +275,83 @@ func TestANameIsFreeOrTakenOnEveryBrokerAtOnce(t *testing.T) {
 			if code := ask(one, remove).(*kmsg.DeleteTopicsResponse).Topics[0].ErrorCode; code != 0 {
 				t.Errorf("broker %d was to delete a topic: code %d", one.at.Node, code)
 			}
+		}
+	})
+}
+
+// A topic that all brokers are asked for at once, and make since they may, is one topic.
+func TestATopicThatAllBrokersMakeIsOne(t *testing.T) {
+	inBubble(t, 3, nil, func(t *testing.T, c *cluster) {
+		time.Sleep(5 * time.Second)
+		c.store.Use(far)
+		c.net.Lose(hint)
+		ids := make([]chan [16]byte, len(c.brokers))
+		for i, n := range c.brokers {
+			ids[i] = make(chan [16]byte, 1)
+			cl := c.client(kgo.SeedBrokers(n.host+":9092"), kgo.RequestRetries(0))
+			c.halt = append(c.halt, cl.Close)
+			go func() {
+				q := named("t")
+				q.AllowAutoTopicCreation = true
+				r, err := cl.SeedBrokers()[0].Request(t.Context(), q)
+				if err != nil {
+					t.Error(err)
+				} else if rt := r.(*kmsg.MetadataResponse).Topics[0]; rt.ErrorCode != 0 || rt.Partitions[0].ErrorCode != 0 {
+					t.Errorf("broker %s tells code %d, and of the partition %d", n.host, rt.ErrorCode, rt.Partitions[0].ErrorCode)
+				} else {
+					ids[i] <- rt.TopicID
+				}
+				close(ids[i])
+			}()
+		}
+		first := <-ids[0]
+		for i, id := range ids[1:] {
+			if id := <-id; id != first {
+				t.Errorf("broker %d has id %x, another one %x", i+2, id, first)
+			}
+		}
+	})
+}
+
+// Consumers that wait for a topic which nobody makes ask all the time, and cost a broker
+// what its looks at the journal may cost, however many they are.
+func TestWaitingForATopicThatNobodyMakesIsCheap(t *testing.T) {
+	inBubble(t, 2, map[string]string{"auto.create.topics.enable": "false"}, func(t *testing.T, c *cluster) {
+		n := c.brokers[1]
+		var asked, reads atomic.Int64
+		n.store.Use(func(call fault.Call) fault.Fault {
+			if call.Op == trace.Get {
+				reads.Add(1)
+			}
+			return fault.Fault{}
+		})
+		const long, clients = 30 * time.Second, 20
+		ctx, cancel := context.WithTimeout(t.Context(), long)
+		defer cancel()
+		var tasks sync.WaitGroup
+		for range clients {
+			cl := c.client(kgo.SeedBrokers(n.host+":9092"), kgo.RequestRetries(0))
+			tasks.Go(func() {
+				defer cl.Close()
+				for ctx.Err() == nil {
+					r, err := cl.SeedBrokers()[0].Request(ctx, named("nobody-s"))
+					if ctx.Err() != nil {
+						return
+					}
+					if err != nil {
+						t.Error(err)
+					} else if code := r.(*kmsg.MetadataResponse).Topics[0].ErrorCode; code != 3 {
+						t.Errorf("code %d", code)
+					}
+					asked.Add(1)
+					time.Sleep(20 * time.Millisecond)
+				}
+			})
+		}
+		tasks.Wait()
+		// Two for each look: 16 at first, 4 a second, and one a second that there is anyway.
+		if most := int64(2 * (16 + 5*long.Seconds() + 5)); reads.Load() > most || asked.Load() < clients*long.Milliseconds()/500 {
+			t.Errorf("%d answers took %d reads of the bucket, of which %d may be", asked.Load(), reads.Load(), most)
 		}
 	})
 }
