@@ -355,6 +355,15 @@ func (h *hurt) news(p record.Partition, now time.Time) bool {
 	return true
 }
 
+// over reports whether it was told of a partition, which can be led now.
+func (h *hurt) over(p record.Partition) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, told := h.told[p]
+	delete(h.told, p)
+	return told
+}
+
 // own gives the pump partitions that the state says are the session's, in the order of
 // claims. One whose producers cannot be known, because an object is gone or damaged, is not
 // led until they can: it would take again what was sent again. It is looked at once a
@@ -383,7 +392,7 @@ func (s *session) ownSome(ctx context.Context, id uint64, state *catalog.State, 
 	}
 	for p, err := range unknown {
 		if s.hurt.news(p, s.now()) {
-			s.log.Error("a partition has no leader: what its log tells of producers is lost or damaged; firn object verify says what", "partition", p.String(), "err", err)
+			s.log.Error("a partition has no leader: what its log tells of producers is lost or damaged; firn object verify says what, firn object give-up goes on without it", "partition", p.String(), "err", err)
 		}
 	}
 	if planted.Is(planted.ForgetProducers) {
@@ -392,6 +401,9 @@ func (s *session) ownSome(ctx context.Context, id uint64, state *catalog.State, 
 	owned := make([]pump.Owned, 0, len(ps))
 	for _, p := range ps {
 		if unknown[p.ID] == nil {
+			if s.hurt.over(p.ID) {
+				s.log.Warn("a partition has a leader again: what its log tells of producers is whole, or was given up", "partition", p.ID.String(), "epoch", p.Epoch, "next", p.Next)
+			}
 			owned = append(owned, pump.Owned{Partition: p.ID, Start: ingest.Start{
 				Epoch: p.Epoch, Next: p.Next, LogStart: p.LogStart, Producers: producers[p.ID],
 			}})

@@ -311,6 +311,79 @@ func TestNeighbouringIndexLinesBecomeOne(t *testing.T) {
 	}
 }
 
+// What is given up is given up run by run, of that object alone, and only while nobody has
+// pressed it elsewhere; the log stays as long as it was.
+func TestWhatIsGivenUpLeavesAHoleAndNothingElse(t *testing.T) {
+	j := newJournal(t)
+	a := j.session()
+	p := record.Partition{Topic: j.topic("t", a, a)}
+	q := record.Partition{Topic: p.Topic, Index: 1}
+	j.ok(&Cover{Session: a, From: 0, To: 1, Extents: []Located{run(p, 0, 0, 5, WAL(a, 0)), run(q, 0, 0, 3, WAL(a, 0))}})
+	j.ok(&Cover{Session: a, From: 1, To: 2, Extents: []Located{run(p, 0, 5, 9, WAL(a, 1))}})
+	j.ok(&SealSession{Session: a, Covered: 2, Fence: 2})
+	b := j.session()
+	job := j.ok(&BeginJob{Session: b}).ID
+	filler := func(id record.Partition, base, next int64) Located {
+		x := run(id, 0, base, next, Seg(job, 0))
+		x.Records, x.MaxTimestamp = 0, -1
+		return x
+	}
+	give := func(lost ObjectRef, fillers ...Located) *GiveUp {
+		return &GiveUp{Job: job, Lost: lost, Fillers: fillers}
+	}
+	all := []Located{filler(p, 0, 5), filler(q, 0, 3)}
+	full := filler(p, 0, 5)
+	full.Records = 5
+	foreign := filler(p, 0, 5)
+	foreign.Object = Seg(job+1, 0)
+	later := filler(p, 0, 5)
+	later.Epoch = 1
+	j.rejects(give(WAL(a, 1), all...), ErrStale)
+	j.rejects(give(WAL(a, 0), filler(p, 0, 4)), ErrStale)
+	j.rejects(give(WAL(a, 0), filler(p, 0, 9)), ErrStale)
+	j.rejects(give(WAL(a, 0), later), ErrStale)
+	j.rejects(give(WAL(a, 0), filler(p, 9, 11)), ErrStale)
+	j.rejects(give(WAL(a, 0), all[1], all[0]), ErrInvalidExtents)
+	j.rejects(give(WAL(a, 0), full), ErrInvalidExtents)
+	j.rejects(give(WAL(a, 0), foreign), ErrInvalidExtents)
+	j.rejects(&GiveUp{Job: job + 1, Lost: WAL(a, 0), Fillers: []Located{foreign}}, ErrNoJob)
+	if got := j.state.RunsIn(WAL(a, 0)); len(got) != 2 || got[0].Partition != p || got[1].Partition != q {
+		t.Fatalf("%+v", got)
+	}
+	gone := give(WAL(a, 0), all...)
+	gone.Fillers = append(gone.Fillers, Located{record.Partition{Topic: record.TopicID{255}}, filler(p, 0, 1).Extent})
+	j.ok(gone)
+	x, _ := j.state.Partition(p)
+	if x.Next != 9 || len(x.Extents) != 2 || x.Extents[0].Object != Seg(job, 0) || x.Extents[1].Object != WAL(a, 1) {
+		t.Fatalf("%+v", x)
+	}
+	if y, _ := j.state.Partition(q); y.Next != 3 || len(y.Extents) != 1 || y.Extents[0].Records != 0 {
+		t.Fatalf("%+v", y)
+	}
+	if j.state.Refs(WAL(a, 0)) != 0 || j.state.Refs(Seg(job, 0)) != 2 || len(j.state.Jobs()) != 0 {
+		t.Fatal("the lost object is still referred to, or the job is open")
+	}
+	j.rejects(gone, ErrNoJob)
+}
+
+// Who could still read a run has pressed it elsewhere before it was given up: it stays.
+func TestWhatWasPressedMeanwhileIsNotGivenUp(t *testing.T) {
+	j := newJournal(t)
+	a := j.session()
+	p := record.Partition{Topic: j.topic("t", a)}
+	j.ok(&Cover{Session: a, From: 0, To: 1, Extents: []Located{run(p, 0, 0, 5, WAL(a, 0))}})
+	job, press := j.ok(&BeginJob{Session: a}).ID, j.ok(&BeginJob{Session: a}).ID
+	j.ok(&CommitJob{Job: press, Extents: []Located{run(p, 0, 0, 5, Seg(press, 0))}, Objects: []ObjectRef{Seg(press, 0)}})
+	f := run(p, 0, 0, 5, Seg(job, 0))
+	f.Records = 0
+	j.rejects(&GiveUp{Job: job, Lost: WAL(a, 0), Fillers: []Located{f}}, ErrStale)
+	j.ok(&Trim{Items: []TrimItem{{p, 5}}})
+	j.ok(&GiveUp{Job: job, Lost: WAL(a, 0), Fillers: []Located{f}}) // retention took it: nothing is to be given up
+	if x, _ := j.state.Partition(p); len(x.Extents) != 0 || !j.state.IsGarbage(Seg(job, 0)) {
+		t.Fatalf("%+v", x)
+	}
+}
+
 func TestMoveHandsOverEverythingAtOnce(t *testing.T) { // S9
 	j := newJournal(t)
 	a := j.session()
@@ -403,7 +476,7 @@ func FuzzDecode(f *testing.F) {
 	p := record.Partition{Topic: j.topic("t", a)}
 	j.ok(&Cover{Session: a, From: 0, To: 1, Extents: []Located{run(p, 0, 0, 5, WAL(a, 0))}})
 	f.Add(j.state.Encode())
-	f.Add(EncodeCommands([]Command{&BeginJob{1}, &Cover{Session: 2, Extents: []Located{run(p, 0, 0, 5, WAL(a, 0))}}}))
+	f.Add(EncodeCommands([]Command{&GiveUp{Job: 1, Lost: WAL(a, 0), Fillers: []Located{run(p, 0, 0, 5, Seg(1, 0))}}, &BeginJob{1}, &Cover{Session: 2, Extents: []Located{run(p, 0, 0, 5, WAL(a, 0))}}}))
 	f.Add(EncodeExtents([]Extent{{Base: 1, Next: 2}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_, _ = DecodeState(b)
@@ -459,7 +532,7 @@ func randomSchedule(t *testing.T, r *rand.Rand) {
 		if v, ok := j.state.Session(s); ok {
 			covered = v.Covered
 		}
-		switch r.IntN(14) {
+		switch r.IntN(15) {
 		case 0:
 			sessions = append(sessions, j.session())
 		case 1:
@@ -503,6 +576,18 @@ func randomSchedule(t *testing.T, r *rand.Rand) {
 			if ok && len(p.Extents) > 0 {
 				n := 1 + r.IntN(len(p.Extents))
 				j.do(&CommitJob{Job: job, Presses: []Press{{id, IndexRef{Base: p.Extents[0].Base, Next: p.Extents[n-1].Next, Object: Index(job, 0), Extents: int32(n), Bytes: int64(n) * 100}}}})
+			}
+		case 14:
+			if p, ok := j.state.Partition(partition()); ok && len(p.Extents) > 0 {
+				job, x := pick(jobs), p.Extents[r.IntN(len(p.Extents))]
+				g := &GiveUp{Job: job, Lost: x.Object}
+				for _, f := range j.state.RunsIn(x.Object) {
+					if r.IntN(4) > 0 {
+						f.Object, f.Records = Seg(job, 7), 0
+						g.Fillers = append(g.Fillers, f)
+					}
+				}
+				j.do(g)
 			}
 		case 13:
 			switch r.IntN(4) {

@@ -36,7 +36,7 @@ func DecodeCommands(b []byte) ([]Command, error) {
 			return nil, d.err
 		}
 		if c == nil {
-			return nil, fmt.Errorf("journal entry: %w: command kind %d is none that this program knows", ErrVersion, k)
+			return nil, fmt.Errorf("journal entry: %w: command kind %d is of a version that is newer, this program knows kinds up to %d", ErrVersion, k, kindGiveUp)
 		}
 		c.decode(&d)
 		cmds = append(cmds, c)
@@ -66,6 +66,15 @@ func Describe(c Command) string {
 		return fmt.Sprintf("CreateTopic name=%s id=%s partitions=%d", c.Name, c.ID, len(c.Owners))
 	case *RegisterSession:
 		return fmt.Sprintf("RegisterSession node=%d kafka=%s rack=%q", c.Node, c.Advertised, c.Rack)
+	case *GiveUp:
+		offsets, partitions := int64(0), 0
+		for i, x := range c.Fillers {
+			offsets += x.Next - x.Base
+			if i == 0 || x.Partition != c.Fillers[i-1].Partition {
+				partitions++
+			}
+		}
+		return fmt.Sprintf("GiveUp lost=%s job=%d partitions=%d runs=%d offsets=%d", c.Lost, c.Job, partitions, len(c.Fillers), offsets)
 	case *Sweep:
 		return fmt.Sprintf("Sweep objects=%d", len(c.Objects))
 	case *Trim:
@@ -257,3 +266,6 @@ func (c *Sweep) decode(d *decoder) { c.Objects = d.refs() }
 
 func (c *ProducerIDs) encode(e *encoder) { e.i(int64(c.Count)) }
 func (c *ProducerIDs) decode(d *decoder) { c.Count = int32(d.i()) }
+
+func (c *GiveUp) encode(e *encoder) { e.u(c.Job); e.ref(c.Lost); e.located(c.Fillers) }
+func (c *GiveUp) decode(d *decoder) { c.Job, c.Lost, c.Fillers = d.u(), d.ref(), d.located() }

@@ -63,6 +63,7 @@ const (
 	kindTrim
 	kindSweep
 	kindProducerIDs
+	kindGiveUp
 )
 
 func newCommand(k kind) Command {
@@ -107,6 +108,8 @@ func newCommand(k kind) Command {
 		return &Sweep{}
 	case kindProducerIDs:
 		return &ProducerIDs{}
+	case kindGiveUp:
+		return &GiveUp{}
 	}
 	return nil
 }
@@ -273,6 +276,17 @@ type Sweep struct{ Objects []ObjectRef }
 // ProducerIDs hands out Count producer ids, from Result.ID on.
 type ProducerIDs struct{ Count int32 }
 
+// GiveUp says, by an operator's word, that runs in the object Lost are gone for good, and
+// ends the job: fillers, empty runs in the job's objects, take their places. Offsets stay
+// given away, logs as long as they were. Rejected with ErrStale unless each filler stands
+// for exactly one run that is described in Lost: whoever could still read one has pressed
+// it elsewhere meanwhile. Fillers of what retention or DeleteTopic took are passed over.
+type GiveUp struct {
+	Job     uint64
+	Lost    ObjectRef
+	Fillers []Located
+}
+
 func (*CreateCluster) kind() kind   { return kindCreateCluster }
 func (*RegisterSession) kind() kind { return kindRegisterSession }
 func (*SealSession) kind() kind     { return kindSealSession }
@@ -293,3 +307,4 @@ func (*CancelJob) kind() kind       { return kindCancelJob }
 func (*Trim) kind() kind            { return kindTrim }
 func (*Sweep) kind() kind           { return kindSweep }
 func (*ProducerIDs) kind() kind     { return kindProducerIDs }
+func (*GiveUp) kind() kind          { return kindGiveUp }

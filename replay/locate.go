@@ -124,6 +124,8 @@ func lists(c catalog.Command, ref catalog.ObjectRef, only *record.Partition) boo
 		xs = c.Extents
 	case *catalog.Move:
 		xs = c.Extents
+	case *catalog.GiveUp:
+		xs = c.Fillers
 	case *catalog.CommitJob:
 		xs = c.Extents
 		for _, p := range c.Presses {

@@ -77,6 +77,13 @@ var newer = []struct {
 		payload[1] = 2
 		return journal.Name(n + 1), framed(e, 1, 'E', n+1, payload)
 	}, true},
+	{"an entry of the journal with a command more", func(c *cluster) (string, []byte) {
+		n := c.agreed().Number()
+		e := c.object(journal.Name(n))
+		payload := catalog.EncodeCommands([]catalog.Command{&catalog.GiveUp{}})
+		payload[2]++ // the kind, of which this one is the last
+		return journal.Name(n + 1), framed(e, 1, 'E', n+1, append([]byte{0}, payload...))
+	}, true},
 	{"a snapshot in another frame", func(c *cluster) (string, []byte) {
 		s := c.agreed()
 		return snapshot(s), framed(c.object(journal.Name(s.Number())), 2, 'S', s.Number(), s.Encode())

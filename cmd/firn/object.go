@@ -18,7 +18,7 @@ func newObject(g *globals) *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(objectList(g), objectInspect(g), objectLocate(g), objectVerify(g))
+	cmd.AddCommand(objectList(g), objectInspect(g), objectLocate(g), objectVerify(g), objectGiveUp(g))
 	return cmd
 }
 

@@ -10,6 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/firnlog/firn/broker"
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/catalog/journal"
+	"github.com/firnlog/firn/ingest/pump"
 	"github.com/firnlog/firn/replay"
 )
 
@@ -149,5 +153,82 @@ func TestTopicStorage(t *testing.T) {
 	}
 	if out := c.ok("topic", "storage", "t", "--store", store, "-p", "2"); !strings.Contains(out, "UNRECORDED") || strings.Count(out, "\n") != 2 {
 		t.Fatal(out)
+	}
+}
+
+// A lost object is given up by its name: only what it held is gone, and only once somebody
+// who was told so says yes.
+func TestALostObjectIsGivenUpByName(t *testing.T) {
+	c, store, addr, stop := written(t)
+	c.ok("topic", "alter", "t", "-c", "retention.ms=-1", "--brokers", addr) // its records are of 1970
+	stop()
+	l := decoded[located](t, c.ok("object", "locate", "t", "1", "5", "--store", store, "--json"))
+	giveUp := []string{"object", "give-up", l.Object, "--store", store, "--watch", "0s"}
+	c.fails(exitError, "nothing to give up", append(giveUp, "--yes")...)
+	u, err := url.Parse(store)
+	if err == nil {
+		err = os.Remove(filepath.Join(u.Path, l.Object))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := c.run("object", "verify", "--store", store); a.code != exitProblem {
+		t.Fatalf("%+v", a)
+	}
+	c.fails(exitError, "no broker is registered", append(giveUp, "--yes")...)
+	end := registered(t, store)
+	a := c.run(append(giveUp, "--json")...)
+	r := decoded[givenUp](t, a.out)
+	if a.code != exitProblem || r.Written || r.Records == 0 || len(r.Lost) == 0 {
+		t.Fatalf("%+v", a)
+	}
+	if again := decoded[givenUp](t, c.ok(append(giveUp, "--yes", "--json")...)); !again.Written || again.Records != r.Records {
+		t.Fatalf("%+v, want %+v", again, r)
+	}
+	end()
+	if out := c.ok("catalog", "history", "--store", store); !strings.Contains(out, "GiveUp lost="+l.Object) {
+		t.Error(out)
+	}
+	c.fails(exitError, "the catalog describes nothing in it", giveUp...)
+	c.fails(exitUsage, "holds no records", "object", "give-up", "idx/"+l.Object[4:], "--store", store)
+	c.fails(exitUsage, "object name", "object", "give-up", "nonsense", "--store", store)
+	c.ok("object", "verify", "--store", store)
+	addr, _ = brokerOn(t, store)
+	c.in("more\n").ok("produce", "t", "-p", "1", "--brokers", addr)
+	kept := 91 - int(r.Records)
+	for _, read := range [][]string{{"consume", "t", "-f", "%o\n", "--brokers", addr}, {"replay", "t", "--format", "%o\n", "--store", store}} {
+		if got := strings.Count(c.ok(read...), "\n"); got != kept {
+			t.Errorf("%v: %d records, want %d", read, got, kept)
+		}
+	}
+}
+
+// registered registers a session that puts nothing, and returns what ends it.
+func registered(t *testing.T, url string) (end func()) {
+	t.Helper()
+	store, _, err := broker.OpenStore(t.Context(), url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := journal.NewScribe(store, [16]byte{1}, journal.Options{})
+	commit := func(cmd catalog.Command) uint64 {
+		t.Helper()
+		res, err := j.Commit(t.Context(), cmd)
+		if err != nil || res[0].Err != nil {
+			t.Fatal(err, res)
+		}
+		return res[0].ID
+	}
+	if err := j.Catchup(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	me := pump.Session{ID: commit(&catalog.RegisterSession{Node: -1, Advertised: "a:1", Nonce: [16]byte{1}}), Nonce: [16]byte{1}}
+	return func() {
+		t.Helper()
+		f, err := pump.Fence(t.Context(), pump.FenceOptions{Store: store, Session: me, Nonce: me.Nonce})
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit(&catalog.SealSession{Session: me.ID, Fence: f.Slot})
 	}
 }

@@ -38,6 +38,34 @@ func LoadProducers(ctx context.Context, store cold.Store, state *catalog.State, 
 			chains = append(chains, &chain{partition: id, left: p.Extents, lines: p.Index})
 		}
 	}
+	return loadProducers(ctx, store, chains)
+}
+
+// LoadProducersBelow is LoadProducers of partitions as they stood when their logs ended at
+// the offsets given, where runs begin or end that the catalog itself describes: as footers
+// say it, and with those apart whose producers cannot be known.
+func LoadProducersBelow(ctx context.Context, store cold.Store, state *catalog.State, ends map[record.Partition]int64) (known map[record.Partition][]object.Producer, unknown map[record.Partition]error, err error) {
+	var chains []*chain
+	for id, end := range ends {
+		if p, ok := state.Partition(id); ok {
+			if below := p.Extents[:p.Find(end)]; len(below)+len(p.Index) > 0 {
+				chains = append(chains, &chain{partition: id, left: below, lines: p.Index})
+			}
+		}
+	}
+	loaded, err := loadProducers(ctx, store, chains)
+	if lost := (Unknown)(nil); errors.As(err, &lost) {
+		unknown, err = lost, nil
+	}
+	known = make(map[record.Partition][]object.Producer, len(loaded))
+	for id, ps := range loaded {
+		known[id] = ProducersOut(ps)
+	}
+	return known, unknown, err
+}
+
+// loadProducers goes back along chains, each of which has something to look at.
+func loadProducers(ctx context.Context, store cold.Store, chains []*chain) (map[record.Partition][]ingest.Producer, error) {
 	footers := make(map[catalog.ObjectRef]found)
 	out := make(map[record.Partition][]ingest.Producer, len(chains))
 	lost := Unknown{}

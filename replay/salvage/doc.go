@@ -10,6 +10,10 @@
 //	hole       numbers of entries that are lost
 //	filler     an empty run in the place of offsets that are lost below others that are
 //	           not: consumers pass over it
+//	loss       runs that an object takes with it which is gone, or damaged, for good
+//
+// Salvage is also how an operator says that such an object will not come back (Loss): its
+// partitions have no leader, and readers no records there, until somebody does.
 //
 // # Promises
 //
@@ -23,4 +27,6 @@
 //	V4  Nothing is overwritten or deleted. The old journal is given up by one object.
 //	V5  Every session ends first: what a broker of before still writes is not
 //	    acknowledged by anybody who reads the new journal.
+//	V6  A run is given up that cannot be read, no other, and only where the catalog still
+//	    describes it in that object (catalog.GiveUp).
 package salvage

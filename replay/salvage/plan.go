@@ -392,24 +392,10 @@ func (m *maker) fill(id record.Partition, x *catalog.Extent, path []catalog.Exte
 	n := uint64(len(m.plan.Fillers))
 	e := object.NewEncoder(object.Header{Kind: object.Segment, Session: job, Slot: n}, 0, nil)
 	e.Begin(id, x.Epoch, x.Base)
-	for at := x.Base; at < x.Next; {
-		to := min(x.Next, at+math.MaxInt32)
-		b := record.Empty(at, to, x.Epoch)
-		h, _ := record.ParseHeader(b) // we wrote it
-		e.Append(h, b)
-		at = to
-	}
+	empty(e, x.Base, x.Next, x.Epoch)
 	runs, _ := e.Finish() // without a writer it cannot fail
-	r := runs[0]
-	var b []byte
-	for _, s := range e.Segments() {
-		b = append(b, s...)
-	}
-	*x = catalog.Extent{
-		Base: r.Base, Next: r.Next, Epoch: r.Epoch, Object: catalog.Seg(job, n), Pos: r.Pos, Len: r.Len,
-		MaxTimestamp: r.MaxTimestamp, CRC: r.CRC, Records: r.Records,
-	}
-	m.plan.Fillers = append(m.plan.Fillers, Filler{x.Object, b})
+	*x = located(runs[0], catalog.Seg(job, n))
+	m.plan.Fillers = append(m.plan.Fillers, Filler{x.Object, join(e)})
 }
 
 // walk finds the way from begin to the last offset that a run ends at, or to end, that

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/ingest/pump"
+	"github.com/firnlog/firn/replay/salvage"
+	"github.com/firnlog/firn/tier/cold"
+)
+
+// givenUp is the answer of firn object give-up.
+type givenUp struct {
+	Object  string            `json:"object"`
+	Why     string            `json:"why"`
+	Lost    []salvage.Stretch `json:"lost"` // runs that cannot be read
+	Records int64             `json:"records"`
+	Whole   int               `json:"whole"`   // runs of the object that stay
+	Written bool              `json:"written"` // with --yes
+}
+
+func objectGiveUp(g *globals) *cobra.Command {
+	var store string
+	var watch time.Duration
+	cmd := &cobra.Command{
+		Use:   "give-up OBJECT --store URL",
+		Short: "Go on without an object that is lost or damaged for good",
+		Long: `Say that a WAL object, sealed object or segment will not come back. Its partitions
+may have no leader, since nobody knows what their producers have sent, and readers get
+errors in it; afterwards they have one, and readers pass over the offsets that are
+lost. It is what kafka-leader-election --election-type UNCLEAN is elsewhere, by name of
+the object. Without --yes it only says which records are lost; exit code 3 says that
+there are some.
+
+Bring the object back if you can: from a version of the bucket, a copy, a backup. While
+brokers live whose disks still hold its records they press them elsewhere by themselves
+as long as they lead the partition. Only runs that cannot be read are given up, never
+one that is whole. Offsets are not given away again. A producer whose newest batches
+are lost may be told that its sequence has a gap, as after an unclean election.
+
+Brokers may run, and one has to. Those of versions without this command stop when
+they read of it in the journal: upgrade all first.`,
+		Example: `  firn object verify --store 's3://bucket/prefix'
+  firn object give-up wal/00000000000000000012/00000000000000000003 --store 's3://bucket/prefix'
+  firn object give-up wal/00000000000000000012/00000000000000000003 --store 's3://bucket/prefix' --yes`,
+		Args: exactArgs(1, "the name of one object"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ref, err := catalog.ParseRef(args[0])
+			if err != nil {
+				return usage("%v", err)
+			}
+			if ref.Kind == catalog.KindIndex {
+				return usage("%s lists extents of the catalog and holds no records: it cannot be given up", ref)
+			}
+			return withStore(cmd.Context(), store, func(s cold.Store) error {
+				state, err := readCatalog(cmd.Context(), s)
+				if err != nil {
+					return err
+				}
+				l, err := salvage.FindLoss(cmd.Context(), s, state, ref, watch)
+				if errors.Is(err, salvage.ErrUnknown) {
+					return fmt.Errorf("%w: nobody needs it, or it is listed in an index object, or it is a slot that the catalog does not describe yet; firn object inspect says which", err)
+				}
+				if err != nil {
+					return err
+				}
+				r := newGivenUp(state, l)
+				if g.yes {
+					if err := salvage.GiveUp(cmd.Context(), s, l, pump.LoadProducersBelow); err != nil {
+						if errors.Is(err, catalog.ErrStale) || errors.Is(err, catalog.ErrNoJob) {
+							err = fmt.Errorf("brokers changed what it is about meanwhile: do the same again: %w", err)
+						}
+						return err
+					}
+					r.Written = true
+				}
+				err = g.print(cmd, r, func(t *table) { r.text(t) })
+				if err == nil && !r.Written {
+					err = &exit{code: exitProblem}
+				}
+				return err
+			})
+		},
+	}
+	storeFlag(cmd, &store)
+	cmd.Flags().DurationVar(&watch, "watch", 5*time.Second, "how long to look for what is lost")
+	return cmd
+}
+
+func newGivenUp(s *catalog.State, l salvage.Loss) givenUp {
+	r := givenUp{Object: l.Object.Name(), Why: l.Why, Records: l.Records(), Whole: l.Whole}
+	for _, x := range l.Runs {
+		r.Lost = append(r.Lost, salvage.Stretch{Topic: topicName(s, x.Partition.Topic), Partition: x.Partition.Index, From: x.Base, To: x.Next, Records: x.Records})
+	}
+	return r
+}
+
+func (r givenUp) text(t *table) {
+	t.row("cannot be read: " + r.Why)
+	for _, x := range r.Lost {
+		t.row(fmt.Sprintf("lost: %s-%d offsets [%d, %d), %d records", x.Topic, x.Partition, x.From, x.To, x.Records))
+	}
+	if r.Whole > 0 {
+		t.row(fmt.Sprintf("whole: %d runs of the object, which stay where they are", r.Whole))
+	}
+	if r.Written {
+		t.row(fmt.Sprintf("%s is given up: %d records in %d runs are lost, and consumers pass over them", r.Object, r.Records, len(r.Lost)))
+	} else {
+		t.row(fmt.Sprintf("%d records in %d runs would be given up; nothing was written: --yes does it", r.Records, len(r.Lost)))
+	}
+}
