@@ -21,6 +21,9 @@ type lease struct {
 // late costs no lease.
 func (l lease) renewal() time.Duration { return min(time.Second, l.limit/4) }
 
+// fresh reports whether the bucket answered the last look at the journal that was due.
+func (l lease) fresh() bool { return l.contact() <= l.renewal()*5/4 }
+
 // held reports whether the broker may serve as a leader. It does not block.
 func (l lease) held() bool { return l.contact() < l.limit || planted.Is(planted.LeaseIgnored) }
 

@@ -44,9 +44,9 @@ const buryWait = 3 * time.Second
 // bury fences the session of a member that died. Every broker hears of it: they take
 // turns, by node id, so that usually one does the work (DESIGN 8).
 //
-// A broker that was cut off takes the others for dead. It cannot reach the bucket then,
-// and must not fence them all when it can again: whoever had to wait for the bucket looks
-// first whether the other answers.
+// A broker whose link is down takes the others for dead, and a fence that it began would
+// land when the link is back: every partition of theirs would move. So the bucket has to
+// answer first, and whoever had to wait for it looks whether the other answers, too.
 func (b *Broker) bury(ctx context.Context, m gossip.Member) error {
 	t := time.NewTimer(time.Duration(b.turn()) * heirWait)
 	defer t.Stop()
@@ -66,11 +66,14 @@ func (b *Broker) bury(ctx context.Context, m gossip.Member) error {
 		case <-ctx.Done():
 			return nil
 		}
-		if b.lease.contact() > max(2*b.lease.renewal(), b.lease.limit/2) {
-			doubt = true
-			b.journal.Nudge()
-			t.Reset(heirWait)
-			continue
+		if doubt || !b.lease.fresh() {
+			took, ok := b.look(ctx, wait)
+			if !ok {
+				doubt, wait = true, 2*wait
+				t.Reset(heirWait)
+				continue
+			}
+			doubt = doubt || took > heirWait
 		}
 		if (doubt || v.ID != m.Session) && b.session.reach(ctx, v.Advertised) {
 			return nil
@@ -89,6 +92,16 @@ func (b *Broker) bury(ctx context.Context, m gossip.Member) error {
 		}
 		t.Reset(0) // sealed by now, or its mark has moved
 	}
+}
+
+// look looks at the journal, and says how long that took and whether the bucket answered
+// in time.
+func (b *Broker) look(ctx context.Context, wait time.Duration) (took time.Duration, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	began := time.Now()
+	ok = b.settling.look(ctx)
+	return time.Since(began), ok
 }
 
 // lives reports whether a session's broker is a member.
@@ -155,6 +168,12 @@ func (b *Broker) patrol(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		}
+		if !b.lease.fresh() {
+			if took, ok := b.look(ctx, time.Minute); !ok || took > heirWait {
+				clear(silent) // who did not answer meanwhile: was it they who were cut off?
+				continue
+			}
 		}
 		if s, ok := b.pump.Session(); ok {
 			b.tell("take over from a broker that does not answer", b.session.adopt(ctx, s.ID, silent))

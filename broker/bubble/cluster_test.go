@@ -255,7 +255,25 @@ func (c *cluster) client(opts ...kgo.Opt) *kgo.Client {
 }
 
 func (c *cluster) newClient(opts ...kgo.Opt) (*kgo.Client, error) {
-	return c.clientOn(c.net.Boot(fmt.Sprintf("10.1.0.%d", c.clients.Add(1)%250+1)), opts...)
+	return c.clientOn(c.net.Boot(clientHost(c.clients.Add(1))), opts...)
+}
+
+// clientHost is where the nth client is.
+func clientHost(n int64) string { return fmt.Sprintf("10.1.0.%d", n%250+1) }
+
+// cutOff takes down a broker's link to the other brokers and to all clients so far, until
+// the network is mended. It still reaches the bucket.
+func (c *cluster) cutOff(n *node) {
+	var others []string
+	for _, o := range c.brokers {
+		if o != n {
+			others = append(others, o.host)
+		}
+	}
+	for i := range c.clients.Load() {
+		others = append(others, clientHost(i+1))
+	}
+	c.net.Part([]string{n.host}, others)
 }
 
 // clientOn makes a client in a process.

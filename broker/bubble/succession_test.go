@@ -128,18 +128,7 @@ func TestTheLivingSucceedTheDead(t *testing.T) {
 	}{
 		{"killed", 500 * time.Millisecond, func(_ *cluster, n *node) { n.crash() }, func(_ *cluster, n *node) { n.start() }},
 		{"asked to leave", 100 * time.Millisecond, func(_ *cluster, n *node) { n.stop() }, func(_ *cluster, n *node) { n.start() }},
-		{"cut off", 3 * time.Second, func(c *cluster, n *node) {
-			var others []string
-			for _, o := range c.brokers {
-				if o != n {
-					others = append(others, o.host)
-				}
-			}
-			for i := range c.clients.Load() {
-				others = append(others, fmt.Sprintf("10.1.0.%d", i+1))
-			}
-			c.net.Part([]string{n.host}, others)
-		}, func(c *cluster, _ *node) { c.net.Mend() }},
+		{"cut off", 3 * time.Second, (*cluster).cutOff, func(c *cluster, _ *node) { c.net.Mend() }},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			inBubble(t, 3, nil, func(t *testing.T, c *cluster) {

@@ -207,13 +207,19 @@ type load struct {
 // nothing is busy.
 const rate = 1000
 
+// dialing is how long the client waits for a connection. When a link is down it dials into
+// it for each request that it had there, one after the other, and what it asks for meanwhile
+// about leaders may stand behind them: 13 dials in the worst trial of 120, which is the
+// client's time and not the cluster's.
+const dialing = 100 * time.Millisecond
+
 const topic = "failover"
 
 func newLoad(ctx context.Context, addrs []string, partitions int) (*load, error) {
 	cl, err := kgo.NewClient(
 		kgo.SeedBrokers(addrs...), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }), kgo.MetadataMinAge(20*time.Millisecond),
-		kgo.ProduceRequestTimeout(time.Second), kgo.RequestTimeoutOverhead(500*time.Millisecond), kgo.DialTimeout(500*time.Millisecond),
+		kgo.ProduceRequestTimeout(time.Second), kgo.RequestTimeoutOverhead(500*time.Millisecond), kgo.DialTimeout(dialing),
 		kgo.RequestRetries(10000), kgo.RecordRetries(10000),
 	)
 	if err != nil {
