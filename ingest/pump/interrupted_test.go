@@ -115,6 +115,9 @@ func TestARotationToASessionThatIsSealedEnds(t *testing.T) { // S9
 		}
 		req, _ := request(t, ingest.AcksAll, part(0), "meanwhile")
 		require.NoError(t, r.Produce(t.Context(), req))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		assert.ErrorIs(t, r.Release(ctx, nil, part(0)), ErrSession, "it would wait for the next rotation, and that for it")
 		require.NoError(t, r.Rotate(t.Context(), catalog.RegisterSession{Node: 1, Nonce: [16]byte{8}}))
 		<-req.Done()
 		assert.NoError(t, req.Results[0].Err)

@@ -175,8 +175,12 @@ func (p *Pump) Release(ctx context.Context, heirs Heirs, partitions ...record.Pa
 	defer p.unlock()
 	var session uint64
 	var ended []Ended
+	drained := false
 	if err := p.call(ctx, func(time.Time) {
 		session = p.session.ID
+		if drained = p.machine.Phase() == ingest.Draining; drained {
+			return
+		}
 		state := p.opts.Catalog.State()
 		for _, id := range partitions {
 			if epoch, ok := p.machine.Epoch(id); ok {
@@ -190,6 +194,9 @@ func (p *Pump) Release(ctx context.Context, heirs Heirs, partitions ...record.Pa
 		}
 	}); err != nil {
 		return err
+	}
+	if drained { // by a rotation that failed: what waits is committed after the next one
+		return fmt.Errorf("%w: release from session %d, which is draining", ErrSession, session)
 	}
 	err := p.await(ctx, func() (bool, error) {
 		if ph := p.machine.Phase(); p.session.ID != session || ph == ingest.Over || ph == ingest.Stopped {
