@@ -87,7 +87,7 @@ func (f *follower) look(ctx context.Context, s *session, now time.Time, lead fun
 		lead()
 		return true, err
 	}
-	take, gone := shifts(state, since, own.ID, s.led)
+	take, gone, cut := shifts(state, since, own.ID, s.led)
 	for _, p := range before {
 		if _, ok := state.Partition(p); !ok {
 			gone = append(gone, pump.Ended{Partition: p, Epoch: pump.Deleted})
@@ -99,6 +99,14 @@ func (f *follower) look(ctx context.Context, s *session, now time.Time, lead fun
 	if len(gone) > 0 {
 		if err := s.pump.Disown(ctx, own.ID, gone...); err != nil {
 			return true, err
+		}
+	}
+	for _, c := range cut {
+		// Who asked for it may have left before the answer came.
+		if pr, ok := s.pump.Progress(c.ID); ok && pr.LogStart < c.LogStart {
+			if err := s.pump.Trim(ctx, c.ID, c.LogStart); err != nil {
+				return true, err
+			}
 		}
 	}
 	if len(take) > 0 {
@@ -168,8 +176,9 @@ func (s *session) led(p record.Partition) (epoch int32, ok bool) {
 
 // shifts decides what a session is to take and to give up, of what has changed since
 // an older state (nil: of everything), given under which epochs it leads what. The
-// state may be older than what it leads: a later epoch is none of its business.
-func shifts(state, since *catalog.State, session uint64, led func(record.Partition) (int32, bool)) (take []*catalog.Partition, gone []pump.Ended) {
+// state may be older than what it leads: a later epoch is none of its business. cut is
+// what it goes on to lead, with another log start.
+func shifts(state, since *catalog.State, session uint64, led func(record.Partition) (int32, bool)) (take []*catalog.Partition, gone []pump.Ended, cut []*catalog.Partition) {
 	for c := range state.Since(since) {
 		if c.New == nil {
 			if _, ok := led(c.Old.ID); ok {
@@ -183,7 +192,9 @@ func shifts(state, since *catalog.State, session uint64, led func(record.Partiti
 			take = append(take, c.New)
 		case !mine && ok && epoch <= c.New.Epoch:
 			gone = append(gone, pump.Ended{Partition: c.New.ID, Epoch: c.New.Epoch, Owner: c.New.Owner})
+		case mine && c.New.LogStart > 0 && (c.Old == nil || c.Old.LogStart < c.New.LogStart):
+			cut = append(cut, c.New)
 		}
 	}
-	return take, gone
+	return take, gone, cut
 }

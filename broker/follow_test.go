@@ -42,7 +42,7 @@ func TestFollowingLooksAtWhatHasChanged(t *testing.T) {
 	looked := 0
 	led := map[record.Partition]bool{}
 	look := func(p record.Partition) (int32, bool) { looked++; return 0, led[p] }
-	take, gone := shifts(s, nil, id, look)
+	take, gone, _ := shifts(s, nil, id, look)
 	if len(take) != 100_000 || len(gone) != 0 {
 		t.Fatalf("%d to take, %d gone", len(take), len(gone))
 	}
@@ -57,9 +57,15 @@ func TestFollowingLooksAtWhatHasChanged(t *testing.T) {
 		return s
 	}
 	one := take[77].ID
+	trimmed := next(s, &catalog.Trim{Items: []catalog.TrimItem{{Partition: one, LogStart: 5}}})
+	for _, since := range []*catalog.State{s, nil} {
+		if take, gone, cut := shifts(trimmed, since, id, look); len(take)+len(gone) > 0 || len(cut) != 1 || cut[0].ID != one {
+			t.Fatalf("%v to take, %v gone, %v cut", take, gone, cut)
+		}
+	}
 	freed := next(s, &catalog.Release{Session: id, Partitions: []record.Partition{one}})
 	looked = 0
-	if take, gone = shifts(freed, s, id, look); len(take) != 0 || len(gone) != 1 || gone[0] != (pump.Ended{Partition: one}) || looked != 1 {
+	if take, gone, _ = shifts(freed, s, id, look); len(take) != 0 || len(gone) != 1 || gone[0] != (pump.Ended{Partition: one}) || looked != 1 {
 		t.Fatalf("%v to take, %v gone, %d looks", take, gone, looked)
 	}
 	delete(led, one)
@@ -67,20 +73,20 @@ func TestFollowingLooksAtWhatHasChanged(t *testing.T) {
 		t.Fatal("a partition without owner is not seen, or one is seen where there is none")
 	}
 	back := next(freed, &catalog.Take{Session: id, Items: []catalog.TakeItem{{Partition: one, Epoch: 1}}})
-	if take, gone = shifts(back, freed, id, look); len(take) != 1 || take[0].ID != one || len(gone) != 0 {
+	if take, gone, _ = shifts(back, freed, id, look); len(take) != 1 || take[0].ID != one || len(gone) != 0 {
 		t.Fatalf("%v to take, %v gone", take, gone)
 	}
 	led[one] = true // under the epoch before: it was given up, and the pump does not know yet
-	if take, gone = shifts(back, freed, id, look); len(take) != 1 || take[0].ID != one || len(gone) != 0 {
+	if take, gone, _ = shifts(back, freed, id, look); len(take) != 1 || take[0].ID != one || len(gone) != 0 {
 		t.Fatalf("%v to take, %v gone", take, gone)
 	}
 	later := func(record.Partition) (int32, bool) { return 1, true }
-	if take, gone = shifts(freed, s, id, later); len(take)+len(gone) != 0 {
+	if take, gone, _ = shifts(freed, s, id, later); len(take)+len(gone) != 0 {
 		t.Fatalf("an old state takes away a later epoch: %v, %v", take, gone)
 	}
 	delete(led, one)
 	dropped := next(back, &catalog.DeleteTopic{ID: one.Topic})
-	if take, gone = shifts(dropped, back, id, look); len(take) != 0 || len(gone) != 99 {
+	if take, gone, _ = shifts(dropped, back, id, look); len(take) != 0 || len(gone) != 99 {
 		t.Fatalf("%v to take, %d gone", take, len(gone))
 	}
 	if bad := dropped.Check(); len(bad) > 0 {
@@ -107,7 +113,7 @@ func BenchmarkFollowOneEntry(b *testing.B) {
 				slot++
 				apply += time.Since(began)
 				began = time.Now()
-				if take, gone := shifts(next, s, id, led); len(take)+len(gone) > 0 {
+				if take, gone, _ := shifts(next, s, id, led); len(take)+len(gone) > 0 {
 					b.Fatal("it follows what it leads")
 				}
 				follow += time.Since(began)

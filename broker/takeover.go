@@ -139,7 +139,7 @@ func (s *session) settleIn(ctx context.Context, id uint64, former map[record.Par
 		return err
 	}
 	state := s.journal.State()
-	take, _ := shifts(state, nil, id, s.led)
+	take, _, _ := shifts(state, nil, id, s.led)
 	if err := s.own(ctx, id, state, take); err != nil {
 		return err
 	}
