@@ -27,7 +27,7 @@ type Options struct {
 	// toll. Default 512.
 	SnapshotEvery uint64
 	// Keep is how long entries below a snapshot stay, by the store's clock, so
-	// that slow readers find them. Default 24 h.
+	// that slow readers find them, and may stay a 24th of it longer. Default 24 h.
 	Keep time.Duration
 	// Retry is the first pause after an answer that decided nothing; it doubles
 	// up to 32 times that. Default 50 ms.

@@ -172,6 +172,29 @@ func TestStartFromASnapshotAfterOldEntriesAreGone(t *testing.T) { // J4, J5
 	})
 }
 
+// Boundaries are never deleted (S11). They are as many as the cluster has hours, however
+// much is committed, and old entries and snapshots go all the same.
+func TestBoundariesComeByTheHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mem.New()
+		j, stop := open(t, s, Options{SnapshotEvery: 1})
+		defer stop()
+		const hours, perHour = 72, 12
+		for i := range hours * perHour {
+			register(t, j, int32(i%100))
+			time.Sleep(time.Hour / perHour)
+		}
+		if n := count(t, s, PrefixBoundaries); n < (hours-24)/2 || n > hours-24 {
+			t.Errorf("%d boundaries after %d hours", n, hours)
+		}
+		for _, prefix := range []string{PrefixEntries, PrefixSnapshots} {
+			if n := count(t, s, prefix); n < 24*perHour || n > 26*perHour+1 {
+				t.Errorf("%d objects below %s, %d an hour", n, prefix, perHour)
+			}
+		}
+	})
+}
+
 // TestASleeperDoesNotCommitUnderADeletedNumber is the schedule that lost
 // acknowledged writes elsewhere: a writer that slept puts the number that it
 // believes is next, and the put succeeds because collection deleted the entry.

@@ -261,6 +261,9 @@ func (s *Scribe) tidy(ctx context.Context, r *Reader) error {
 	return s.collect(ctx, r, n)
 }
 
+// boundariesIn is how many boundaries there are at most for the time that entries stay.
+const boundariesIn = 24
+
 // collect advances the boundary to the newest snapshot that is older than Keep,
 // both times by the store's clock, and then deletes what lies at or below it: the
 // journal says first what can no longer count (S10, S11).
@@ -268,6 +271,16 @@ func (s *Scribe) collect(ctx context.Context, r *Reader, n uint64) error {
 	newest, err := s.store.Stat(ctx, numbered(PrefixSnapshots, n))
 	if err != nil {
 		return fmt.Errorf("stat snapshot %d: %w", n, err)
+	}
+	// Boundaries stay for ever: they come by the time, and not as often as snapshots do.
+	if r.boundary > 0 {
+		last, err := s.store.Stat(ctx, numbered(PrefixBoundaries, r.boundary))
+		if err != nil {
+			return fmt.Errorf("stat boundary %d: %w", r.boundary, err)
+		}
+		if newest.Modified.Sub(last.Modified) < s.opts.Keep/boundariesIn {
+			return nil
+		}
 	}
 	var floor uint64
 	var old []string
