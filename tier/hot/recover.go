@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -28,7 +29,7 @@ func (t *Tier) recover(ctx context.Context) error {
 		return fmt.Errorf("recover hot tier: %w", err)
 	}
 	var found []*generation
-	var lost []string
+	var lost, left []string
 	for _, n := range names {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -37,13 +38,22 @@ func (t *Tier) recover(ctx context.Context) error {
 			continue
 		}
 		path := filepath.Join(t.dir, n.Name())
+		if free, err := t.free(t.dir); err == nil && free < memStep { // Badger would fail, or fault (H5)
+			left = append(left, n.Name())
+			continue
+		}
 		g, err := t.load(path)
 		if err == nil && g.batches > 0 {
 			found = append(found, g)
 			continue
 		}
 		if g != nil {
-			_ = g.end(true)
+			_ = g.end(!scarce(err))
+		}
+		if scarce(err) {
+			_ = os.Remove(filepath.Join(path, openingFile)) // it was no attempt
+			left = append(left, fmt.Sprintf("%s: %v", n.Name(), err))
+			continue
 		}
 		if err != nil {
 			lost = append(lost, fmt.Sprintf("%s: %v", n.Name(), err))
@@ -64,7 +74,16 @@ func (t *Tier) recover(ctx context.Context) error {
 	if len(lost) > 0 {
 		t.log.Warn("hot tier: removed what cannot be read; reads go to the bucket", "generations", lost)
 	}
+	if len(left) > 0 {
+		t.log.Error("hot tier: no room to open what an earlier life left; it stays for the next start, and what it alone holds of acks=1 is not restored before", "generations", left)
+	}
 	return nil
+}
+
+// scarce reports whether something failed for want of room or of descriptors: nothing is
+// wrong with what was to be opened.
+func scarce(err error) bool {
+	return slices.ContainsFunc([]error{ErrFull, syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM}, func(e error) bool { return errors.Is(err, e) })
 }
 
 // load opens one directory and rebuilds its index from its slot tables.
@@ -103,11 +122,14 @@ func (t *Tier) load(path string) (*generation, error) {
 	return g, done()
 }
 
+// openingFile says how often a directory was opened without success.
+const openingFile = "opening"
+
 // attempt counts how often in a row a directory was opened without success, and
 // gives up the third time. Badger ends the process when it finds certain kinds
 // of damage; that must not happen for ever.
 func attempt(path string) (done func() error, err error) {
-	name := filepath.Join(path, "opening")
+	name := filepath.Join(path, openingFile)
 	n := 0
 	if b, err := os.ReadFile(name); err == nil {
 		n, _ = strconv.Atoi(string(b))

@@ -22,6 +22,8 @@ type Options struct {
 	GenerationBytes int64
 	// Retry is how long the tier rests after the disk has failed. Default 1 s.
 	Retry time.Duration
+
+	free func(dir string) (int64, error) // of the disk; nil: its own word
 }
 
 const (
@@ -110,7 +112,8 @@ type Stats struct {
 
 // Open takes the folder for this process and finds what earlier lives of the
 // broker left in it. A folder that another process uses is ErrLocked. Whatever
-// is unreadable is removed and said in one line of the log: the tier is a cache.
+// is unreadable is removed and said in one line of the log: the tier is a cache. What
+// there is no room to open is left for the next life: it may hold leftovers.
 // What is found is served after Settle (H2).
 func Open(ctx context.Context, dir string, o Options) (*Tier, error) {
 	if o.Logger == nil {
@@ -123,6 +126,9 @@ func Open(ctx context.Context, dir string, o Options) (*Tier, error) {
 	if o.Retry <= 0 {
 		o.Retry = time.Second
 	}
+	if o.free == nil {
+		o.free = freeBytes
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open hot tier: %w", err)
 	}
@@ -131,7 +137,7 @@ func Open(ctx context.Context, dir string, o Options) (*Tier, error) {
 		return nil, err
 	}
 	t := &Tier{
-		dir: dir, opts: o, log: o.Logger, lock: lock, free: freeBytes,
+		dir: dir, opts: o, log: o.Logger, lock: lock, free: o.free,
 		turn: make(chan struct{}, 1), syncTurn: make(chan struct{}, 1), retired: make(chan struct{}, 1),
 	}
 	if err := t.recover(ctx); err != nil {

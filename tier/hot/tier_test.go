@@ -324,6 +324,28 @@ func TestKillLosesNoSlot(t *testing.T) { // P2
 	require.Equal(t, upTo(120), offsets(t, after, p, 0))
 }
 
+// A disk that others have filled is no reason to remove what was acknowledged from it
+// alone: it is there again when there is room.
+func TestAFullDiskAtTheStartLosesNoSlot(t *testing.T) { // P2, H7
+	tier, p := small(t), part(1)
+	require.NoError(t, tier.Append(Slot{7, 0}, group(0, 1, 100, p)))
+	require.NoError(t, tier.Sync(Slot{7, 0}))
+	dir := crash(t, tier)
+	full := Options{GenerationBytes: 1 << 20, free: func(string) (int64, error) { return 0, nil }}
+	during, err := Open(ctx, dir, full)
+	require.NoError(t, err)
+	require.Empty(t, during.Generations())
+	require.NoError(t, during.StartSession(second, 0))
+	require.ErrorIs(t, during.Append(Slot{9, 0}, group(10, 1, 100, p)), ErrFull)
+	require.NoError(t, during.Close(ctx))
+
+	after := open(t, dir, Options{GenerationBytes: 1 << 20})
+	after.Settle(first, 0)
+	left := 0
+	require.NoError(t, after.Leftover(7, 0, func(uint64, []Entry) error { left++; return nil }))
+	require.Equal(t, 1, left)
+}
+
 func TestCleanEndKeepsEverySlot(t *testing.T) {
 	dir, p := t.TempDir(), part(1)
 	for life := range uint64(3) {
