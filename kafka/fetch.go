@@ -52,6 +52,9 @@ type fetched struct {
 	code    code // of the whole answer
 	topics  []fetchedTopic
 	brokers []Broker // addresses of current leaders (KIP-951)
+
+	stock *stock
+	held  int // bytes that it has of stock
 }
 
 type fetchedTopic struct {
@@ -93,6 +96,13 @@ func (f *fetched) release() {
 			f.topics[i].partitions[j].drop()
 		}
 	}
+	f.hold(0)
+}
+
+// hold changes how many bytes of the stock the answer has.
+func (f *fetched) hold(n int) {
+	f.stock.give(f.held - n)
+	f.held = n
 }
 
 // drop gives back the bytes of a partition.
@@ -143,7 +153,7 @@ func (n *node) fetch(ctx context.Context, c *call, q *kmsg.FetchRequest) *fetche
 	case q.SessionEpoch > 0 || q.SessionEpoch < -1:
 		return &fetched{code: codeFetchSessionIDNotFound}
 	}
-	f := &fetching{n: n, version: c.version, listener: c.listener, peer: c.peer, q: q, f: &fetched{}}
+	f := &fetching{n: n, version: c.version, listener: c.listener, peer: c.peer, q: q, f: &fetched{stock: n.stock}}
 	f.max = int(min(int64(q.MaxBytes), n.settingInt(settingFetchMax, defaultFetchMaxBytes)))
 	whole := false
 	defer func() {
@@ -272,6 +282,17 @@ func (f *fetching) pass(ctx context.Context, enough time.Time) bool {
 		}
 	}
 	f.todo, f.maxes = todo, maxes
+	f.f.hold(0) // what the last pass read was dropped
+	if len(todo) > 0 {
+		want := 0
+		for _, n := range maxes {
+			want = min(want+max(n, 0), f.max)
+		}
+		if f.f.held = f.n.stock.take(want); f.f.held < want {
+			plan.left = f.f.held
+		}
+		defer func() { f.f.hold(plan.got) }()
+	}
 	for len(todo) > 0 {
 		if plan.got > 0 && !time.Now().Before(enough) {
 			// No time left for cold partitions behind one that gave something: the

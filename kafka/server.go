@@ -29,6 +29,10 @@ type Limits struct {
 	// makes of them. Small ones have three eighths of it besides. Default a quarter of
 	// the memory limit (GOMEMLIMIT), or 256 MiB without one; at least ProduceFrame.
 	InFlight int64
+	// Answers bounds the bytes of records in answers to Fetch that clients have not taken
+	// yet, but for one batch or 64 KiB each: answers get smaller as it is used up. Default
+	// as InFlight.
+	Answers int64
 	// Connections and ConnectionsPerIP bound open connections. Default 10,000 and
 	// 1,000.
 	Connections, ConnectionsPerIP int
@@ -74,10 +78,13 @@ func (l Limits) defaults() Limits {
 	if l.ConnectionRate <= 0 {
 		l.ConnectionRate = float64(rate.Inf)
 	}
-	if l.InFlight <= 0 {
-		l.InFlight = 256 << 20
-		if m := debug.SetMemoryLimit(-1); m != math.MaxInt64 {
-			l.InFlight = m / 4
+	share := int64(256 << 20)
+	if m := debug.SetMemoryLimit(-1); m != math.MaxInt64 {
+		share = m / 4
+	}
+	for _, n := range []*int64{&l.InFlight, &l.Answers} {
+		if *n <= 0 {
+			*n = share
 		}
 	}
 	l.InFlight = max(l.InFlight, int64(l.ProduceFrame))
@@ -180,6 +187,7 @@ func New(o Options) *Server {
 	s.pace = rate.NewLimiter(rate.Limit(s.limits.ConnectionRate), int(min(s.limits.ConnectionRate, math.MaxInt32))+1)
 	s.open.perIP = map[string]int{}
 	s.node.log, s.node.complaints = s.log, rate.NewLimiter(rate.Every(time.Second), 5)
+	s.node.stock = &stock{size: s.limits.Answers}
 	s.lanes = [3]lane{
 		newLane(max(s.limits.InFlight/8, 8*smallFrame)),
 		newLane(max(s.limits.InFlight/4, 8*smallFrame)),

@@ -132,6 +132,7 @@ type node struct {
 	log        *slog.Logger
 	complaints *rate.Limiter // of log
 	sends      *sends
+	stock      *stock
 }
 
 // code is codeOf for what a backend failed with. Faults that are not the client's
