@@ -20,7 +20,7 @@ var (
 	partitions    = desc("kafka_topic_partitions", "Partitions of a topic: how many consumers of a group can share it.", "topic")
 	currentOffset = desc("kafka_topic_partition_current_offset", "High watermark of a partition. Its rate is what is produced.", "topic", "partition")
 	oldestOffset  = desc("kafka_topic_partition_oldest_offset", "First offset that retention and DeleteRecords have left.", "topic", "partition")
-	leader        = desc("kafka_topic_partition_leader", "Node that leads a partition; -1 when nobody does. That heals by itself within seconds, or brokers are missing.", "topic", "partition")
+	leader        = desc("kafka_topic_partition_leader", "Node that leads a partition; -1 when nobody does. That heals by itself within seconds, or brokers are missing, or an object is: the log of the partition's owner says which.", "topic", "partition")
 	preferred     = desc("kafka_topic_partition_leader_is_preferred", "Always 1 with a leader: whoever leads is the first of the virtual replicas.", "topic", "partition")
 	replicas      = desc("kafka_topic_partition_replicas", "Replicas shown, out of the live brokers. The bucket replicates, not the brokers.", "topic", "partition")
 	inSync        = desc("kafka_topic_partition_in_sync_replica", "Always all replicas shown: every broker reads the same bucket.", "topic", "partition")
@@ -69,7 +69,7 @@ func (c *cluster) Collect(ch chan<- prometheus.Metric) {
 			case ok:
 				mine++
 				c.partition(ch, t, p, self, start, end, len(live))
-			case first && !leads(state, live, p):
+			case owns(state, self, p), first && !leads(state, live, p): // it cannot be led, or has nobody
 				c.partition(ch, t, p, -1, p.LogStart, p.Next, len(live))
 			}
 		}
@@ -92,6 +92,12 @@ func (c *cluster) Collect(ch chan<- prometheus.Metric) {
 func leads(state *catalog.State, live []Broker, p *catalog.Partition) bool {
 	s, ok := state.Session(p.Owner)
 	return ok && !s.Sealed && slices.ContainsFunc(live, func(b Broker) bool { return b.Node == s.Node })
+}
+
+// owns reports whether the partition is this broker's, led or not.
+func owns(state *catalog.State, self int32, p *catalog.Partition) bool {
+	s, ok := state.Session(p.Owner)
+	return ok && !s.Sealed && s.Node == self
 }
 
 // partition sends what one partition is; node -1 when nobody leads it.

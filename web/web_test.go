@@ -46,6 +46,7 @@ type source struct {
 	self     int32
 	groups   []Group
 	readings Readings
+	hurt     record.Partition // it cannot be led
 }
 
 func (s *source) State() *catalog.State      { return s.state }
@@ -55,7 +56,7 @@ func (s *source) Readings() Readings         { return s.readings }
 
 func (s *source) Span(p record.Partition) (int64, int64, bool) {
 	c, ok := s.state.Partition(p)
-	if !ok {
+	if !ok || p == s.hurt {
 		return 0, 0, false
 	}
 	owner, ok := s.state.Session(c.Owner)
@@ -221,6 +222,26 @@ func TestAddedUpOverBrokersEverythingCountsOnce(t *testing.T) {
 	} {
 		if got := strings.Count(both, "\n"+series); got != want {
 			t.Errorf("%s: %d times, want %d", series, got, want)
+		}
+	}
+}
+
+// A partition that its owner cannot lead has no leader, and shows so once.
+func TestAPartitionThatCannotBeLedShows(t *testing.T) {
+	s := newSource(t)
+	s.hurt = record.Partition{Topic: views}
+	other := *s
+	other.self, other.groups = 2, nil
+	var both string
+	for _, src := range []*source{s, &other} {
+		_, body, _ := get(t, NewServer(ServerOptions{Metrics: NewMetrics(MetricsOptions{Source: src})}), "/metrics")
+		both += body
+	}
+	for _, series := range []string{
+		`kafka_topic_partition_leader{partition="0",topic="views"} -1`, `kafka_topic_partition_under_replicated_partition{partition="0",topic="views"} 1`,
+	} {
+		if got := strings.Count(both, "\n"+series); got != 1 {
+			t.Errorf("%s: %d times", series, got)
 		}
 	}
 }
