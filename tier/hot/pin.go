@@ -22,8 +22,9 @@ type Info struct {
 	Ended        time.Time // zero while it is filled
 	// Filling is the one that takes appends. Sealed was set by MarkSealed.
 	Filling, Sealed bool
-	// Settled is false for what an earlier life left, until Settle.
-	Settled bool
+	// Settled is false for what an earlier life left, until Settle. Kept is true while it
+	// holds leftovers that nobody has dealt with (Forget): it is no mere cache.
+	Settled, Kept bool
 }
 
 // Generations describes all generations, oldest first.
@@ -42,7 +43,7 @@ func (g *generation) info() Info {
 	return Info{
 		ID: g.id, Session: g.origin.session, First: g.first, Next: g.next, Bytes: g.bytes, DiskBytes: g.disk,
 		Batches: g.batches, MaxTimestamp: g.maxTs, Opened: g.opened, Ended: g.ended,
-		Filling: g.state == filling, Sealed: g.state == sealed, Settled: g.settled,
+		Filling: g.state == filling, Sealed: g.state == sealed, Settled: g.settled, Kept: g.keep,
 	}
 }
 

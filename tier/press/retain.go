@@ -42,7 +42,7 @@ func (p *Press) cool(context.Context) error {
 		if err != nil {
 			continue // it went meanwhile
 		}
-		gens = append(gens, Warm{g.ID, g.Sealed, shares})
+		gens = append(gens, Warm{g.ID, g.Sealed && !g.Kept, shares})
 	}
 	gone := PlanCool(p.Journal.State(), gens, p.wallMs(), p.Setting)
 	for _, id := range gone {
