@@ -225,6 +225,8 @@ func (f *fencer) rest(ctx context.Context, end uint64) error {
 				return fmt.Errorf("slot %d: %w", a.Slot, a.err)
 			case a.err != nil:
 				again, last = append(again, a.Slot), a.err
+			case a.who != ingest.Ours: // a put has found data of the session there
+				again, last = append(again, a.Slot), fmt.Errorf("slot %d: %w", a.Slot, errElse)
 			default:
 				f.runs[a.Slot] = a.runs
 			}
@@ -236,6 +238,9 @@ func (f *fencer) rest(ctx context.Context, end uint64) error {
 	}
 	return nil
 }
+
+// errElse says that the store gave another object than the one that is there.
+var errElse = errors.New("the store's reads do not agree")
 
 // damaged reports whether bytes are there, and are not what they should be.
 func damaged(err error) bool {

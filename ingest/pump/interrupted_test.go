@@ -2,6 +2,7 @@ package pump
 
 import (
 	"context"
+	"iter"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,5 +143,42 @@ func TestAForeignObjectUnderTheFenceOfARotationStopsTheBroker(t *testing.T) { //
 			assert.Fail(t, "it goes on")
 			r.kill()
 		}
+	})
+}
+
+// astray answers the first read of an object's end with another object.
+type astray struct {
+	cold.Store
+	from, to string
+	done     bool
+}
+
+func (s *astray) Get(ctx context.Context, name string, r cold.Range, buf []byte) ([]byte, error) {
+	if name == s.from && r == cold.Tail(object.TailLen) && !s.done {
+		s.done = true
+		name = s.to
+	}
+	return s.Store.Get(ctx, name, r, buf)
+}
+
+func (s *astray) List(context.Context, string, string) iter.Seq2[cold.Info, error] {
+	return func(func(cold.Info, error) bool) {}
+}
+
+// A cache in between gives one slot for another. What is in a slot that a put has found to
+// hold data is not left out for that.
+func TestAFencerLeavesNoSlotOut(t *testing.T) { // S6, S7
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, Options{})
+		s, _ := r.Session()
+		for _, v := range []string{"a", "b"} {
+			require.NoError(t, r.produce(ingest.AcksAll, part(0), v).Err)
+		}
+		store := &astray{Store: r.bucket, from: catalog.WAL(s.ID, 0).Name(), to: catalog.WAL(s.ID, 1).Name()}
+		f, err := Fence(t.Context(), FenceOptions{Store: store, Session: s})
+		require.NoError(t, err)
+		require.True(t, store.done)
+		assert.Len(t, f.Extents(s.ID), 2)
+		r.kill()
 	})
 }
