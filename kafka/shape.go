@@ -15,11 +15,14 @@ import (
 // really there; what passes it is complete and within the bounds below.
 
 const (
-	// maxElements bounds the elements of all arrays of a request together. A
-	// decoded element takes up to 64 bytes or so, one on the wire as little as two:
-	// with this, what a request decodes to stays under 16 times its size plus 1 MiB.
-	// Kafka's own bound on partitions in a request is 2,000 where it has one.
-	maxElements = 50_000
+	// maxElements bounds the elements of all arrays of a request together, unless it has
+	// elementBytes for each. A decoded element takes up to 64 bytes or so, one on the wire
+	// as little as two: with this, what a request decodes to stays under 16 times its size
+	// plus 1 MiB. What asks for every partition of a broker with 100,000 has sixteen bytes
+	// for each, or four in an array of numbers, which are not more when they are decoded
+	// and do not count.
+	maxElements  = 50_000
+	elementBytes = 8
 	// maxTags bounds the tagged fields of one struct, of which each that kmsg does
 	// not know costs a map entry, and structTags those of a whole request.
 	maxTags     = 64
@@ -189,7 +192,7 @@ func number(s string) int {
 // leaves three bytes behind a Metadata of v13, kafka-go one behind a DescribeAcls.
 // The error wraps ErrMalformed.
 func (s body) check(b []byte, version int16) error {
-	w := walk{rest: b, elements: maxElements, left: requestTags}
+	w := walk{rest: b, elements: max(maxElements, len(b)/elementBytes), left: requestTags}
 	return w.object(s.fields, version, s.flexible >= 0 && version >= s.flexible)
 }
 
@@ -298,12 +301,12 @@ func (w *walk) array(f *shape, version int16, flexible bool) error {
 	if err != nil || n <= 0 {
 		return err
 	}
-	if w.elements -= n; w.elements < 0 {
-		return fmt.Errorf("%w: %s makes it more than %d elements", ErrMalformed, f.name, maxElements)
-	}
 	e := &f.fields[0]
 	if e.kind == fixed {
 		return w.skip(n*e.size, f.name)
+	}
+	if w.elements -= n; w.elements < 0 {
+		return fmt.Errorf("%w: with %s it has more elements than it may", ErrMalformed, f.name)
 	}
 	for range n {
 		if err := w.field(e, version, flexible); err != nil {

@@ -195,6 +195,37 @@ func TestHostileBodiesAreCheap(t *testing.T) {
 	bounds(t, table[3], 9, append(body[1:], 1, 0, 0, 0))
 }
 
+// Clients and tools that ask for all partitions of a large broker at once get an answer.
+func TestARequestMayNameEveryPartitionOfALargeBroker(t *testing.T) {
+	const many = 100_000
+	list, fetch, commit, committed := kmsg.NewPtrListOffsetsRequest(), kmsg.NewPtrFetchRequest(), kmsg.NewPtrOffsetCommitRequest(), kmsg.NewPtrOffsetFetchRequest()
+	list.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "t", Partitions: make([]kmsg.ListOffsetsRequestTopicPartition, many)}}
+	fetch.Topics = []kmsg.FetchRequestTopic{{Topic: "t", Partitions: make([]kmsg.FetchRequestTopicPartition, many)}}
+	commit.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: "t", Partitions: make([]kmsg.OffsetCommitRequestTopicPartition, many)}}
+	committed.Groups = []kmsg.OffsetFetchRequestGroup{{Group: "g", Topics: []kmsg.OffsetFetchRequestGroupTopic{{Topic: "t", Partitions: make([]int32, many)}}}}
+	for i := range fetch.Topics[0].Partitions {
+		fetch.Topics[0].Partitions[i].Default()
+	}
+	table := newTable()
+	for _, q := range []kmsg.Request{list, fetch, commit, committed} {
+		a := table[q.Key()]
+		for v := a.min; v <= a.max; v++ {
+			if q.Key() == committed.Key() && v < 8 {
+				continue // one group
+			}
+			q.SetVersion(v)
+			if body := q.AppendTo(nil); len(body) > 8<<20 {
+				t.Errorf("%s v%d: %d bytes are more than a frame may have", a.name, v, len(body))
+			} else {
+				bounds(t, a, v, body)
+				if err := a.shape.check(body, v); err != nil {
+					t.Errorf("%s v%d: %v", a.name, v, err)
+				}
+			}
+		}
+	}
+}
+
 func FuzzRequest(f *testing.F) {
 	r := rand.New(rand.NewPCG(3, 4))
 	eachVersion(func(a *api, version int16) {
