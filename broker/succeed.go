@@ -163,22 +163,37 @@ func (b *Broker) patrol(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	silent := map[uint64]int{}
+	var bucket pace
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
+		took, ok := time.Duration(0), true
 		if !b.lease.fresh() {
-			if took, ok := b.look(ctx, time.Minute); !ok || took > heirWait {
-				clear(silent) // who did not answer meanwhile: was it they who were cut off?
-				continue
-			}
+			took, ok = b.look(ctx, time.Minute)
+		}
+		if late := bucket.late(took); late || !ok {
+			clear(silent) // who did not answer meanwhile: was it they who were cut off?
+			continue
 		}
 		if s, ok := b.pump.Session(); ok {
 			b.tell("take over from a broker that does not answer", b.session.adopt(ctx, s.ID, silent))
 		}
 	}
+}
+
+// pace is how long the bucket takes to answer of late. It tells one that is slow, which
+// keeps nobody from anything, from one that was out of reach.
+type pace struct{ usual time.Duration }
+
+// late reports whether an answer took much longer than those before it. Zero is one that
+// nobody had to wait for.
+func (p *pace) late(took time.Duration) bool {
+	late := took > 4*max(p.usual, heirWait)
+	p.usual = max(took, p.usual/2)
+	return late
 }
 
 // tell writes down what could not be done now. Ends of this broker are no news, nor are
