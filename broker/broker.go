@@ -108,7 +108,11 @@ func Run(ctx context.Context, o Options, ready func(Addresses)) (err error) {
 	b.ready.Not("starting")
 	b.metrics = web.NewMetrics(web.MetricsOptions{Version: o.Version, Source: source{b}, Process: true})
 	b.opts.Store = trace.Wrap(o.Store, b.metrics.Store)
-	o.Store = b.opts.Store
+	defer func() {
+		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+			err = nil // stopped while it started: what did not come to its end is no news
+		}
+	}()
 	if err := b.listen(ctx); err != nil {
 		return err
 	}
@@ -127,11 +131,11 @@ func Run(ctx context.Context, o Options, ready func(Addresses)) (err error) {
 			err = errors.Join(err, b.hot.Close(cctx))
 		}()
 	}
-	if err := examine(ctx, o.Store, o.Place, o.Logger); err != nil {
+	if err := examine(ctx, b.opts.Store, o.Place, o.Logger); err != nil {
 		return err
 	}
 	b.lease.limit = b.values.Duration("broker.session.timeout.ms")
-	if b.journal, err = journal.Open(ctx, o.Store, journal.Options{Logger: o.Logger, Observe: b.committed, Poll: b.lease.renewal()}); err != nil {
+	if b.journal, err = journal.Open(ctx, b.opts.Store, journal.Options{Logger: o.Logger, Observe: b.committed, Poll: b.lease.renewal()}); err != nil {
 		return err
 	}
 	b.lease.contact = b.journal.Contact

@@ -24,7 +24,7 @@ func TestABucketThatWasRolledBackIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		store, place, err := OpenStore(t.Context(), values.Get("store"), nil)
+		store, place, err := OpenStore(t.Context(), values.Get("store"))
 		if err != nil {
 			t.Fatal(err)
 		}

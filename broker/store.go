@@ -14,7 +14,7 @@ import (
 
 // OpenStore opens the bucket at a URL and returns it with its place: the URL
 // as people may see it.
-func OpenStore(ctx context.Context, url string, _ *slog.Logger) (cold.Store, open.Location, error) {
+func OpenStore(ctx context.Context, url string) (cold.Store, open.Location, error) {
 	s, place, err := open.Open(ctx, url, open.Options{})
 	if err != nil {
 		return nil, open.Location{}, fmt.Errorf("store: %w", err)
@@ -67,7 +67,9 @@ func examine(ctx context.Context, store cold.Store, place open.Location, log *sl
 		case errors.Is(err, cold.ErrDenied):
 			return fmt.Errorf("store %s: %w: check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, profile or role) and that they may get, put, list and delete there", place, err)
 		}
-		log.Warn("the store does not answer yet", "store", place.String(), "err", err)
+		if ctx.Err() == nil {
+			log.Warn("the store does not answer yet", "store", place.String(), "err", err)
+		}
 		select {
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), err)

@@ -72,7 +72,7 @@ func leanHeap() {
 // nil, may watch the store.
 func serve(ctx context.Context, v *settings.Values, log *slog.Logger, wrap func(cold.Store) cold.Store, ready func(broker.Addresses)) error {
 	leanHeap()
-	store, place, err := broker.OpenStore(ctx, v.Get("store"), log)
+	store, place, err := broker.OpenStore(ctx, v.Get("store"))
 	if err != nil {
 		return &exit{exitUsage, err}
 	}

@@ -24,7 +24,7 @@ func withStore(ctx context.Context, url string, f func(cold.Store) error) error 
 	if url == "" {
 		return usage("--store is not set: want the bucket's URL")
 	}
-	s, _, err := broker.OpenStore(ctx, url, nil)
+	s, _, err := broker.OpenStore(ctx, url)
 	if err != nil {
 		return &exit{exitUsage, err}
 	}

@@ -17,9 +17,9 @@ type member struct {
 	Node    int32  `json:"node"`
 	Address string `json:"address"`
 	Rack    string `json:"rack"`
-	Leads   int    `json:"leads"` // partitions
-	Load    int64  `json:"load"`  // bytes per second that clients write and read there
-	State   string `json:"state"` // active, draining, drained, silent
+	Leads   int    `json:"leads"`              // partitions
+	Load    int64  `json:"loadBytesPerSecond"` // bytes per second that clients write and read there
+	State   string `json:"state"`              // active, draining, drained, silent
 }
 
 // clusterMembers shows what each broker leads, and which of them drain.

@@ -79,7 +79,7 @@ func (g *globals) examine(cmd *cobra.Command, url string, create bool, o doctor.
 		connections = 1 // each client of memory would have a bucket of its own
 	}
 	for range connections {
-		s, place, err := broker.OpenStore(cmd.Context(), url, nil)
+		s, place, err := broker.OpenStore(cmd.Context(), url)
 		if errors.Is(err, cold.ErrDenied) {
 			return &exit{exitProblem, err}
 		}

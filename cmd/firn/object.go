@@ -36,7 +36,7 @@ works with and without brokers running. Exit code 3 when there is a finding.`,
 			if store == "" {
 				return usage("--store is not set: want the bucket's URL")
 			}
-			s, _, err := broker.OpenStore(cmd.Context(), store, nil)
+			s, _, err := broker.OpenStore(cmd.Context(), store)
 			if err != nil {
 				return &exit{exitUsage, err}
 			}

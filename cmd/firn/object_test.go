@@ -206,7 +206,7 @@ func TestALostObjectIsGivenUpByName(t *testing.T) {
 // registered registers a session that puts nothing, and returns what ends it.
 func registered(t *testing.T, url string) (end func()) {
 	t.Helper()
-	store, _, err := broker.OpenStore(t.Context(), url, nil)
+	store, _, err := broker.OpenStore(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func startBroker(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, place, err := broker.OpenStore(t.Context(), "mem://", nil)
+	store, place, err := broker.OpenStore(t.Context(), "mem://")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -189,7 +189,7 @@ func (r *replayer) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	store, _, err := broker.OpenStore(ctx, r.store, nil)
+	store, _, err := broker.OpenStore(ctx, r.store)
 	if err != nil {
 		return &exit{exitUsage, err}
 	}

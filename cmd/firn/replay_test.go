@@ -25,7 +25,7 @@ func brokerOn(t *testing.T, url string) (addr string, stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, place, err := broker.OpenStore(t.Context(), url, nil)
+	store, place, err := broker.OpenStore(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func interrupt(t *testing.T, url, out, mark string, at int) {
 	cmd := newReplay(g)
 	cmd.SetErr(os.Stderr)
 	r := &replayer{g: g, cmd: cmd, topic: "t", store: url, from: "start", to: "end", out: out, format: "jsonl", checkpoint: mark}
-	store, _, err := broker.OpenStore(t.Context(), url, nil)
+	store, _, err := broker.OpenStore(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
