@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/record"
 )
 
 // DeleteRecords (21): moves log starts forward.
@@ -31,6 +32,7 @@ func (n *node) deleteRecords(ctx context.Context, _ *call, q *kmsg.DeleteRecords
 		offset int64
 	}
 	var cuts []cut
+	var ids []record.Partition
 	for i := range q.Topics {
 		qt := &q.Topics[i]
 		rt := kmsg.NewDeleteRecordsResponseTopic()
@@ -48,12 +50,13 @@ func (n *node) deleteRecords(ctx context.Context, _ *call, q *kmsg.DeleteRecords
 				fault = n.keeps(t)
 			}
 			if rp.ErrorCode = int16(fault); fault == codeNone {
-				cuts = append(cuts, cut{place{i, len(rt.Partitions)}, part, qp.Offset})
+				cuts, ids = append(cuts, cut{place{i, len(rt.Partitions)}, part, qp.Offset}), append(ids, part.ID)
 			}
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		r.Topics = append(r.Topics, rt)
 	}
+	n.settle(ctx, ids)
 	together(len(cuts), trimWidth, func(i int) {
 		rp := &r.Topics[cuts[i].topic].Partitions[cuts[i].partition]
 		start, err := n.trim(ctx, cuts[i].part, cuts[i].offset)
@@ -75,7 +78,7 @@ func (n *node) keeps(t *catalog.Topic) code {
 
 // trim moves one log start and returns the new one, or -1.
 func (n *node) trim(ctx context.Context, p *catalog.Partition, offset int64) (int64, error) {
-	pr, code := n.settledLead(ctx, p.ID, -1)
+	pr, code := n.lead(p.ID, -1)
 	if code != codeNone {
 		return -1, code
 	}

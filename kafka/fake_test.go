@@ -37,8 +37,9 @@ type fake struct {
 	reads    []Read
 	readErr  error
 	groupsAt int32
-	// settled is what was asked for in vain; comesBack makes that find it.
+	// settled is what was asked for in vain, in so many calls; comesBack makes that find it.
 	settled   []record.Partition
+	settles   int
 	comesBack bool
 	groups    *fakeGroups
 	// others is what other brokers have put into the journal, which shows when it is asked
@@ -280,6 +281,7 @@ func (f *fake) Settle(_ context.Context, ps []record.Partition) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.settled = append(f.settled, ps...)
+	f.settles++
 	for _, p := range ps {
 		if l := f.logs[p]; l != nil && f.comesBack {
 			l.gone = false

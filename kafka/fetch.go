@@ -236,16 +236,14 @@ func (f *fetching) resolve(ctx context.Context) {
 func (f *fetching) settle(ctx context.Context) {
 	var ps []record.Partition
 	for _, p := range f.parts {
-		if _, led := f.n.Log.Progress(p.id); led || !p.read {
+		if !p.read {
 			continue
 		}
 		if _, near := f.history(p); !near {
 			ps = append(ps, p.id)
 		}
 	}
-	if len(ps) > 0 {
-		f.n.Log.Settle(ctx, ps)
-	}
+	f.n.settle(ctx, ps)
 }
 
 func (p *fetchedPartition) reset(index int32, committed bool) {
@@ -289,7 +287,8 @@ func (f *fetching) pass(ctx context.Context, enough time.Time) bool {
 			want = min(want+max(n, 0), f.max)
 		}
 		if f.f.held = f.n.stock.take(want); f.f.held < want {
-			plan.left = f.f.held
+			// Who waits for more than half of that might wait for what has no room.
+			plan.left, plan.min = f.f.held, min(plan.min, f.f.held/2)
 		}
 		defer func() { f.f.hold(plan.got) }()
 	}

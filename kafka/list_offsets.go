@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/record"
 )
 
 // ListOffsets (2): offsets by time, and the special ones (kafka.md 37).
@@ -63,6 +64,7 @@ func (n *node) listOffsets(ctx context.Context, c *call, q *kmsg.ListOffsetsRequ
 		q    *kmsg.ListOffsetsRequestTopicPartition
 	}
 	var finds []find
+	var ids []record.Partition
 	for i := range q.Topics {
 		qt := &q.Topics[i]
 		rt := kmsg.NewListOffsetsResponseTopic()
@@ -83,13 +85,14 @@ func (n *node) listOffsets(ctx context.Context, c *call, q *kmsg.ListOffsetsRequ
 			default:
 				part, code := v.partition(ctx, t, qp.Partition)
 				if rp.ErrorCode = int16(code); code == codeNone {
-					finds = append(finds, find{place{i, len(rt.Partitions)}, part, qp})
+					finds, ids = append(finds, find{place{i, len(rt.Partitions)}, part, qp}), append(ids, part.ID)
 				}
 			}
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		r.Topics = append(r.Topics, rt)
 	}
+	n.settle(ctx, ids)
 	together(len(finds), findWidth, func(i int) {
 		f := finds[i]
 		rp := &r.Topics[f.topic].Partitions[f.partition]
@@ -100,7 +103,7 @@ func (n *node) listOffsets(ctx context.Context, c *call, q *kmsg.ListOffsetsRequ
 
 // offset answers for one partition.
 func (n *node) offset(ctx context.Context, part *catalog.Partition, version int16, committed bool, q *kmsg.ListOffsetsRequestTopicPartition, r *kmsg.ListOffsetsResponseTopicPartition) code {
-	pr, code := n.settledLead(ctx, part.ID, q.CurrentLeaderEpoch)
+	pr, code := n.lead(part.ID, q.CurrentLeaderEpoch)
 	if code != codeNone {
 		return code
 	}

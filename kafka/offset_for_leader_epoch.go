@@ -26,12 +26,20 @@ func apiOffsetForLeaderEpoch() api {
 func (n *node) offsetForLeaderEpoch(ctx context.Context, c *call, q *kmsg.OffsetForLeaderEpochRequest) *kmsg.OffsetForLeaderEpochResponse {
 	v := n.view()
 	r := kmsg.NewPtrOffsetForLeaderEpochResponse()
+	type end struct {
+		place
+		id record.Partition
+		q  *kmsg.OffsetForLeaderEpochRequestTopicPartition
+	}
+	var ends []end
+	var ids []record.Partition
 	for i := range q.Topics {
 		qt := &q.Topics[i]
 		rt := kmsg.NewOffsetForLeaderEpochResponseTopic()
 		rt.Topic = qt.Topic
 		t, code := v.topic(ctx, qt.Topic, [16]byte{}, false)
-		for _, qp := range qt.Partitions {
+		for j := range qt.Partitions {
+			qp := &qt.Partitions[j]
 			rp := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 			rp.Partition, rp.LeaderEpoch, rp.EndOffset = qp.Partition, -1, -1
 			fault := code
@@ -41,13 +49,7 @@ func (n *node) offsetForLeaderEpoch(ctx context.Context, c *call, q *kmsg.Offset
 			if fault == codeNone {
 				part, code := v.partition(ctx, t, qp.Partition)
 				if fault = code; code == codeNone {
-					var pr Progress
-					if pr, fault = n.settledLead(ctx, part.ID, qp.CurrentLeaderEpoch); fault == codeNone {
-						epoch, end, err := n.epochEnd(ctx, part.ID, pr, qp.LeaderEpoch)
-						if fault = n.code("OffsetForLeaderEpoch", err); err == nil {
-							rp.LeaderEpoch, rp.EndOffset = epoch, end
-						}
-					}
+					ends, ids = append(ends, end{place{i, j}, part.ID, qp}), append(ids, part.ID)
 				}
 			}
 			rp.ErrorCode = int16(fault)
@@ -55,6 +57,19 @@ func (n *node) offsetForLeaderEpoch(ctx context.Context, c *call, q *kmsg.Offset
 		}
 		r.Topics = append(r.Topics, rt)
 	}
+	n.settle(ctx, ids)
+	together(len(ends), findWidth, func(i int) {
+		e := ends[i]
+		rp := &r.Topics[e.topic].Partitions[e.partition]
+		pr, fault := n.lead(e.id, e.q.CurrentLeaderEpoch)
+		if fault == codeNone {
+			epoch, end, err := n.epochEnd(ctx, e.id, pr, e.q.LeaderEpoch)
+			if fault = n.code("OffsetForLeaderEpoch", err); err == nil {
+				rp.LeaderEpoch, rp.EndOffset = epoch, end
+			}
+		}
+		rp.ErrorCode = int16(fault)
+	})
 	return r
 }
 

@@ -1,6 +1,10 @@
 package kafka
 
-import "testing"
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
 
 // Clients that do not take their answers hold a bounded part of the memory, and keep
 // nobody from reading: others get smaller answers meanwhile.
@@ -52,4 +56,25 @@ func TestAnswersThatNobodyTakesAreBounded(t *testing.T) {
 	if size(a) < 1<<20 {
 		t.Errorf("the first answer after that has %d bytes", size(a))
 	}
+}
+
+// A reader of history that waits for much at a time does not wait for more than its answer
+// may take: it would stand still, holding what it has.
+func TestAnAnswerThatMayNotGrowIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		topic := f.topic("t", 1)
+		f.fill(topic, 0, 400, 20_000) // batches of 10 kB
+		n := &node{Backend: f.backend(), stock: &stock{size: 8 << 20}, sends: &sends{}}
+		n.stock.held.Store(8 << 20)
+		q := fetchOf(16, f, "t", 0)
+		q.MaxBytes, q.MinBytes, q.MaxWaitMillis = 50<<20, 1<<20, 10_000
+		q.Topics[0].Partitions[0].PartitionMaxBytes = 50 << 20
+		began := time.Now()
+		a := n.fetch(t.Context(), &call{request: q, header: header{version: 16}}, q)
+		defer a.release()
+		if size := a.topics[0].partitions[0].size(); size < leastAnswer/2 || time.Since(began) > 0 {
+			t.Errorf("%d bytes after %s", size, time.Since(began))
+		}
+	})
 }

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -74,6 +75,67 @@ func TestManyPartitionsAreAskedForTogether(t *testing.T) {
 			t.Errorf("DeleteRecords took %s", took)
 		}
 	})
+}
+
+// What a broker does not lead it looks for once for a whole request, and finds it: a look
+// for each would take the client's patience, and the looks of everybody else.
+func TestWhatIsNotLedIsLookedForOnce(t *testing.T) {
+	const many = 100
+	for name, q := range map[string]func() kmsg.Request{
+		"ListOffsets": func() kmsg.Request { return listOf("t", make([]int64, many)...) },
+		"OffsetForLeaderEpoch": func() kmsg.Request {
+			q, qt := kmsg.NewPtrOffsetForLeaderEpochRequest(), kmsg.NewOffsetForLeaderEpochRequestTopic()
+			qt.Topic, q.ReplicaID = "t", -1
+			for i := range int32(many) {
+				qp := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
+				qp.Partition = i
+				qt.Partitions = append(qt.Partitions, qp)
+			}
+			q.Topics = append(q.Topics, qt)
+			return q
+		},
+		"DeleteRecords": func() kmsg.Request {
+			q, qt := kmsg.NewPtrDeleteRecordsRequest(), kmsg.NewDeleteRecordsRequestTopic()
+			q.TimeoutMillis, qt.Topic = 30_000, "t"
+			for i := range int32(many) {
+				qt.Partitions = append(qt.Partitions, kmsg.DeleteRecordsRequestTopicPartition{Partition: i, Offset: 3})
+			}
+			q.Topics = append(q.Topics, qt)
+			return q
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake()
+			topic := f.topic("t", many)
+			for i := range int32(many) {
+				l := f.log(topic, i)
+				l.hw, l.gone = 5, i%2 == 0
+			}
+			f.comesBack = true
+			var codes []int16
+			c := serve(t, f, Limits{}).client(t)
+			switch q := q().(type) {
+			case *kmsg.ListOffsetsRequest:
+				for _, p := range ask[*kmsg.ListOffsetsResponse](c, 7, q).Topics[0].Partitions {
+					codes = append(codes, p.ErrorCode)
+				}
+			case *kmsg.OffsetForLeaderEpochRequest:
+				for _, p := range ask[*kmsg.OffsetForLeaderEpochResponse](c, 4, q).Topics[0].Partitions {
+					codes = append(codes, p.ErrorCode)
+				}
+			case *kmsg.DeleteRecordsRequest:
+				for _, p := range ask[*kmsg.DeleteRecordsResponse](c, 2, q).Topics[0].Partitions {
+					codes = append(codes, p.ErrorCode)
+				}
+			}
+			if len(codes) != many || slices.Max(codes) != 0 || slices.Min(codes) != 0 {
+				t.Errorf("codes %v", codes)
+			}
+			if f.settles != 1 || len(f.settled) != many/2 {
+				t.Errorf("%d partitions were looked for in %d looks", len(f.settled), f.settles)
+			}
+		})
+	}
 }
 
 func TestAPanicOfManyIsTheCallers(t *testing.T) {

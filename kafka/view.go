@@ -149,15 +149,17 @@ func (n *node) lead(id record.Partition, epoch int32) (Progress, code) {
 	return p, codeNone
 }
 
-// settledLead is lead, asked again when this broker knows as well as it can whether it
-// leads the partition.
-func (n *node) settledLead(ctx context.Context, id record.Partition, epoch int32) (Progress, code) {
-	p, code := n.lead(id, epoch)
-	if code == codeNotLeaderOrFollower {
-		n.Log.Settle(ctx, []record.Partition{id})
-		p, code = n.lead(id, epoch)
+// settle returns when this broker knows as well as it can which of the partitions it
+// leads. All of a request together take one look at the journal, of which there are not
+// many. It keeps ids.
+func (n *node) settle(ctx context.Context, ids []record.Partition) {
+	ids = slices.DeleteFunc(ids, func(id record.Partition) bool {
+		_, led := n.Log.Progress(id)
+		return led
+	})
+	if len(ids) > 0 {
+		n.Log.Settle(ctx, ids)
 	}
-	return p, code
 }
 
 // suits compares a leader epoch with the client's idea of it.
