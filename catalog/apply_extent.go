@@ -188,7 +188,10 @@ func (c *BeginJob) apply(s *State, at position) (Result, error) {
 	if _, err := s.live(c.Session); err != nil {
 		return Result{}, err
 	}
-	id := at.number<<10 | uint64(at.index) // an entry has fewer than 1,024 commands
+	if at.index >= 1<<10 {
+		return Result{}, ErrStale // its id would be one of the next entry's
+	}
+	id := at.number<<10 | uint64(at.index)
 	s.jobs.set(s.edit, id, &Job{ID: id, Session: c.Session})
 	return Result{ID: id}, nil
 }

@@ -224,6 +224,26 @@ func TestJobsEndWithTheirSession(t *testing.T) { // S12
 	j.rejects(&SealSession{Session: a, Covered: 1, Fence: 1}, ErrNoSession)
 }
 
+func TestJobsOfTwoEntriesNeverHaveOneID(t *testing.T) { // S12: it is in the names of objects
+	j := newJournal(t)
+	a := j.session()
+	entry := make([]Command, 1025)
+	for i := range entry {
+		entry[i] = &BeginJob{Session: a}
+	}
+	seen := map[uint64]bool{}
+	for range 2 {
+		next := j.state.Clone()
+		for i, r := range next.Apply(next.Number()+1, entry) {
+			if r.Err == nil && seen[r.ID] {
+				t.Fatalf("job %d began twice, as command %d too", r.ID, i)
+			}
+			seen[r.ID] = true
+		}
+		j.state = next
+	}
+}
+
 func TestSealingReplacesWhatDescribedTheSameOffsets(t *testing.T) {
 	j := newJournal(t)
 	a := j.session()

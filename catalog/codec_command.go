@@ -23,8 +23,9 @@ func DecodeCommands(b []byte) ([]Command, error) {
 	if v := d.byte(); d.err == nil && v != entryVersion {
 		return nil, fmt.Errorf("journal entry: %w: version %d, this program knows %d", ErrVersion, v, entryVersion)
 	}
-	cmds := make([]Command, 0, min(d.count(1), 1024))
-	for n := cap(cmds); len(cmds) < n; {
+	n := d.count(1)
+	cmds := make([]Command, 0, min(n, 1024)) // a count that lies costs nothing
+	for len(cmds) < n {
 		k := kind(d.byte())
 		c := newCommand(k)
 		if d.err != nil {

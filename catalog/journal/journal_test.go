@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -251,6 +252,57 @@ func TestLargeEntriesGoToASideObject(t *testing.T) {
 		}
 		if n != 1 {
 			t.Fatalf("%d side objects", n)
+		}
+	})
+}
+
+// One request for topics may name thousands.
+func TestAnEntryOfManyCommandsIsReadByEverybody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mem.New()
+		a, stopA := open(t, s, Options{})
+		b, stopB := open(t, s, Options{})
+		defer stopA()
+		defer stopB()
+		cmds := make([]catalog.Command, 3000)
+		for i := range cmds {
+			v := fmt.Sprint("value-", i)
+			cmds[i] = &catalog.AlterBrokers{Node: -1, Set: map[string]*string{fmt.Sprint("name-", i): &v}}
+		}
+		if r, err := a.Commit(t.Context(), cmds...); err != nil || len(r) != len(cmds) {
+			t.Fatal(err, len(r))
+		}
+		time.Sleep(3 * time.Second)
+		same(t, a, b)
+	})
+}
+
+// narrow is a store behind a link of so many bytes per second.
+type narrow struct {
+	cold.Store
+	perSecond int64
+}
+
+func (n narrow) PutIfAbsent(ctx context.Context, name string, body cold.Body) error {
+	wait := time.NewTimer(time.Duration(float64(body.Size()) / float64(n.perSecond) * float64(time.Second)))
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return n.Store.PutIfAbsent(ctx, name, body)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func TestALargeEntryOnASlowLinkHasTheTimeThatItNeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, stop := open(t, narrow{mem.New(), 20 << 10}, Options{})
+		defer stop()
+		v := strings.Repeat("x", 1<<20)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		if _, err := a.Commit(ctx, &catalog.AlterBrokers{Node: -1, Set: map[string]*string{"name": &v}}); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

@@ -171,13 +171,17 @@ func (s *Scribe) putSide(ctx context.Context, w writer, n uint64, cmds []byte) e
 // reader is the caller's: tidying has its own.
 func (s *Scribe) settle(ctx context.Context, r *Reader, name string, f frame) (mine bool, err error) {
 	body := cold.Bytes(f.encode())
+	limit := attemptTimeout
 	err = s.insist(ctx, r, func() error {
-		actx, cancel := context.WithTimeout(ctx, attemptTimeout)
+		actx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		err := s.store.PutIfAbsent(actx, name, body)
 		if err == nil {
 			mine = true
 			return nil
+		}
+		if actx.Err() != nil { // side objects and snapshots may be large, and links slow
+			limit = min(2*limit, attemptTimeout+time.Duration(body.Size()/slowestLink)*time.Second)
 		}
 		if !errors.Is(err, cold.ErrExists) {
 			return fmt.Errorf("put %s: %w", name, err)
@@ -192,9 +196,13 @@ func (s *Scribe) settle(ctx context.Context, r *Reader, name string, f frame) (m
 	return mine, err
 }
 
-// attemptTimeout bounds one put of the journal, and one get of an entry; they are
-// small.
-const attemptTimeout = 10 * time.Second
+// attemptTimeout bounds one get of an entry, which is small, and the first put of
+// anything. Whenever it was not enough for a put, the next one has twice the time, up to
+// what a link of so many bytes per second needs in addition.
+const (
+	attemptTimeout = 10 * time.Second
+	slowestLink    = 4 << 10
+)
 
 // insist repeats what failed without a decision until it is decided, or ctx ends. What
 // the reader gets further by is no failure.

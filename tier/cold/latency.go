@@ -13,6 +13,8 @@ const (
 	// slowestLink is added to it for the body's size: 4 MiB/s, so that 8 MiB get
 	// 2 s more and a segment of 1 GiB four minutes.
 	slowestLink = 4 << 20
+	// longestAttempt is what timeouts grow to on a store that lets them run out.
+	longestAttempt = time.Hour
 	// hedgeFloor keeps stores that answer in no time from being asked twice.
 	hedgeFloor = 10 * time.Millisecond
 	// remembered is how many puts of each size class are looked back at: enough

@@ -130,6 +130,7 @@ type pending struct {
 // put is settled, and how, or else the answer that settled nothing.
 func (p *pending) attempt(ctx context.Context) (done bool, err error) {
 	p.attempts++
+	began := time.Now()
 	err = p.send(ctx)
 	switch {
 	case err == nil:
@@ -141,9 +142,10 @@ func (p *pending) attempt(ctx context.Context) (done bool, err error) {
 			err = fmt.Errorf("%w: %w", ErrUndecided, err)
 		}
 		return true, err
-	case errors.Is(err, context.DeadlineExceeded):
-		// Too short a timeout would send the same bytes for ever, each time half.
-		p.timeout *= 2
+	case errors.Is(err, context.DeadlineExceeded) && time.Since(began) >= p.timeout:
+		// Too short a timeout would send the same bytes for ever, each time half. Time that
+		// ran out elsewhere, as for who dialled, is none that the body would have needed.
+		p.timeout = max(p.timeout, min(2*p.timeout, longestAttempt))
 	}
 	return false, err
 }

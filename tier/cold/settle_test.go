@@ -170,6 +170,43 @@ func TestSettleGivesALargeBodyOnASlowLinkTheTimeItNeeds(t *testing.T) {
 	}
 }
 
+// unreachable is a bucket to which no connection can be made for a while: packets are
+// dropped, and who dials is told after two seconds that it took too long.
+type unreachable struct {
+	cold.Store
+	until time.Time
+}
+
+func (s unreachable) PutIfAbsent(ctx context.Context, name string, body cold.Body) error {
+	if time.Now().Before(s.until) {
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		<-ctx.Done()
+		return fmt.Errorf("dial: %w", ctx.Err())
+	}
+	return s.Store.PutIfAbsent(ctx, name, body)
+}
+
+func (s unreachable) Get(ctx context.Context, name string, r cold.Range, buf []byte) ([]byte, error) {
+	return s.Store.Get(ctx, name, r, buf)
+}
+
+func TestSettleOutlivesALongOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const outage = 10 * time.Minute
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*outage)
+		defer cancel()
+		bucket := unreachable{mem.New(), start.Add(outage)}
+		if err := cold.Settle(ctx, bucket, "wal/7/0", cold.Bytes(mine), isMine); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > outage+10*time.Second {
+			t.Errorf("the put took %v, the outage %v", took, outage)
+		}
+	})
+}
+
 func TestSettleReturnsIllegalNamesAndBrokenBodiesAtOnce(t *testing.T) {
 	err := cold.Settle(t.Context(), mem.New(), "no//name", cold.Bytes(mine), isMine)
 	if !errors.Is(err, cold.ErrName) || errors.Is(err, cold.ErrUndecided) {
