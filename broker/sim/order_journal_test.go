@@ -128,11 +128,7 @@ func TestNoOrderOfEventsSplitsTheJournal(t *testing.T) {
 		{asleep: 1, busy: 2, faults: 1},
 		{asleep: 1, busy: 2, reads: 1},
 	}[:shallow(3, 6)] {
-		got := fiber.Explore(limit, chronicles(sc))
-		t.Logf("%+v: %d worlds, all of them: %v", sc, got.Worlds, got.Whole)
-		if got.Err != nil {
-			t.Fatalf("%v\n%s", got.Err, strings.Join(got.Way, "\n"))
-		}
+		visit(t, sc, chronicles(sc))
 	}
 }
 
@@ -150,11 +146,7 @@ func TestEveryShortcutOfTheJournalIsCaught(t *testing.T) {
 		{"no answer is success", chronicleScope{asleep: 1, busy: 1, faults: 1, sleeper: func(s port) port { s.lose = true; return s }}},
 	} {
 		t.Run(v.name, func(t *testing.T) {
-			got := fiber.Explore(limit, chronicles(v.chronicleScope))
-			if got.Err == nil {
-				t.Fatalf("%d worlds, and nobody noticed", got.Worlds)
-			}
-			t.Logf("after %d worlds, %d events: %v", got.Worlds, len(got.Way), got.Err)
+			notice(t, chronicles(v.chronicleScope))
 		})
 	}
 }

@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/firnlog/firn/broker/sim/fiber"
@@ -83,9 +82,5 @@ func newRestore() *small {
 // Each order of an acknowledgement with acks=1, a fence, and a takeover by the broker
 // that was fenced, with clients that were never away (P2).
 func TestNoOrderOfEventsLosesWhatAcksOneHasAcknowledged(t *testing.T) {
-	got := fiber.Explore(limit, func() fiber.World { return newRestore() })
-	t.Logf("%d worlds, all of them: %v", got.Worlds, got.Whole)
-	if got.Err != nil {
-		t.Fatalf("%v\n%s", got.Err, strings.Join(got.Way, "\n"))
-	}
+	visit(t, "acks=1", func() fiber.World { return newRestore() })
 }

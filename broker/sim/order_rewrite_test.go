@@ -90,6 +90,47 @@ func (p *presser) Commit(ctx context.Context, cmds ...catalog.Command) ([]catalo
 	return p.chair.Commit(ctx, cmds...)
 }
 
+// leave lets a session leave values behind, one in each of its slots, and ends it.
+func (h *handover) leave(dead uint64, id record.Partition, values ...string) {
+	var left []catalog.Located
+	nonce, fence := [16]byte{9}, uint64(len(values))
+	for slot, v := range values {
+		b := record.Builder{}
+		b.Add(1, nil, []byte(v))
+		batch, _ := b.Build()
+		record.Rebase(batch, int64(slot), 0)
+		head, _ := record.ParseHeader(batch)
+		e := object.NewEncoder(object.Header{Kind: object.WAL, Session: dead, Slot: uint64(slot), Nonce: nonce}, 0, nil)
+		e.Begin(id, 0, int64(slot))
+		e.Append(head, batch)
+		runs, err := e.Finish()
+		if err != nil {
+			panic(err)
+		}
+		var data []byte
+		for _, s := range e.Segments() {
+			data = append(data, s...)
+		}
+		ref := catalog.WAL(dead, uint64(slot))
+		_ = h.w.put(ref.Name(), data)
+		left = append(left, catalog.Located{Partition: id, Extent: pump.Extent(&runs[0], ref)})
+		h.acked[id][int64(slot)] = v
+	}
+	_ = h.w.put(catalog.WAL(dead, fence).Name(), object.EncodeFence(dead, fence, nonce, [16]byte{8}, 0))
+	h.must(&catalog.SealSession{Session: dead, Fence: fence, Extents: left})
+}
+
+// press is the press of a broker.
+func (h *handover) press(c *chair, store cold.Store, j press.Journal) *press.Press {
+	return press.New(press.Options{
+		Store: store, Settler: cold.NewSettler(store, cold.SettlerOptions{Rand: c.p.Rand, Sleep: c.p.Sleep}),
+		Journal: j, Writer: writer{c.pump}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		SealEvery: time.Second, RetainEvery: time.Second, Now: func() time.Time { return begin },
+		Setting: func(string) (string, bool) { return "", false },
+		Limits:  press.Limits{Budget: 4000, Own: 1500, Small: 3, Extents: 8, Keep: 3, Fewest: 3, Lines: 2, Keys: 16},
+	})
+}
+
 func newRewrite(sc rewriteScope) *small {
 	w := &small{bucket: map[string]stored{}, faults: sc.faults, lossy: func(name string) bool { return strings.HasPrefix(name, catalog.PrefixSeg) }}
 	w.beyond = func(name string) bool {
@@ -104,32 +145,7 @@ func newRewrite(sc rewriteScope) *small {
 	id := record.Partition{Topic: topic}
 	h.must(&catalog.CreateTopic{Name: "t", ID: topic, Replicas: 1, Owners: []uint64{dead}})
 	h.acked[id] = map[int64]string{}
-	var left []catalog.Located
-	for slot := range uint64(2) {
-		v := fmt.Sprint("old", slot)
-		b := record.Builder{}
-		b.Add(1, nil, []byte(v))
-		batch, _ := b.Build()
-		record.Rebase(batch, int64(slot), 0)
-		head, _ := record.ParseHeader(batch)
-		e := object.NewEncoder(object.Header{Kind: object.WAL, Session: dead, Slot: slot, Nonce: [16]byte{9}}, 0, nil)
-		e.Begin(id, 0, int64(slot))
-		e.Append(head, batch)
-		runs, err := e.Finish()
-		if err != nil {
-			panic(err)
-		}
-		var data []byte
-		for _, s := range e.Segments() {
-			data = append(data, s...)
-		}
-		ref := catalog.WAL(dead, slot)
-		_ = w.put(ref.Name(), data)
-		left = append(left, catalog.Located{Partition: id, Extent: pump.Extent(&runs[0], ref)})
-		h.acked[id][int64(slot)] = v
-	}
-	_ = w.put(catalog.WAL(dead, 2).Name(), object.EncodeFence(dead, 2, [16]byte{9}, [16]byte{8}, 0))
-	h.must(&catalog.SealSession{Session: dead, Fence: 2, Extents: left})
+	h.leave(dead, id, "old0", "old1")
 	a := h.sit("A", 1, nil)
 	as, _ := a.pump.Session()
 	h.first = as.ID
@@ -140,14 +156,7 @@ func newRewrite(sc rewriteScope) *small {
 		panic("sim: nobody follows")
 	}
 	work := func(c *chair, sc rewriteScope) *press.Press {
-		store := port{p: c.p}
-		return press.New(press.Options{
-			Store: calm{store}, Settler: cold.NewSettler(calm{store}, cold.SettlerOptions{Rand: c.p.Rand, Sleep: c.p.Sleep}),
-			Journal: &presser{chair: c, sc: sc}, Writer: writer{c.pump}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
-			SealEvery: time.Second, RetainEvery: time.Second, Now: func() time.Time { return begin },
-			Setting: func(string) (string, bool) { return "", false },
-			Limits:  press.Limits{Budget: 4000, Own: 1500, Small: 3, Extents: 8, Keep: 3, Fewest: 3, Lines: 2, Keys: 16},
-		})
+		return h.press(c, calm{port{p: c.p}}, &presser{chair: c, sc: sc})
 	}
 	pa, pb := work(a, sc), work(b, rewriteScope{})
 	a.p.spawn(func() { pa.Turn(ctx) })
@@ -205,11 +214,7 @@ func TestNoOrderOfEventsLosesWhatIsRewritten(t *testing.T) {
 		{fences: true, sweeps: true, faults: 1},
 		{fences: true, writes: true},
 	}[:shallow(2, 6)] {
-		got := fiber.Explore(limit, rewrites(sc))
-		t.Logf("%+v: %d worlds, all of them: %v", sc, got.Worlds, got.Whole)
-		if got.Err != nil {
-			t.Fatalf("%v\n%s", got.Err, strings.Join(got.Way, "\n"))
-		}
+		visit(t, sc, rewrites(sc))
 	}
 }
 
@@ -223,11 +228,7 @@ func TestEveryShortcutOfARewriteIsCaught(t *testing.T) {
 		{"what is replaced is deleted before the journal says so", rewriteScope{fences: true, first: true}},
 	} {
 		t.Run(v.name, func(t *testing.T) {
-			got := fiber.Explore(limit, rewrites(v.rewriteScope))
-			if got.Err == nil {
-				t.Fatalf("%d worlds, and nobody noticed", got.Worlds)
-			}
-			t.Logf("after %d worlds, %d events: %v", got.Worlds, len(got.Way), got.Err)
+			notice(t, rewrites(v.rewriteScope))
 		})
 	}
 }

@@ -17,6 +17,8 @@ var (
 // limit is how many worlds of one kind are explored: all of them, if they are fewer.
 const limit = 2_000_000
 
+var underRace bool
+
 // shallow is how many of the scopes of a small world are explored by default, deep with
 // MODEL=deep.
 func shallow(usual, deep int) int {

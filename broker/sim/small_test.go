@@ -10,6 +10,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/firnlog/firn/broker/sim/fiber"
@@ -31,12 +32,35 @@ type small struct {
 	beyond func(name string) bool // puts that are out of scope
 	extra  func() string          // more that decides the future
 	judge  func() error
-	lossy  func(name string) bool // whose puts may go wrong; nil: all
+	lossy  func(name string) bool           // whose puts may go wrong; nil: all
+	landed func(name string)                // is told of each put that took a name
+	equal  func(name string) (string, bool) // what stands for an object in Key instead of its bytes
+	sums   map[string][32]byte              // of objects
 }
 
 type late struct {
 	name string
 	data []byte
+}
+
+// visit explores a scope of a small world, all of it, and shows the order that breaks it.
+func visit(t *testing.T, sc any, build func() fiber.World) {
+	t.Helper()
+	got := fiber.Explore(limit, build)
+	t.Logf("%+v: %d worlds, all of them: %v", sc, got.Worlds, got.Whole)
+	if got.Err != nil {
+		t.Fatalf("%v\n%s", got.Err, strings.Join(got.Way, "\n"))
+	}
+}
+
+// notice explores a world with a shortcut in it, which must break something.
+func notice(t *testing.T, build func() fiber.World) {
+	t.Helper()
+	got := fiber.Explore(limit, build)
+	if got.Err == nil {
+		t.Fatalf("%d worlds, and nobody noticed", got.Worlds)
+	}
+	t.Logf("after %d worlds, %d events: %v", got.Worlds, len(got.Way), got.Err)
 }
 
 // proc is a process. Where its fibers are is decided by what each of them was answered,
@@ -112,6 +136,13 @@ func (p *proc) resume(r *runner, how string) {
 	}
 }
 
+// learn notes what the fiber that runs has learned otherwise than by an answer.
+func (p *proc) learn(what string) {
+	if r := p.current(); r != nil {
+		r.past = mix(r.past, what)
+	}
+}
+
 func (p *proc) current() *runner {
 	b := p.w.loop.Current()
 	for _, r := range p.runs {
@@ -181,6 +212,13 @@ func (w *small) put(name string, data []byte) error {
 	}
 	w.time++
 	w.bucket[name] = stored{data, begin.Add(time.Duration(w.time) * time.Second)}
+	if w.sums == nil {
+		w.sums = map[string][32]byte{}
+	}
+	w.sums[name] = sha256.Sum256(data)
+	if w.landed != nil {
+		w.landed(name)
+	}
 	return nil
 }
 
@@ -193,7 +231,13 @@ func (w *small) Key() string {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		fmt.Fprintf(h, "%s %x\n", name, sha256.Sum256(w.bucket[name].data))
+		if w.equal != nil {
+			if s, ok := w.equal(name); ok {
+				fmt.Fprintf(h, "%s %s\n", name, s)
+				continue
+			}
+		}
+		fmt.Fprintf(h, "%s %x\n", name, w.sums[name])
 	}
 	var lates []string
 	for _, l := range w.late {
@@ -293,6 +337,15 @@ type port struct {
 	take bool                   // 412 is taken for success (a planted bug)
 	lose bool                   // no answer is taken for success (a planted bug)
 	void func(name string) bool // puts that are answered and not done (a planted bug)
+	calm func(name string) bool // what is read, and deleted, at once: together with what was before it
+}
+
+// ask lets a read or a delete be done when it is its turn.
+func (s port) ask(ctx context.Context, name string, q *request) error {
+	if s.calm != nil && s.calm(name) {
+		return q.do()
+	}
+	return s.p.ask(ctx, q)
 }
 
 // PutIfAbsent implements cold.Store.
@@ -327,7 +380,7 @@ func (s port) Get(ctx context.Context, name string, r cold.Range, buf []byte) (o
 		return err
 	}}
 	q.digest = func() string { h := sha256.Sum256(out); return fmt.Sprint(binary.LittleEndian.Uint64(h[:])) }
-	if err := s.p.ask(ctx, q); err != nil {
+	if err := s.ask(ctx, name, q); err != nil {
 		return buf, err
 	}
 	return append(buf, out...), nil
@@ -335,7 +388,7 @@ func (s port) Get(ctx context.Context, name string, r cold.Range, buf []byte) (o
 
 // Stat implements cold.Store.
 func (s port) Stat(ctx context.Context, name string) (info cold.Info, err error) {
-	err = s.p.ask(ctx, &request{what: "stat " + name, do: func() error {
+	err = s.ask(ctx, name, &request{what: "stat " + name, do: func() error {
 		o, ok := s.p.w.bucket[name]
 		if !ok {
 			return fmt.Errorf("stat %s: %w", name, cold.ErrNotFound)
@@ -366,7 +419,7 @@ func (s port) List(ctx context.Context, prefix, after string) iter.Seq2[cold.Inf
 			}
 			return strings.Join(names, " ")
 		}
-		if err := s.p.ask(ctx, q); err != nil {
+		if err := s.ask(ctx, prefix, q); err != nil {
 			yield(cold.Info{}, err)
 			return
 		}
@@ -380,7 +433,7 @@ func (s port) List(ctx context.Context, prefix, after string) iter.Seq2[cold.Inf
 
 // Delete implements cold.Store.
 func (s port) Delete(ctx context.Context, name string) error {
-	return s.p.ask(ctx, &request{what: "delete " + name, do: func() error {
+	return s.ask(ctx, name, &request{what: "delete " + name, do: func() error {
 		delete(s.p.w.bucket, name)
 		return nil
 	}})
