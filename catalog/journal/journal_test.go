@@ -256,6 +256,29 @@ func TestLargeEntriesGoToASideObject(t *testing.T) {
 	})
 }
 
+func TestALostSideObjectIsNoEndOfTheJournal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mem.New()
+		a, stop := open(t, s, Options{})
+		v := strings.Repeat("x", 1<<20)
+		if _, err := a.Commit(t.Context(), &catalog.AlterBrokers{Node: -1, Set: map[string]*string{"name": &v}}); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		for info := range s.List(t.Context(), PrefixSide, "") {
+			if err := s.Delete(t.Context(), info.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := NewReader(s).Catchup(t.Context(), nil); !errors.Is(err, ErrLost) {
+			t.Errorf("who reads believes that he has read all: %v", err)
+		}
+		if _, err := Open(t.Context(), s, Options{}); !errors.Is(err, ErrLost) {
+			t.Errorf("who begins: %v", err)
+		}
+	})
+}
+
 // One request for topics may name thousands.
 func TestAnEntryOfManyCommandsIsReadByEverybody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

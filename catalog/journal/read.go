@@ -114,10 +114,12 @@ func (r *Reader) follow(ctx context.Context, visit func(Entry, []catalog.Result)
 		reads[0].entry, _, reads[0].err = r.entry(ctx, first)
 		tasks.Wait()
 		for _, e := range reads {
-			if errors.Is(e.err, cold.ErrNotFound) {
+			switch {
+			case errors.Is(e.err, errNoSide):
+				return r.without(ctx, e.err)
+			case errors.Is(e.err, cold.ErrNotFound):
 				return nil
-			}
-			if e.err != nil {
+			case e.err != nil:
 				return e.err
 			}
 			results := r.apply(e.entry)
@@ -126,6 +128,22 @@ func (r *Reader) follow(ctx context.Context, visit func(Entry, []catalog.Result)
 			}
 		}
 	}
+}
+
+// errNoSide says that an entry is there, and not what it says.
+var errNoSide = errors.New("its side object is not there")
+
+// without decides about the next entry, whose side object was not found. That goes after
+// a boundary has given the entry up. Otherwise it is lost, and this is no end of the
+// journal: others have applied the entry.
+func (r *Reader) without(ctx context.Context, err error) error {
+	if err := r.followBoundary(ctx); err != nil {
+		return err
+	}
+	if r.floor > r.state.Number() {
+		return nil
+	}
+	return fmt.Errorf("%w: %w: see `firn catalog recover`", ErrLost, err)
 }
 
 func (r *Reader) apply(e Entry) []catalog.Result {
@@ -291,6 +309,9 @@ func (r *Reader) entry(ctx context.Context, n uint64) (Entry, writer, error) {
 	if f.payload[0] == 1 {
 		side := string(cmds)
 		g, err := r.get(ctx, side, kindSide, n)
+		if errors.Is(err, cold.ErrNotFound) {
+			return Entry{}, writer{}, fmt.Errorf("%s: %w: %w", name, errNoSide, err)
+		}
 		if err != nil {
 			return Entry{}, writer{}, fmt.Errorf("%s: %w", name, err)
 		}
