@@ -70,7 +70,6 @@ func (n *node) groupOffsets(ctx context.Context, version int16, q *kmsg.OffsetFe
 	r := kmsg.NewOffsetFetchResponseGroup()
 	r.Group = q.Group
 	r.Topics = []kmsg.OffsetFetchResponseGroupTopic{}
-	type place struct{ topic, partition int }
 	var places []place
 	for i := range q.Topics {
 		qt := &q.Topics[i]

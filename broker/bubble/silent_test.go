@@ -1,9 +1,13 @@
 package bubble
 
 import (
+	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/catalog/journal"
@@ -33,4 +37,39 @@ func TestASilentBrokerIsFencedOnASlowBucket(t *testing.T) {
 			})
 		})
 	}
+}
+
+// So is one whose death is heard of, also while clients take all the looks at the journal
+// that there are.
+func TestADeadBrokerIsFencedOnASlowBucket(t *testing.T) {
+	inBubble(t, 3, map[string]string{"auto.create.topics.enable": "false"}, func(t *testing.T, c *cluster) {
+		time.Sleep(5 * time.Second)
+		dead := c.brokers[2]
+		var clients sync.WaitGroup
+		defer clients.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		for _, n := range c.brokers[:2] {
+			for range 10 {
+				cl := c.client(kgo.SeedBrokers(n.host+":9092"), kgo.RequestRetries(0))
+				clients.Go(func() {
+					defer cl.Close()
+					for ctx.Err() == nil {
+						_, _ = cl.SeedBrokers()[0].Request(ctx, named("nobody-s"))
+						time.Sleep(20 * time.Millisecond)
+					}
+				})
+			}
+		}
+		const slow = 700 * time.Millisecond
+		c.store.Use(func(fault.Call) fault.Fault { return fault.Fault{Before: slow} })
+		time.Sleep(10 * time.Second)
+		dead.crash()
+		time.Sleep(5*time.Second + 15*slow)
+		for _, v := range c.state(t).Sessions() {
+			if !v.Sealed && v.Node == dead.at.Node {
+				t.Errorf("session %d of the broker that died is not fenced", v.ID)
+			}
+		}
+	})
 }
