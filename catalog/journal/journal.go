@@ -296,7 +296,6 @@ func (j *Journal) waiting(looking []chan struct{}) []chan struct{} {
 const (
 	maxCommands = 1000    // gathered into one entry; ids of jobs have ten bits for it
 	maxInline   = 1 << 18 // bytes of commands before they go to a side object
-	maxEntry    = 8 << 20 // bytes of commands gathered into one entry
 )
 
 // gather takes what else is waiting, so that one put commits it all.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -275,6 +277,44 @@ func TestALostSideObjectIsNoEndOfTheJournal(t *testing.T) {
 		}
 		if _, err := Open(t.Context(), s, Options{}); !errors.Is(err, ErrLost) {
 			t.Errorf("who begins: %v", err)
+		}
+	})
+}
+
+// unordered is a store that lists the newest first, as directory buckets may.
+type unordered struct{ cold.Store }
+
+func (u unordered) List(ctx context.Context, prefix, after string) iter.Seq2[cold.Info, error] {
+	return func(yield func(cold.Info, error) bool) {
+		var all []cold.Info
+		for info := range u.Store.List(ctx, prefix, after) {
+			all = append(all, info)
+		}
+		for _, info := range slices.Backward(all) {
+			if !yield(info, nil) {
+				return
+			}
+		}
+	}
+}
+
+func TestOldEntriesGoWhateverTheOrderOfListings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mem.New()
+		a, stop := open(t, unordered{s}, Options{SnapshotEvery: 10, Keep: time.Hour})
+		defer stop()
+		for range 100 {
+			if _, err := a.Commit(t.Context(), &catalog.ProducerIDs{Count: 1}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Minute)
+		}
+		n := 0
+		for range s.List(t.Context(), PrefixEntries, "") {
+			n++
+		}
+		if n > 50 {
+			t.Errorf("%d entries of 101 are left, most of which are hours too old", n)
 		}
 	})
 }

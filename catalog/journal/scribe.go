@@ -318,11 +318,8 @@ func (s *Scribe) collect(ctx context.Context, r *Reader, n uint64) error {
 		if err != nil {
 			return fmt.Errorf("list entries: %w", err)
 		}
-		m, ok := parseNumber(PrefixEntries, info.Name)
-		if ok && m > floor {
-			break // they come in order, and what is younger is much more
-		}
-		if ok {
+		// All are looked at, though the younger ones are many more: not every store lists in order.
+		if m, ok := parseNumber(PrefixEntries, info.Name); ok && m <= floor {
 			old = append(old, info.Name)
 		}
 	}
