@@ -236,8 +236,8 @@ func (f *fetching) resolve(ctx context.Context) {
 func (f *fetching) settle(ctx context.Context) {
 	var ps []record.Partition
 	for _, p := range f.parts {
-		if !p.read {
-			continue
+		if _, led := f.n.Log.Progress(p.id); led || !p.read {
+			continue // without a list of them: it is all of them as a rule
 		}
 		if _, near := f.history(p); !near {
 			ps = append(ps, p.id)
