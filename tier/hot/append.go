@@ -119,10 +119,13 @@ func cost(entries []Entry) (values, memory int64) {
 func (t *Tier) room(seq uint64, values, memory int64) (*generation, error) {
 	g := t.current()
 	if g != nil {
-		g.mu.RLock()
+		g.mu.Lock()
+		if g.batches == 0 { // the slot that it was opened for was refused
+			g.first, g.next, g.synced = seq, seq, seq
+		}
 		full := g.broken != nil || g.disk >= t.opts.GenerationBytes || g.memory+memory > memBudget ||
-			g.batches > 0 && g.next != seq || seq-g.first > math.MaxUint32
-		g.mu.RUnlock()
+			g.next != seq || seq-g.first > math.MaxUint32
+		g.mu.Unlock()
 		if full {
 			t.retire()
 			g = nil

@@ -654,6 +654,44 @@ func TestQuotaDropsSealedGenerationsThenRefuses(t *testing.T) {
 	require.Equal(t, Healthy, tier.Stats().State)
 }
 
+// TestARefusedSlotIsInNoGeneration is H3 where a generation was begun for the slot that
+// is refused: who seals it would call the slot covered, and nobody could find its
+// records any more.
+func TestARefusedSlotIsInNoGeneration(t *testing.T) {
+	t.Parallel()
+	tier, p := open(t, t.TempDir(), Options{GenerationBytes: 1 << 20, MaxBytes: 4 << 20}), part(1)
+	require.NoError(t, tier.StartSession(first, 0))
+	taken := map[uint64]bool{}
+	slot, refused := uint64(0), 0
+	add := func() {
+		err := tier.Append(Slot{7, slot}, group(int64(slot)*10, 1, 256<<10, p))
+		if taken[slot] = err == nil; err != nil {
+			require.ErrorIs(t, err, ErrFull)
+			refused++
+		}
+		slot++
+	}
+	for refused < 3 {
+		add()
+	}
+	for _, g := range tier.Generations() {
+		if !g.Filling {
+			require.NoError(t, tier.MarkSealed(g.ID))
+		}
+	}
+	for !taken[slot-1] {
+		add()
+	}
+	add()
+	for _, g := range tier.Generations() {
+		for n := g.First; n < g.Next; n++ {
+			require.True(t, taken[n], "slot %d was refused, and is said to be in the generation of slots %d to %d", n, g.First, g.Next)
+		}
+	}
+	require.ErrorIs(t, tier.Sync(Slot{7, slot - 3}), ErrNotHeld)
+	require.NoError(t, tier.Sync(Slot{7, slot - 1}))
+}
+
 // TestFullDiskShedsTheTier is row 10 of the fault matrix, by what the tier is told.
 func TestFullDiskShedsTheTier(t *testing.T) {
 	tier, p := small(t), part(1)
