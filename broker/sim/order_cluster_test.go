@@ -379,7 +379,9 @@ func TestNoOrderOfEventsOfAClusterLosesARecord(t *testing.T) {
 		{values: 1, rotates: true, faults: 1},
 		{values: 1, presses: true, tidies: true},
 		{values: 1, collects: true, tidies: true, faults: 1},
-	}[:shallow(usual, 7)] {
+		{values: 1, collects: true, apart: true, tidies: true},
+		{values: 1, collects: true, apart: true, tidies: true, faults: 1, at: catalog.PrefixSeg},
+	}[:shallow(usual, 9)] {
 		visit(t, sc, clusters(sc))
 	}
 }
