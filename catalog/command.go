@@ -267,7 +267,9 @@ type TrimItem struct {
 }
 
 // Trim moves log starts forward, for retention and DeleteRecords, item by item.
-// A log start that would move backwards is accepted and changes nothing.
+// A log start that would move backwards is accepted and changes nothing. It is not asked
+// who leads: an offset that was no higher than a high watermark never is again (S4), so
+// that what a former leader had been asked for harms nobody when it comes late.
 type Trim struct{ Items []TrimItem }
 
 // Sweep says that objects which were garbage are deleted.

@@ -1,5 +1,7 @@
 package catalog
 
+import "slices"
+
 // Repeat decides about a command that may have been applied already, some time ago, and
 // need not have been (J3 of package journal). Most may be applied again: they say what they
 // expect to find, or take something new, as a number. What a client has asked for may not,
@@ -22,6 +24,26 @@ func (s *State) Repeat(c Command) (r Result, again bool) {
 		return Result{}, true
 	case *AlterTopic, *AlterBrokers:
 		return Result{Err: ErrUnsure}, false
+	case *GiveUp:
+		if _, ok := s.jobs.get(c.Job); ok {
+			return Result{}, true
+		}
+		if s.filled(c) {
+			return Result{}, false // by this command: nobody else has the job
+		}
+		return Result{Err: ErrUnsure}, false
 	}
 	return Result{}, true
+}
+
+// filled reports whether a filler of the command has taken its place, and is there still.
+func (s *State) filled(c *GiveUp) bool {
+	return slices.ContainsFunc(c.Fillers, func(f Located) bool {
+		p, ok := s.Partition(f.Partition)
+		if !ok {
+			return false
+		}
+		x, ok := p.at(f.Base)
+		return ok && x.Object == f.Object
+	})
 }

@@ -38,3 +38,29 @@ func TestWhatMayHaveBeenDoneIsDoneAgainOnlyWhereItDoesNoHarm(t *testing.T) {
 		}
 	}
 }
+
+// Who gave an object up is not told that he did not, only because he asks again.
+func TestAnObjectIsGivenUpOnceAndKnownToBe(t *testing.T) {
+	j := newJournal(t)
+	a := j.session()
+	p := record.Partition{Topic: j.topic("t", a)}
+	j.ok(&Cover{Session: a, From: 0, To: 1, Extents: []Located{run(p, 0, 0, 5, WAL(a, 0))}})
+	job := j.ok(&BeginJob{Session: a}).ID
+	filler := run(p, 0, 0, 5, Seg(job, 0))
+	filler.Records = 0
+	g := &GiveUp{Job: job, Lost: WAL(a, 0), Fillers: []Located{filler}}
+	check := func(when string, want error, more bool) {
+		t.Helper()
+		if r, again := j.state.Repeat(g); !errors.Is(r.Err, want) || again != more {
+			t.Errorf("%s: %v, again %v; want %v, %v", when, r.Err, again, want, more)
+		}
+	}
+	check("not done yet", nil, true)
+	j.ok(g)
+	check("done", nil, false)
+	j.ok(&Trim{Items: []TrimItem{{p, 5}}})
+	check("retention took what it left", ErrUnsure, false)
+	g.Job = j.ok(&BeginJob{Session: a}).ID
+	j.ok(&CancelJob{Job: g.Job})
+	check("the job was cancelled", ErrUnsure, false)
+}

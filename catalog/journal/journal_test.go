@@ -281,6 +281,37 @@ func TestALostSideObjectIsNoEndOfTheJournal(t *testing.T) {
 	})
 }
 
+// distant is a store that takes its time to delete.
+type distant struct{ cold.Store }
+
+func (d distant) Delete(ctx context.Context, name string) error {
+	time.Sleep(100 * time.Millisecond)
+	return d.Store.Delete(ctx, name)
+}
+
+// One delete after the other would be slower than a busy cluster commits, and the next
+// snapshot waits for the deletes.
+func TestOldEntriesGoFasterThanNewOnesCome(t *testing.T) { // J5
+	synctest.Test(t, func(t *testing.T) {
+		s := mem.New()
+		a, stop := open(t, distant{s}, Options{SnapshotEvery: 100, Keep: time.Minute})
+		defer stop()
+		for range 8000 {
+			if _, err := a.Commit(t.Context(), &catalog.ProducerIDs{Count: 1}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		n := 0
+		for range s.List(t.Context(), PrefixEntries, "") {
+			n++
+		}
+		if n > 2000 {
+			t.Errorf("%d entries are left of 20 a second, which stay for a minute", n)
+		}
+	})
+}
+
 // unordered is a store that lists the newest first, as directory buckets may.
 type unordered struct{ cold.Store }
 
@@ -427,6 +458,29 @@ func TestDamageOnTheWayEndsNobody(t *testing.T) {
 	bucket.Corrupt(numbered(PrefixEntries, want), 50)
 	if err := NewReader(bucket).Catchup(t.Context(), nil); !errors.Is(err, catalog.ErrCorrupt) {
 		t.Fatalf("an object that is damaged: %v", err)
+	}
+}
+
+// garbage is a store whose gets never answer twice the same.
+type garbage struct {
+	cold.Store
+	gets int
+}
+
+func (g *garbage) Get(context.Context, string, cold.Range, []byte) ([]byte, error) {
+	g.gets++
+	return fmt.Appendf(nil, "<html>try again, request %d</html>", g.gets), nil
+}
+
+// Answers that do not agree say nothing about the object. Who reads is not kept by them,
+// for ever and without a pause, nor is the object said to be damaged.
+func TestAnswersThatDoNotAgreeAreNoDamage(t *testing.T) {
+	g := &garbage{Store: mem.New()}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	err := NewReader(g).Catchup(ctx, nil)
+	if err == nil || errors.Is(err, catalog.ErrCorrupt) || errors.Is(err, cold.ErrNotFound) || ctx.Err() != nil || g.gets > 20 {
+		t.Fatalf("after %d gets: %v", g.gets, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package journal
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,7 +21,7 @@ type Reader struct {
 	floor    uint64 // what it names
 	snapshot uint64 // newest snapshot known
 	state    *catalog.State
-	ahead    int // how many entries are read at once, each by a goroutine; 1: none
+	ahead    int // how many entries are read, or deleted, at once, each by a goroutine; 1: none
 	toll     toll
 	due      bool // there is to be a snapshot of state
 
@@ -267,11 +268,16 @@ func (r *Reader) loadSnapshot(ctx context.Context, n uint64) error {
 }
 
 // believed is how many equal reads of bytes that make no sense say that the object is
-// so. Fewer may have been damaged on the way, and must not end a broker.
-const believed = 3
+// so. Fewer may have been damaged on the way, and must not end a broker. After garbled
+// reads that do not agree nothing is known: who insists pauses and asks again.
+const (
+	believed = 3
+	garbled  = 8
+)
 
 func (r *Reader) get(ctx context.Context, name string, kind byte, number uint64) (frame, error) {
-	for seen := map[string]int{}; ; {
+	seen := map[[sha256.Size]byte]int{}
+	for reads := 1; ; reads++ {
 		b, err := r.fetch(ctx, name, kind)
 		if err != nil {
 			return frame{}, fmt.Errorf("read %s: %w", name, err)
@@ -280,8 +286,12 @@ func (r *Reader) get(ctx context.Context, name string, kind byte, number uint64)
 		if err == nil {
 			return f, nil
 		}
-		if seen[string(b)]++; seen[string(b)] == believed {
+		sum := sha256.Sum256(b)
+		if seen[sum]++; seen[sum] == believed {
 			return frame{}, fmt.Errorf("%s: %w", name, err)
+		}
+		if reads == garbled { // not ErrCorrupt: that is not what it says
+			return frame{}, fmt.Errorf("%s: %d reads make no sense and do not agree, the last one: %v", name, reads, err)
 		}
 	}
 }

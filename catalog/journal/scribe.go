@@ -323,13 +323,8 @@ func (s *Scribe) collect(ctx context.Context, r *Reader, n uint64) error {
 			old = append(old, info.Name)
 		}
 	}
-	for _, name := range old {
-		if name == numbered(PrefixSnapshots, n) {
-			continue
-		}
-		if err := s.store.Delete(ctx, name); err != nil {
-			return fmt.Errorf("delete %s: %w", name, err)
-		}
+	if err := cold.DeleteAll(ctx, s.store, r.ahead, old); err != nil {
+		return err
 	}
 	return s.collectSide(ctx, r, newest)
 }

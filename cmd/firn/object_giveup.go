@@ -71,7 +71,7 @@ they read of it in the journal: upgrade all first.`,
 				r := newGivenUp(state, l)
 				if g.yes {
 					if err := salvage.GiveUp(cmd.Context(), s, l, pump.LoadProducersBelow); err != nil {
-						if errors.Is(err, catalog.ErrStale) || errors.Is(err, catalog.ErrNoJob) {
+						if errors.Is(err, catalog.ErrStale) || errors.Is(err, catalog.ErrNoJob) || errors.Is(err, catalog.ErrUnsure) {
 							err = fmt.Errorf("brokers changed what it is about meanwhile: do the same again: %w", err)
 						}
 						return err

@@ -35,10 +35,16 @@ func (p *Press) collectObjects(ctx context.Context, state *catalog.State) error 
 	for len(due) > 0 {
 		some := due[:min(len(due), sweepMost)]
 		due = due[len(some):]
+		var names []string
 		for _, ref := range some {
-			if err := p.remove(ctx, ref); err != nil {
+			alone, err := p.remove(ctx, ref)
+			if err != nil {
 				return err
 			}
+			names = append(names, alone...)
+		}
+		if err := cold.DeleteAll(ctx, p.Store, p.atOnce, names); err != nil {
+			return err
 		}
 		if _, err := p.one(ctx, &catalog.Sweep{Objects: some}); err != nil {
 			return err
@@ -54,26 +60,28 @@ func (p *Press) collectObjects(ctx context.Context, state *catalog.State) error 
 // sweepMost is how many deletes are told to the journal at once.
 const sweepMost = 1000
 
-// remove deletes what a reference in the garbage stands for.
-func (p *Press) remove(ctx context.Context, ref catalog.ObjectRef) error {
+// deletesMost is how many objects are deleted at once. Sealing waits meanwhile, and brokers
+// put several at once: one delete after the other would not keep up on a store far away.
+const deletesMost = 32
+
+// remove deletes what a reference in the garbage stands for, but for the object of that
+// name itself, if there is one: its name is returned.
+func (p *Press) remove(ctx context.Context, ref catalog.ObjectRef) (alone []string, err error) {
 	switch {
 	case ref.IsCancelled():
 		for _, prefix := range []string{catalog.Seg(ref.A, 0).Name(), catalog.Index(ref.A, 0).Name()} {
 			prefix = prefix[:strings.LastIndexByte(prefix, '/')+1]
 			if err := p.removeAll(ctx, prefix, func(string) bool { return true }); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		return nil
+		return nil, nil
 	case ref.Kind == catalog.KindIndex:
-		if err := p.removeListed(ctx, ref); err != nil {
-			return err
+		if err := p.removeListed(ctx, ref); err != nil { // before the object that lists them
+			return nil, err
 		}
 	}
-	if err := p.Store.Delete(ctx, ref.Name()); err != nil {
-		return fmt.Errorf("delete %s: %w", ref, err)
-	}
-	return nil
+	return []string{ref.Name()}, nil
 }
 
 // removeListed deletes the segments that an index object lists.
@@ -85,12 +93,11 @@ func (p *Press) removeListed(ctx context.Context, ref catalog.ObjectRef) error {
 	if err != nil {
 		return err
 	}
-	for _, x := range xs {
-		if err := p.Store.Delete(ctx, x.Object.Name()); err != nil {
-			return fmt.Errorf("delete %s: %w", x.Object, err)
-		}
+	names := make([]string, len(xs))
+	for i, x := range xs {
+		names[i] = x.Object.Name()
 	}
-	return nil
+	return cold.DeleteAll(ctx, p.Store, p.atOnce, names)
 }
 
 func (p *Press) removeAll(ctx context.Context, prefix string, which func(name string) bool) error {
@@ -103,12 +110,7 @@ func (p *Press) removeAll(ctx context.Context, prefix string, which func(name st
 			names = append(names, info.Name)
 		}
 	}
-	for _, n := range names {
-		if err := p.Store.Delete(ctx, n); err != nil {
-			return fmt.Errorf("delete %s: %w", n, err)
-		}
-	}
-	return nil
+	return cold.DeleteAll(ctx, p.Store, p.atOnce, names)
 }
 
 // collectSessions deletes the WAL objects of sealed sessions in which no extent

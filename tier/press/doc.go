@@ -89,6 +89,7 @@ type Press struct {
 	avoid  map[catalog.ObjectRef]time.Time // objects that cannot be read, and until when
 	more   bool                            // the last turn left some of its work
 	sealed uint64                          // the newest sealed session that linger has seen to
+	atOnce int                             // how many objects are deleted at once, each by a goroutine; below 2: none
 }
 
 // New makes a Press.
@@ -110,6 +111,7 @@ func New(o Options) *Press {
 
 // Run works until ctx ends. What fails is tried again at the next turn.
 func (p *Press) Run(ctx context.Context) error {
+	p.atOnce = deletesMost
 	every := max(min(p.SealEvery/4, time.Second), 50*time.Millisecond)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
