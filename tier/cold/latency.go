@@ -13,8 +13,11 @@ const (
 	// slowestLink is added to it for the body's size: 4 MiB/s, so that 8 MiB get
 	// 2 s more and a segment of 1 GiB four minutes.
 	slowestLink = 4 << 20
-	// longestAttempt is what timeouts grow to on a store that lets them run out.
-	longestAttempt = time.Hour
+	// patience and worstLink are what timeouts grow to on a store that lets them run out:
+	// 10 s, and what the body needs at 64 KiB/s. A put that waited longer would still wait on
+	// a dead connection when the store is back.
+	patience  = 10 * time.Second
+	worstLink = 64 << 10
 	// hedgeFloor keeps stores that answer in no time from being asked twice.
 	hedgeFloor = 10 * time.Millisecond
 	// remembered is how many puts of each size class are looked back at: enough
@@ -81,7 +84,15 @@ func (l *latencies) quantile(size int64, q float64) (time.Duration, int) {
 // timeout is max(2 s, 4 x p99), and more for large bodies.
 func (l *latencies) timeout(size int64) time.Duration {
 	p99, _ := l.quantile(size, 0.99)
-	return max(attemptFloor, 4*p99) + time.Duration(float64(size)/slowestLink*float64(time.Second))
+	return max(attemptFloor, 4*p99) + sending(size, slowestLink)
+}
+
+// longest is what the timeout of an attempt may grow to.
+func longest(size int64) time.Duration { return patience + sending(size, worstLink) }
+
+// sending is how long a body takes at so many bytes a second.
+func sending(size, rate int64) time.Duration {
+	return time.Duration(float64(size) / float64(rate) * float64(time.Second))
 }
 
 // hedgeAfter is a quarter more than p95, so that on a store of even pace the many

@@ -145,7 +145,7 @@ func (p *pending) attempt(ctx context.Context) (done bool, err error) {
 	case errors.Is(err, context.DeadlineExceeded) && time.Since(began) >= p.timeout:
 		// Too short a timeout would send the same bytes for ever, each time half. Time that
 		// ran out elsewhere, as for who dialled, is none that the body would have needed.
-		p.timeout = max(p.timeout, min(2*p.timeout, longestAttempt))
+		p.timeout = max(p.timeout, min(2*p.timeout, longest(p.body.Size())))
 	}
 	return false, err
 }
