@@ -112,6 +112,17 @@ func (s *stretch) release() {
 	s.chunks = nil
 }
 
+// upto is where the bytes end that the chunks hold without a gap: an answer that was
+// cut short leaves one, also where the next answer goes on behind it.
+func (s *stretch) upto() int64 {
+	for i, c := range s.chunks[1:] {
+		if s.chunks[i].end() != c.start() {
+			return s.chunks[i].end()
+		}
+	}
+	return s.chunks[len(s.chunks)-1].end()
+}
+
 // bytes returns the bytes [pos, pos+n) of the object: a view, or a copy where they
 // cross from one chunk to the next. It is nil when they are not all there.
 func (s *stretch) bytes(pos, n int64) (b []byte, shared bool) {
@@ -184,10 +195,10 @@ func (b *blocks) get(ctx context.Context, object catalog.ObjectRef, pos, n int64
 			return b.alone(ctx, object, first, last, pos+n)
 		}
 	}
-	if s.chunks[len(s.chunks)-1].end() < pos+n {
+	if at := s.upto(); at < pos+n {
 		s.release()
 		b.forget(object, pos, n)
-		return s, fmt.Errorf("%w: %s ends before byte %d", ErrDamaged, object, pos+n)
+		return s, fmt.Errorf("%w: %s ends at byte %d, before byte %d", ErrDamaged, object, at, pos+n)
 	}
 	return s, nil
 }
@@ -349,9 +360,9 @@ func (b *blocks) alone(ctx context.Context, object catalog.ObjectRef, first, las
 		c.refs.Store(1)
 		s.chunks = append(s.chunks, c)
 	}
-	if s.chunks[len(s.chunks)-1].end() < end {
+	if at := s.upto(); at < end {
 		s.release()
-		return s, fmt.Errorf("%w: %s ends before byte %d", ErrDamaged, object, end)
+		return s, fmt.Errorf("%w: %s ends at byte %d, before byte %d", ErrDamaged, object, at, end)
 	}
 	return s, nil
 }

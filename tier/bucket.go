@@ -60,11 +60,34 @@ func (r *Reader) readExtents(ctx context.Context, out *Batches, p record.Partiti
 		if at := st.need; at > 0 {
 			// Not one batch was whole: ask for all of the first.
 			out.Release()
+			if err := r.believe(ctx, p, extents[0], st.pos, pos+at); err != nil {
+				return err
+			}
 			bytes, st.need = at, 0
 			continue
 		}
 		return nil // the first batch ends behind upto
 	}
+}
+
+// believe checks that the batch at pos ends at end, both relative to the run, before
+// much memory is taken for what a damaged length may say: the footer knows where a
+// later batch begins.
+func (r *Reader) believe(ctx context.Context, p record.Partition, e catalog.Extent, pos, end int64) error {
+	if end-pos <= readMost {
+		return nil
+	}
+	run, err := r.run(ctx, p, e)
+	if err != nil {
+		return err
+	}
+	for _, x := range run.Index {
+		if x.Pos > pos && x.Pos < end {
+			r.blocks.forget(e.Object, e.Pos+pos, record.Overhead)
+			return fmt.Errorf("%w: %s, batch at byte %d of a run of %s: it ends at byte %d, and another one begins at byte %d", ErrDamaged, e.Object, pos, p, end, x.Pos)
+		}
+	}
+	return nil
 }
 
 // seek finds where in a run to begin: a batch at or before the offset. A stream
@@ -149,6 +172,9 @@ func (r *Reader) walk(out *Batches, p record.Partition, pieces []piece, got []st
 				if size < record.HeaderLen || size > e.Len-pos {
 					return bad("its length is %d, the run has %d", size, e.Len-pos)
 				}
+			}
+			if size == 0 && end == e.Len {
+				return bad("it has no header in the %d bytes that are left of the run", end-pos)
 			}
 			if size == 0 || pos+size > end {
 				if st.partition, st.next, st.object, st.pos = p, at, e.Object, pos; len(out.Views) == 0 {

@@ -366,6 +366,60 @@ func TestDamageIsFetchedOnceMoreAndNeverServed(t *testing.T) {
 	}
 }
 
+// TestDamageEndsTheRead is for damage that leaves no batch to be looked at: the read
+// fails, and does not ask for the same bytes for ever.
+func TestDamageEndsTheRead(t *testing.T) {
+	w, p := newWorld(t), part(1)
+	ref := w.write(3, 64, p)
+	size := w.parts[p].Extents[0].Len / 3
+	for left := range int64(record.Overhead) { // of the run, behind the batch whose length is wrong
+		w.store.after = func(_ string, _ cold.Range, b []byte) []byte {
+			binary.BigEndian.PutUint32(b[64+8:], uint32(3*size-left-record.Overhead))
+			return b
+		}
+		_, err := w.reader(ReaderOptions{}).Read(ctx, p, 20, 30, 1)
+		require.ErrorIs(t, err, ErrDamaged, "%d bytes are left of the run in %s", left, ref)
+	}
+
+	w, p = newWorld(t), part(1)
+	ref = w.write(60, 100_000, p)
+	w.store.after = func(_ string, r cold.Range, b []byte) []byte {
+		if r.Offset == 0 {
+			return b[:2_500_000] // of 4 MiB, and another GET brings what is behind them
+		}
+		return b
+	}
+	reader := w.reader(ReaderOptions{})
+	for at := int64(0); at < 600; {
+		b, err := reader.Read(ctx, p, at, 600, 6<<20)
+		if err != nil {
+			require.ErrorIs(t, err, ErrDamaged, ref.Name())
+			return
+		}
+		w.check(p, at, &b)
+		at = b.Next
+		b.Release()
+	}
+	t.Fatal("all of it was served")
+}
+
+func TestADamagedLengthTakesNoMemory(t *testing.T) {
+	w, p := newWorld(t), part(1)
+	ref := w.write(200, 100_000, p) // 20 MB
+	w.write(1, 9<<20, p)
+	w.store.after = func(name string, r cold.Range, b []byte) []byte {
+		if name == ref.Name() && r.Offset == 0 {
+			binary.BigEndian.PutUint32(b[64+8:], 19_000_000)
+		}
+		return b
+	}
+	r := w.reader(ReaderOptions{})
+	_, err := r.Read(ctx, p, 0, 2000, 1)
+	require.ErrorIs(t, err, ErrDamaged)
+	require.Less(t, r.Stats().Fetched, int64(4<<20))
+	w.all(r, p, 2000, 1) // a batch that large
+}
+
 func TestEveryFlippedBitIsFound(t *testing.T) {
 	w, p := newWorld(t), part(1)
 	ref := w.write(3, 64, p)
