@@ -40,9 +40,32 @@ func shortened(b []byte) bool {
 	return len(b) < record.Overhead+5 || int64(int32(binary.BigEndian.Uint32(b[8:]))) > int64(len(b)-record.Overhead)
 }
 
+// check is record.Check, which names the records whose timestamps are out of bounds.
+func check(b []byte, l record.Limits) (record.Header, error) {
+	h, err := record.Check(b, l)
+	if errors.Is(err, record.ErrInvalidTimestamp) {
+		dec := record.BorrowDecoder()
+		defer dec.Return()
+		err = record.NameUntimely(h, b, dec, l, err)
+	}
+	return h, err
+}
+
+// fillMaxTimestamp writes the largest timestamp of the records into the batch.
+func fillMaxTimestamp(h record.Header, b []byte) error {
+	dec := record.BorrowDecoder()
+	defer dec.Return()
+	_, newest, _, err := record.MaxAt(h, b, dec)
+	if err == nil {
+		record.StampMaxTimestamp(b, newest)
+	}
+	return err
+}
+
 // admit checks the batch that a client sends for one partition (kafka.md 21-24)
 // and makes of it what is to be stored. It may write into b: the time of
-// LogAppendTime. What it returns is b, or another slice when it was compressed anew.
+// LogAppendTime, or the largest timestamp. What it returns is b, or another slice when
+// it was compressed anew.
 func admit(b []byte, version int16, r rules, now int64) (batch []byte, h record.Header, err error) {
 	if len(b) == 0 {
 		return nil, h, fmt.Errorf("%w: no batch", record.ErrInvalidRecord)
@@ -51,13 +74,17 @@ func admit(b []byte, version int16, r rules, now int64) (batch []byte, h record.
 		// Not CORRUPT_MESSAGE, which clients send again (ProduceRequest.validateRecords).
 		return nil, h, fmt.Errorf("%w: want one whole batch a partition", record.ErrInvalidRecord)
 	}
-	if h, err = record.Check(b, r.limits); err != nil {
-		if errors.Is(err, record.ErrInvalidTimestamp) {
-			dec := record.BorrowDecoder()
-			defer dec.Return()
-			err = record.NameUntimely(h, b, dec, r.limits, err)
-		}
+	if h, err = check(b, r.limits); err != nil {
 		return nil, h, err
+	}
+	if h.MaxTimestamp < h.BaseTimestamp && !r.stamp {
+		// Some clients leave it out. Searches by time and retention go by it.
+		if err = fillMaxTimestamp(h, b); err == nil {
+			h, err = check(b, r.limits)
+		}
+		if err != nil {
+			return nil, h, err
+		}
 	}
 	switch {
 	case h.BaseOffset != 0:

@@ -195,6 +195,28 @@ func TestSemantic23LogAppendTime(t *testing.T) {
 	}
 }
 
+func TestALargestTimestampThatAClientLeavesOutIsFilledIn(t *testing.T) {
+	f := newFake()
+	p := f.topic("created", 1)
+	c := serve(t, f, Limits{}).client(t)
+	now := time.Now().UnixMilli()
+	without := func(codec record.Codec, ts int64) []byte {
+		b := batch(codec, ts, "a", "b", "c")
+		record.StampMaxTimestamp(b, -1)
+		return b
+	}
+	for codec := record.None; codec <= record.Zstd; codec++ {
+		want, _ := record.ParseHeader(batch(codec, now, "a", "b", "c"))
+		wantCode(t, codec.String(), produceOne(c, 9, "created", without(codec, now)).ErrorCode, codeNone)
+		l := f.log(p, 0)
+		b := l.batches[len(l.batches)-1]
+		if h, err := record.CheckStored(b); err != nil || h.MaxTimestamp != want.MaxTimestamp {
+			t.Errorf("%s: largest timestamp %d, want %d; %v", codec, h.MaxTimestamp, want.MaxTimestamp, err)
+		}
+	}
+	wantCode(t, "in the future", produceOne(c, 9, "created", without(record.Gzip, now+48*3600*1000)).ErrorCode, codeInvalidTimestamp)
+}
+
 func TestSemantic24CodecsEndToEnd(t *testing.T) {
 	f := newFake()
 	kept := f.topic("kept", 1)

@@ -46,7 +46,7 @@
 //	    many records it has. A compressed one becomes at most MaxDecompressed
 //	    bytes, or MaxRatio times its size above FreeRatio.
 //	R3  Rebase changes no byte under the CRC; nothing else writes into a batch
-//	    but StampLogAppendTime.
+//	    but StampLogAppendTime and StampMaxTimestamp.
 //	R4  Offsets within a batch grow, and none is beyond its last offset delta.
 //	    Filter and Recompress keep every record's offset, and the batch's first
 //	    and last.

@@ -25,3 +25,10 @@ func StampLogAppendTime(batch []byte, now int64) {
 	binary.BigEndian.PutUint64(batch[35:], uint64(now))
 	binary.BigEndian.PutUint32(batch[17:], CRC(batch))
 }
+
+// StampMaxTimestamp makes t, in milliseconds, the batch's largest timestamp, in place,
+// with a new CRC.
+func StampMaxTimestamp(batch []byte, t int64) {
+	binary.BigEndian.PutUint64(batch[35:], uint64(t))
+	binary.BigEndian.PutUint32(batch[17:], CRC(batch))
+}
