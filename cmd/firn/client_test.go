@@ -369,6 +369,10 @@ func TestWhatIsNotUnderstoodIsAUsageError(t *testing.T) {
 		"dev --memory --store mem://":       "exclude each other",
 		"dev --memory --data-dir x":         "exclude each other",
 		"consume x -G (":                    "--grep",
+		"consume x -n -1":                   "--num -1: want how many",
+		"consume ":                          "firn consume wants the name of at least one topic", // as of a variable that is not set
+		"produce ":                          "firn produce wants the name of one topic",
+		"topic create x ":                   "firn topic create wants the name of at least one topic",
 		"version x":                         "takes no arguments",
 		"completion bash extra":             "",
 		"dev --store s3://id:secret@bucket": "credentials do not belong into a URL",

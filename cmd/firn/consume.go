@@ -51,6 +51,9 @@ record is a line of JSON.`,
 			case c.group != "" && at.kind != atStart && at.kind != atEnd:
 				return usage("--group begins where it has committed, or at --offset start or end; `firn group seek` moves it")
 			}
+			if c.count < 0 {
+				return usage("--num %d: want how many records to print, or 0 for all", c.count)
+			}
 			if grep != "" {
 				if c.match, err = regexp.Compile(grep); err != nil {
 					return usage("--grep: %w", err)
@@ -208,7 +211,10 @@ func (c *consumer) poll(ctx context.Context, cl *client, left left, done func(*k
 			return fmt.Errorf("standard output: %w", err)
 		}
 		if ctx.Err() != nil {
-			return cl.dials.fault() // or interrupted, which is how --follow ends
+			if err := cl.dials.fault(); err != nil || left == nil { // interrupted is how --follow ends
+				return err
+			}
+			return fmt.Errorf("interrupted: %s", left)
 		}
 		if late && fs.NumRecords() == 0 {
 			gctx, cancel := context.WithTimeout(ctx, c.g.timeout)

@@ -126,9 +126,9 @@ func (g *globals) confirm(cmd *cobra.Command, question string) error {
 		return usage("%s There is nobody to ask: --yes says so beforehand", question)
 	}
 	fmt.Fprint(cmd.ErrOrStderr(), question+" [y/N] ")
-	line, err := bufio.NewReader(in).ReadString('\n')
+	line, err := bufio.NewReader(&heeding{cmd.Context(), in}).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
-		return err
+		return fmt.Errorf("nothing was changed: %w", err)
 	}
 	if a := strings.ToLower(strings.TrimSpace(line)); a != "y" && a != "yes" {
 		return errors.New("nothing was changed")

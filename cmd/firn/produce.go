@@ -100,10 +100,6 @@ func (p *producer) run(cmd *cobra.Command) error {
 		}
 		headers = append(headers, kgo.RecordHeader{Key: k, Value: []byte(v)})
 	}
-	reader, err := kgo.NewRecordReader(bufio.NewReaderSize(p.input(cmd.InOrStdin()), 64<<10), p.format)
-	if err != nil {
-		return usage("--record-format %q: %w", p.format, err)
-	}
 	out := bufio.NewWriter(cmd.OutOrStdout())
 	print, err := recordPrinter(p.g, p.output != "", p.output, out)
 	if err != nil {
@@ -116,11 +112,18 @@ func (p *producer) run(cmd *cobra.Command) error {
 	defer cl.Close()
 	ctx, late := context.WithCancelCause(ctx)
 	defer late(nil)
-	t := &tally{print: print, wait: p.g.timeout}
+	reader, err := kgo.NewRecordReader(bufio.NewReaderSize(p.input(&heeding{ctx, cmd.InOrStdin()}), 64<<10), p.format)
+	if err != nil {
+		return usage("--record-format %q: %w", p.format, err)
+	}
+	t := &tally{print: print, flush: out.Flush, wait: p.g.timeout}
 	t.late = time.AfterFunc(t.wait, func() { late(context.DeadlineExceeded) })
 	t.late.Stop()
 	rerr := p.feed(ctx, cl, reader, headers, t)
 	ferr := cl.Flush(ctx)
+	if ferr == nil {
+		t.told.Wait() // the client has flushed what it took, not told of what it refused
+	}
 	acked, failed, waiting, first := t.result()
 	if err := errors.Join(out.Flush()); err != nil {
 		return fmt.Errorf("standard output: %w", err)
@@ -185,7 +188,7 @@ func (e *ended) Read(b []byte) (int, error) {
 func (p *producer) feed(ctx context.Context, cl *client, reader *kgo.RecordReader, headers []kgo.RecordHeader, t *tally) error {
 	for n := 1; ctx.Err() == nil && !t.hasFailed(); n++ {
 		r, err := reader.ReadRecord()
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || err != nil && ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
@@ -210,8 +213,10 @@ func (p *producer) feed(ctx context.Context, cl *client, reader *kgo.RecordReade
 // record's timestamp, which may be years ago.)
 type tally struct {
 	print func(*kgo.Record) error
+	flush func() error // of what was printed, when no answer is awaited
 	wait  time.Duration
 	late  *time.Timer
+	told  sync.WaitGroup // of each record's fate
 
 	mu            sync.Mutex
 	waiting       int64
@@ -220,6 +225,7 @@ type tally struct {
 }
 
 func (t *tally) sent() {
+	t.told.Add(1)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.waiting++; t.waiting == 1 {
@@ -228,6 +234,7 @@ func (t *tally) sent() {
 }
 
 func (t *tally) done(r *kgo.Record, err error) {
+	defer t.told.Done()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.waiting--; t.waiting == 0 {
@@ -238,7 +245,9 @@ func (t *tally) done(r *kgo.Record, err error) {
 	if err == nil {
 		t.acked++
 		if t.print != nil {
-			err = t.print(r)
+			if err = t.print(r); err == nil && t.waiting == 0 {
+				err = t.flush()
+			}
 		}
 	} else {
 		t.failed++

@@ -170,6 +170,7 @@ type topicSink struct {
 	cl    *client
 	topic string
 	end   func()
+	told  sync.WaitGroup // of each record's fate
 
 	mu    sync.Mutex
 	first error // why a record was not acknowledged
@@ -201,7 +202,9 @@ func (s *topicSink) put(_ string, x *replay.Record) error {
 		rec.Headers[i].Value = bytes.Clone(rec.Headers[i].Value)
 	}
 	partition := rec.Partition
+	s.told.Add(1)
 	s.cl.Produce(s.ctx, &rec, func(_ *kgo.Record, err error) {
+		defer s.told.Done()
 		if err != nil {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -223,6 +226,7 @@ func (s *topicSink) settle() (int64, error) {
 	if err := s.cl.Flush(s.ctx); err != nil {
 		return 0, s.cl.explain(err)
 	}
+	s.told.Wait() // the client has flushed what it took, not told of what it refused
 	return 0, s.failed()
 }
 

@@ -231,9 +231,10 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// An argument that is empty is a variable of a script that is not set: it names nothing.
 func exactArgs(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != n {
+		if len(args) != n || slices.Contains(args, "") {
 			return usage("%s wants %s; see %s --help", cmd.CommandPath(), what, cmd.CommandPath())
 		}
 		return nil
@@ -242,7 +243,7 @@ func exactArgs(n int, what string) cobra.PositionalArgs {
 
 func someArgs(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
+		if len(args) == 0 || slices.Contains(args, "") {
 			return usage("%s wants %s; see %s --help", cmd.CommandPath(), what, cmd.CommandPath())
 		}
 		return nil
