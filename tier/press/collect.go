@@ -24,37 +24,47 @@ func (p *Press) collect(ctx context.Context) error {
 			return nil
 		}
 	}
-	if err := p.collectObjects(ctx, state); err != nil {
-		return err
+	bad, err := p.collectObjects(ctx, state)
+	if err == nil {
+		err = p.collectSessions(ctx, state)
 	}
-	return p.collectSessions(ctx, state)
+	return errors.Join(err, bad)
 }
 
-func (p *Press) collectObjects(ctx context.Context, state *catalog.State) error {
+// collectObjects deletes garbage. What an index object that cannot be read lists is not
+// known: it stays, bad tells of it, and keeps nothing else.
+func (p *Press) collectObjects(ctx context.Context, state *catalog.State) (bad, err error) {
 	due := PlanSweep(state, p.seen, p.Now(), p.Grace)
 	for len(due) > 0 {
 		some := due[:min(len(due), sweepMost)]
 		due = due[len(some):]
-		var names []string
+		gone, names := make([]catalog.ObjectRef, 0, len(some)), []string(nil)
 		for _, ref := range some {
 			alone, err := p.remove(ctx, ref)
-			if err != nil {
-				return err
+			if _, illegible := errors.AsType[*unreadable](err); illegible {
+				bad = errors.Join(bad, err)
+				continue
 			}
-			names = append(names, alone...)
+			if err != nil {
+				return bad, err
+			}
+			gone, names = append(gone, ref), append(names, alone...)
+		}
+		if len(gone) == 0 {
+			continue
 		}
 		if err := cold.DeleteAll(ctx, p.Store, p.atOnce, names); err != nil {
-			return err
+			return bad, err
 		}
-		if _, err := p.one(ctx, &catalog.Sweep{Objects: some}); err != nil {
-			return err
+		if _, err := p.one(ctx, &catalog.Sweep{Objects: gone}); err != nil {
+			return bad, err
 		}
-		for _, ref := range some {
+		for _, ref := range gone {
 			delete(p.seen, ref)
 		}
-		p.Logger.Info("deleted objects that nothing refers to", "objects", len(some))
+		p.Logger.Info("deleted objects that nothing refers to", "objects", len(gone))
 	}
-	return nil
+	return bad, nil
 }
 
 // sweepMost is how many deletes are told to the journal at once.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/tier/cold"
@@ -17,7 +18,7 @@ func (p *Press) index(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	work := PlanPress(p.Journal.State(), s.ID, p.Limits, p.Setting)
+	work := legible(PlanPress(p.Journal.State(), s.ID, p.Limits, p.Setting), p.skip())
 	for len(work) > 0 {
 		some := work[:min(len(work), 256)]
 		work = work[len(some):]
@@ -45,12 +46,31 @@ func (p *Press) index(ctx context.Context) error {
 			}
 			return c, nil
 		})
+		if bad := p.avoiding(err); bad != nil {
+			return bad
+		}
 		if err != nil {
-			return err
+			p.more = true // without what cannot be read
+			continue
 		}
 		p.Logger.Info("pressed extents out of the catalog", "partitions", len(some))
 	}
 	return nil
+}
+
+// legible is work without lines whose index objects skip says of: the extents behind
+// them become a line of their own.
+func legible(work []Pressing, skip func(catalog.ObjectRef) bool) []Pressing {
+	out := work[:0]
+	for _, w := range work {
+		if slices.ContainsFunc(w.Lines, func(l catalog.IndexRef) bool { return skip(l.Object) }) {
+			w.Lines = nil
+		}
+		if len(w.Extents)+len(w.Lines) > 0 {
+			out = append(out, w)
+		}
+	}
+	return out
 }
 
 // listed are the extents that index lines stand for.
@@ -69,18 +89,18 @@ func (p *Press) listed(ctx context.Context, lines []catalog.IndexRef) (xs []cata
 func (p *Press) readIndex(ctx context.Context, ref catalog.ObjectRef) ([]catalog.Extent, error) {
 	b, err := p.Store.Get(ctx, ref.Name(), cold.Whole, nil)
 	if errors.Is(err, cold.ErrNotFound) {
-		return nil, err
+		return nil, &unreadable{ref, err}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", ref, err)
 	}
 	payload, err := object.DecodeIndex(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", ref, err)
+		return nil, &unreadable{ref, err}
 	}
 	xs, err := catalog.DecodeExtents(payload)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", ref, err)
+		return nil, &unreadable{ref, err}
 	}
 	return xs, nil
 }
