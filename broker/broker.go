@@ -157,7 +157,7 @@ func (b *Broker) listen(ctx context.Context) (err error) {
 	}
 	if b.httpLn, err = b.opts.Network.Listen(ctx, b.values.Get("http")); err != nil {
 		b.kafka.close()
-		return fmt.Errorf("http: %w (another process has the port: choose one with --http HOST:PORT, or 0 for a free one)", err)
+		return unbound("http", err)
 	}
 	b.addr = b.kafka.advertised.String()
 	return nil

@@ -52,7 +52,7 @@ func listen(ctx context.Context, n gossip.Network, v *settings.Values) (_ *liste
 	for _, e := range bind {
 		ln, err := n.Listen(ctx, e.Address())
 		if err != nil {
-			return nil, fmt.Errorf("listeners: %w (another process has the port: choose one with --listeners HOST:PORT, or 0 for a free one)", err)
+			return nil, unbound("listeners", err)
 		}
 		ls.open = append(ls.open, named{ln, e.Listener})
 		a, ok := given.Of(e.Listener)

@@ -2,9 +2,11 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -176,4 +178,33 @@ func TestATakenPortClosesTheOthers(t *testing.T) {
 		t.Fatalf("the first listener is still open: %v", err)
 	}
 	again.Close()
+}
+
+// What to do depends on why: a free port is no help to who names another machine's address.
+func TestAListenerThatDoesNotOpenSaysWhatToDo(t *testing.T) {
+	for addr, want := range map[string]string{
+		"192.0.2.1:9092":    "this machine has no such address: --listeners 0.0.0.0:PORT", // of documentation: nobody has it
+		"nowhere.invalid:0": "this machine has no such address",
+	} {
+		values, err := settings.New(settings.Source{Name: "test", Values: map[string]string{"listeners": addr}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := listen(t.Context(), unnamed{}, values); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", addr, err)
+		}
+	}
+	if err := unbound("http", syscall.EACCES); !strings.Contains(err.Error(), "higher one with --http") || !errors.Is(err, syscall.EACCES) {
+		t.Error(err)
+	}
+}
+
+// unnamed is this machine without a name service.
+type unnamed struct{ gossip.Machine }
+
+func (u unnamed) Listen(ctx context.Context, address string) (net.Listener, error) {
+	if host, _, _ := net.SplitHostPort(address); strings.HasSuffix(host, ".invalid") {
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	}
+	return u.Machine.Listen(ctx, address)
 }

@@ -190,6 +190,13 @@ func TestTrimDeletesTheOldestRecords(t *testing.T) {
 	c.prints("TOPIC  PARTITION  LOG-START  NEW-LOG-START\none    0          0          2\n", "topic", "trim", "one", "--before", "2", "--yes")
 	c.prints("c\nd\n", "consume", "one")
 	c.prints("c\nd\n", "consume", "one", "-o", "0") // what is gone is gone: from the nearest
+	for _, args := range [][]string{{"--dry-run"}, {"--yes"}} {
+		a := c.fails(exitError, "", append([]string{"topic", "trim", "one", "--before", "40"}, args...)...)
+		if !strings.Contains(a.out, "offset 40 lies beyond its end, 4") {
+			t.Error(a.out)
+		}
+	}
+	c.prints("c\nd\n", "consume", "one")
 }
 
 func TestClusterInfoAndHealth(t *testing.T) {

@@ -54,6 +54,11 @@ func topicTrim(g *globals) *cobra.Command {
 				offsets := kadm.Offsets{}
 				for _, s := range spans {
 					first, _ := starts.Lookup(s.topic, s.partition)
+					if at.kind == atOffset && at.n > s.to { // a slip, or meant for a longer partition: nobody asked for all of this one
+						failed = true
+						lines = append(lines, trimLine{s.topic, s.partition, first.Offset, first.Offset, fmt.Sprintf("offset %d lies beyond its end, %d; --before end deletes all", at.n, s.to)})
+						continue
+					}
 					lines = append(lines, trimLine{Topic: s.topic, Partition: s.partition, From: first.Offset, LogStart: s.from})
 					if s.from > first.Offset {
 						offsets.Add(kadm.Offset{Topic: s.topic, Partition: s.partition, At: s.from})
