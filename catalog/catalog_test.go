@@ -126,6 +126,40 @@ func TestOwnerChangesOnlyAfterSealOrRelease(t *testing.T) { // S8
 	j.ok(&Cover{Session: b, From: 0, To: 1, Extents: []Located{run(p, 1, 9, 12, WAL(b, 0))}})
 }
 
+// TestWhoHasReadAllGoesOnAfterAChangeOfOwner is for consumers of partitions that change
+// hands while they hold nothing, or nothing any more: what they ask for is the end of an
+// epoch that has left no record. Without one they go where auto.offset.reset says, past
+// what was written meanwhile.
+func TestWhoHasReadAllGoesOnAfterAChangeOfOwner(t *testing.T) {
+	j := newJournal(t)
+	a, b := j.session(), j.session()
+	p := record.Partition{Topic: j.topic("t", a)}
+	end := func(epoch int32, wantEpoch int32, want int64) {
+		t.Helper()
+		q, _ := j.state.Partition(p)
+		if e, at := q.EpochEnd(epoch, 20); e != wantEpoch || at != want {
+			t.Errorf("epoch %d ends at %d (epoch %d), want %d (epoch %d); epochs are %v", epoch, at, e, want, wantEpoch, q.Epochs)
+		}
+	}
+	move := func(to uint64, epoch int32, at int64, runs ...Located) {
+		t.Helper()
+		owner, _ := j.state.Partition(p)
+		j.ok(&Release{Session: owner.Owner, Partitions: []record.Partition{p}, Extents: runs})
+		if r := j.ok(&Take{Session: to, Items: []TakeItem{{p, epoch, at}}}); r.Item(0) != nil {
+			t.Fatal(r.Item(0))
+		}
+	}
+	move(b, 1, 0) // before its first record
+	end(0, 0, 0)
+	move(a, 2, 9, run(p, 1, 0, 9, WAL(b, 0)))
+	end(1, 1, 9)
+	j.ok(&Trim{Items: []TrimItem{{Partition: p, LogStart: 9}}}) // of all that epoch 1 has written
+	end(1, 1, 9)
+	end(0, 0, 9)
+	end(2, 2, 20)
+	end(-1, -1, -1)
+}
+
 // A session that gives a partition up and gets it back has runs of two epochs above
 // its covered mark, and another owner's lie between them, or have been merged with
 // the first. The mark moves, and the session is sealed, all the same.

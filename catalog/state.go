@@ -263,17 +263,20 @@ func (p *Partition) EpochAt(offset int64) (epoch int32, until int64, ok bool) {
 
 // EpochEnd answers OffsetForLeaderEpoch (KIP-320): the largest epoch that is
 // not above the one asked for, and the offset at which the next one begins; end
-// is the log end as the caller knows it. It returns -1, -1 when all epochs known
-// are larger.
+// is the log end as the caller knows it. An epoch that is older than all that are known
+// has left no record: it ends where the first of them begins, so that who has read up to
+// there goes on, rather than being sent to wherever auto.offset.reset says. -1 is no epoch.
 func (p *Partition) EpochEnd(epoch int32, end int64) (int32, int64) {
 	i, found := slices.BinarySearchFunc(p.Epochs, epoch, func(e EpochStart, want int32) int { return cmp.Compare(e.Epoch, want) })
 	if !found {
 		i--
 	}
-	if i < 0 {
+	switch {
+	case epoch < 0:
 		return -1, -1
-	}
-	if i+1 < len(p.Epochs) {
+	case i < 0:
+		return epoch, p.Epochs[0].Start
+	case i+1 < len(p.Epochs):
 		return p.Epochs[i].Epoch, p.Epochs[i+1].Start
 	}
 	return p.Epochs[i].Epoch, end

@@ -11,8 +11,9 @@ import (
 // OffsetForLeaderEpoch (23): where an epoch ended, for clients that check after a
 // change of leader whether what they read is still there (KIP-320).
 //
-//   - The answer is the largest epoch at or below the asked one and its end offset,
-//     -1/-1 when there is none (kafka.md 13). The current epoch ends at the high
+//   - The answer is the largest epoch at or below the asked one and its end offset
+//     (kafka.md 13). One older than all that are known ends where the first of these
+//     begins (LeaderEpochFileCache.endOffsetFor). The current epoch ends at the high
 //     watermark: nothing above it was ever shown to anybody.
 //   - v2 fences by the client's leader epoch, v3 names a replica: there is none.
 func apiOffsetForLeaderEpoch() api {
