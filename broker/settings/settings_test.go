@@ -258,6 +258,21 @@ func TestKafkasUnitsOfTimeComeToMilliseconds(t *testing.T) {
 	}
 }
 
+// A flag wins over the file also where the file says the same thing in another unit.
+func TestAUnitOfAWeakerSourceDoesNotWin(t *testing.T) {
+	source := func(name, key, value string) Source { return Source{Name: name, Values: map[string]string{key: value}} }
+	v, err := New(source("flag", "log.retention.hours", "1"), source("file", "log.retention.ms", "5"), source("default", "log.roll.hours", "2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.Int("log.retention.ms") != 3_600_000 || v.Int("log.roll.ms") != 7_200_000 {
+		t.Errorf("retention %d ms, roll %d ms", v.Int("log.retention.ms"), v.Int("log.roll.ms"))
+	}
+	if v, err = New(source("flag", "log.retention.ms", "5"), source("file", "log.retention.minutes", "1")); err != nil || v.Int("log.retention.ms") != 5 {
+		t.Errorf("%d ms: %v", v.Int("log.retention.ms"), err)
+	}
+}
+
 func TestServiceLinksOfAnOrchestratorAreNoSettings(t *testing.T) {
 	v, err := New(Environment([]string{
 		"FIRN_SERVICE_HOST=10.0.0.1", "FIRN_SERVICE_PORT=9092", "FIRN_SERVICE_PORT_KAFKA=9092", "FIRN_PORT=tcp://10.0.0.1:9092",

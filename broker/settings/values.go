@@ -32,10 +32,12 @@ func (s Source) where(name string) string {
 }
 
 // New merges sources, the first one winning, and checks every name and value of
-// all of them, and those that have to fit each other.
+// all of them, and those that have to fit each other. What is one setting in several
+// units is one here: hours of the first source win over milliseconds of the second.
 func New(sources ...Source) (*Values, error) {
 	v := &Values{set: map[string]string{}}
-	for _, src := range sources {
+	by := map[string]int{} // which source has said what a setting means
+	for i, src := range sources {
 		for _, name := range slices.Sorted(maps.Keys(src.Values)) {
 			value := src.Values[name]
 			spec, ok := Find(canonical(name))
@@ -48,8 +50,14 @@ func New(sources ...Source) (*Values, error) {
 			if _, both := src.Values[spec.Name]; both && name != spec.Name {
 				return nil, fmt.Errorf("%s: %s is set twice: %s is another name of it", src.where(name), spec.Name, name)
 			}
-			if _, done := v.set[spec.Name]; !done {
-				v.set[spec.Name] = value
+			meaning := spec.Name
+			for _, u := range units {
+				if u.from == meaning {
+					meaning = u.to
+				}
+			}
+			if first, said := by[meaning]; !said || first == i {
+				by[meaning], v.set[spec.Name] = i, value
 			}
 		}
 	}
@@ -60,17 +68,20 @@ func New(sources ...Source) (*Values, error) {
 	return v, nil
 }
 
-// units gives Kafka's settings of one meaning and several units to the one that
-// the broker reads: milliseconds win over minutes, minutes over hours.
+// units are Kafka's settings of one meaning and several units, and the one that the
+// broker reads: milliseconds win over minutes, minutes over hours.
+var units = [...]struct {
+	from, to string
+	ms       int64
+}{
+	{"log.retention.minutes", "log.retention.ms", 60_000},
+	{"log.retention.hours", "log.retention.ms", 3_600_000},
+	{"log.roll.hours", "log.roll.ms", 3_600_000},
+}
+
+// units gives what was said in other units to the settings that the broker reads.
 func (v *Values) units() {
-	for _, u := range [...]struct {
-		from, to string
-		ms       int64
-	}{
-		{"log.retention.minutes", "log.retention.ms", 60_000},
-		{"log.retention.hours", "log.retention.ms", 3_600_000},
-		{"log.roll.hours", "log.roll.ms", 3_600_000},
-	} {
+	for _, u := range units {
 		if _, ok := v.set[u.from]; !ok {
 			continue
 		}

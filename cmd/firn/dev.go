@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"log/slog"
 	"net"
+	"net/url"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -160,7 +161,7 @@ func hotFolder(folder, store string, minio bool) string {
 
 // bucketURL is the store in a folder.
 func bucketURL(folder string) string {
-	return "file://" + filepath.ToSlash(filepath.Join(folder, "bucket"))
+	return "file://" + (&url.URL{Path: filepath.ToSlash(filepath.Join(folder, "bucket"))}).EscapedPath()
 }
 
 // freeFrom is the address, or that of the next free port.

@@ -20,6 +20,7 @@ import (
 	"github.com/firnlog/firn/broker/settings"
 	"github.com/firnlog/firn/tier/cold"
 	"github.com/firnlog/firn/tier/cold/mem"
+	"github.com/firnlog/firn/tier/cold/open"
 )
 
 // running is a command that runs until it is interrupted.
@@ -264,6 +265,16 @@ func TestDevKeepsAHotTierForEachStore(t *testing.T) {
 	folders, err := filepath.Glob(filepath.Join(".firn", "data*"))
 	if err != nil || len(folders) != 2 {
 		t.Errorf("%v, want those of two buckets (%v)", folders, err)
+	}
+}
+
+// A folder has any name: none is taken for a part of a URL, nor for another folder's.
+func TestTheBucketIsInTheFolderThatWasNamed(t *testing.T) {
+	for _, folder := range []string{"/home/a b", "/home/50%20off", "/c#", "/who?x=y", "/100%", "/é"} {
+		l, err := open.Parse(bucketURL(filepath.FromSlash(folder)))
+		if want := filepath.FromSlash(folder + "/bucket"); err != nil || l.Path != want {
+			t.Errorf("%q: the bucket is in %q: %v", folder, l.Path, err)
+		}
 	}
 }
 

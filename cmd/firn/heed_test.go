@@ -105,3 +105,12 @@ func TestARecordThatTheClientRefusesIsNotPassedOver(t *testing.T) {
 		}
 	}
 }
+
+func TestAnInterruptIsCalledOne(t *testing.T) {
+	c, _ := newKafka(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if a := c.runContext(ctx, "topic", "list"); a.code != exitError || a.err != "firn: interrupted\n" || a.out != "" {
+		t.Errorf("exit code %d: %q, %q", a.code, a.out, a.err)
+	}
+}

@@ -55,7 +55,11 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	case !g.begun:
 		code = exitUsage
 	}
-	if text := err.Error(); text != "" {
+	text := err.Error()
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		text = "interrupted" // whatever was asked at that moment
+	}
+	if text != "" {
 		fmt.Fprintln(errOut, "firn: "+text)
 	}
 	return code
