@@ -113,12 +113,16 @@ func (b *Builder) Build() ([]byte, error) {
 	return out, err
 }
 
-// seal makes a batch of a header and its records, compressed with the codec. The
-// batch has exactly the memory that it needs: it may be kept for long.
-func (z *Compressor) seal(h Header, c Codec, level int, body []byte) ([]byte, error) {
-	body, err := z.compress(c, level, body)
+// seal makes a batch of a header and its records, compressed with the codec; but
+// uncompressed when nobody would believe how well they do (R2). The batch has exactly the
+// memory that it needs: it may be kept for long.
+func (z *Compressor) seal(h Header, c Codec, level int, records []byte) ([]byte, error) {
+	body, err := z.compress(c, level, records)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c, err)
+	}
+	if c != None && len(records) > limit(len(body)) {
+		c, body = None, records
 	}
 	if len(body) > math.MaxInt32-HeaderLen {
 		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(body))

@@ -163,3 +163,43 @@ func TestLevelsAreKafkas(t *testing.T) { // KIP-390
 		t.Fatal(lz4Level(1), lz4Level(17))
 	}
 }
+
+// TestWhatIsWrittenCanBeRead is R2 from the other side: records that compress better than
+// is believed of a batch, as when compaction gathers small batches into one.
+func TestWhatIsWrittenCanBeRead(t *testing.T) {
+	const n = 20
+	zeros := make([]byte, FreeRatio/n+1000)
+	for c := None; c <= Zstd; c++ {
+		b := Builder{Codec: c}
+		for range n {
+			b.Add(1, []byte("k"), zeros)
+		}
+		built, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := CheckStored(built)
+		if err != nil {
+			t.Fatalf("%s: %v", c, err)
+		}
+		if err := CheckRecords(h, built, new(Decoder), true); err != nil {
+			t.Errorf("%s: what Build has written: %v", c, err)
+			continue
+		}
+		kept, err := Filter(h, built, new(Decoder), func(r Record) bool { return r.OffsetDelta != 3 })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h, err = CheckStored(kept); err != nil {
+			t.Fatalf("%s: %v", c, err)
+		}
+		it := Iterate(h, kept, new(Decoder))
+		left := 0
+		for it.Next() {
+			left++
+		}
+		if it.Err() != nil || left != n-1 {
+			t.Errorf("%s: what Filter has written: %d records, %v", c, left, it.Err())
+		}
+	}
+}
