@@ -46,7 +46,7 @@ func (s *settling) settle(ctx context.Context, ps ...record.Partition) {
 	if s.own(ctx, ps) {
 		return
 	}
-	if s.look(ctx) {
+	if s.look(ctx, s.journal.Look) {
 		s.own(ctx, ps)
 	}
 }
@@ -55,14 +55,14 @@ func (s *settling) settle(ctx context.Context, ps ...record.Partition) {
 func (s *settling) hear(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, hearWait)
 	defer cancel()
-	s.look(ctx)
+	s.look(ctx, s.journal.Ask)
 }
 
-// look looks at the journal, and reports whether what was there at the call is known: not
+// look looks at the journal by Look or Ask, and reports whether what was there at the call is known: not
 // when it cannot be read before ctx ends.
-func (s *settling) look(ctx context.Context) bool {
+func (s *settling) look(ctx context.Context, at func(context.Context) error) bool {
 	for began := time.Now(); ; {
-		if s.journal.Look(ctx) != nil {
+		if at(ctx) != nil {
 			return false
 		}
 		// In this order: asked later, Contact never seems to be after the call when it is not.
@@ -133,7 +133,7 @@ func (s *settling) own(ctx context.Context, ps []record.Partition) (all bool) {
 // partition under the epoch, after the call: nobody else has appended to it before. When
 // the journal cannot be read before ctx ends it is not known, and false.
 func (s *settling) leads(ctx context.Context, p record.Partition, epoch int32) bool {
-	if !s.look(ctx) {
+	if !s.look(ctx, s.journal.Look) {
 		return false
 	}
 	own, ok := s.session.pump.Session()

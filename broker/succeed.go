@@ -100,7 +100,7 @@ func (b *Broker) look(ctx context.Context, wait time.Duration) (took time.Durati
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	began := time.Now()
-	ok = b.settling.look(ctx)
+	ok = b.settling.look(ctx, b.journal.Look)
 	return time.Since(began), ok
 }
 

@@ -27,6 +27,7 @@ type writer struct {
 	errs []error
 	last time.Time
 	gap  time.Duration // longest without an acknowledgement since forget
+	slow time.Duration // longest that a record has waited for its own since forget
 }
 
 func (c *cluster) writer(partitions int) *writer {
@@ -46,7 +47,7 @@ func (c *cluster) writer(partitions int) *writer {
 	w := &writer{cl: cl, end: end, at: map[string]string{}, last: time.Now()}
 	w.done.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
-			v := fmt.Sprint(i)
+			v, began := fmt.Sprint(i), time.Now()
 			cl.Produce(context.Background(), &kgo.Record{Partition: int32(i % partitions), Value: []byte(v)}, func(r *kgo.Record, err error) {
 				w.mu.Lock()
 				defer w.mu.Unlock()
@@ -56,6 +57,7 @@ func (c *cluster) writer(partitions int) *writer {
 				}
 				now := time.Now()
 				w.gap, w.last = max(w.gap, now.Sub(w.last)), now
+				w.slow = max(w.slow, now.Sub(began))
 				w.at[v] = fmt.Sprintf("%d@%d", r.Partition, r.Offset)
 			})
 			time.Sleep(5 * time.Millisecond)
@@ -68,13 +70,19 @@ func (c *cluster) writer(partitions int) *writer {
 func (w *writer) forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.gap = 0
+	w.gap, w.slow = 0, 0
 }
 
 func (w *writer) longest() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.gap
+}
+
+func (w *writer) slowest() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.slow
 }
 
 // finish ends the writer and compares the log with what was acknowledged.
@@ -148,6 +156,26 @@ func TestTheLivingSucceedTheDead(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A client learns partition by partition that a broker has left, from that broker: each of
+// these answers takes a look at the journal, and none may wait for the one before.
+func TestOfManyPartitionsNoneWaitsForTheOthers(t *testing.T) {
+	inBubble(t, 3, nil, func(t *testing.T, c *cluster) {
+		w := c.writer(120)
+		time.Sleep(10 * time.Second)
+		for _, n := range c.brokers {
+			w.forget()
+			n.stop()
+			time.Sleep(2 * time.Second)
+			if slow := w.slowest(); slow > 300*time.Millisecond {
+				t.Errorf("a record waited %s when one broker of three left", slow)
+			}
+			n.start()
+			time.Sleep(20 * time.Second) // until all have their share again
+		}
+		w.finish(t, c)
+	})
 }
 
 func TestTwoProcessesWithOneNodeID(t *testing.T) {

@@ -2,13 +2,13 @@ package journal
 
 import "time"
 
-// What looks may cost (Journal.Look). Each is two requests to the bucket, which show that
-// neither an entry nor a boundary was put, and it is clients who ask: a consumer waits for
-// a topic that nobody has made yet for days, and asks several times a second. lookBurst
-// looks are there at once, so that nobody waits who asks now and then, also while
-// partitions move; lookRate a second come after, for all clients of a broker together.
-// Asked without end, a broker sends 8 requests a second, some 21 million a month, and who
-// asks waits for a quarter of a second at most for a look of his own.
+// What looks may cost that are asked for (Journal.Ask). Each is two requests to the bucket,
+// which show that neither an entry nor a boundary was put, and it is clients who ask: a
+// consumer waits for a topic that nobody has made yet for days, and asks several times a
+// second. lookBurst looks are there at once, so that nobody waits who asks now and then;
+// lookRate a second come after, for all clients of a broker together. Asked without end, a
+// broker sends 8 requests a second, some 21 million a month, and who asks waits for a
+// quarter of a second at most for a look of his own.
 const (
 	lookBurst = 16
 	lookRate  = 4

@@ -45,7 +45,7 @@ func TestLooksAreFreshAndCostNoMoreThanTheAllowance(t *testing.T) {
 			wg.Go(func() {
 				for ctx.Err() == nil {
 					known, began := writer.State().Number(), time.Now()
-					if j.Look(ctx) != nil {
+					if j.Ask(ctx) != nil {
 						return
 					}
 					if n := j.State().Number(); n < known {
@@ -76,7 +76,7 @@ func TestAHintServesThoseWhoWaitForALook(t *testing.T) {
 		j, stop := open(t, mem.New(), Options{Poll: time.Hour})
 		defer stop()
 		for range lookBurst {
-			if err := j.Look(t.Context()); err != nil {
+			if err := j.Ask(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -85,7 +85,7 @@ func TestAHintServesThoseWhoWaitForALook(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 			j.Nudge()
 		}()
-		if err := j.Look(t.Context()); err != nil {
+		if err := j.Ask(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if d := time.Since(began); d != 10*time.Millisecond {

@@ -93,6 +93,7 @@ type Journal struct {
 	inbox chan *proposal
 	nudge chan struct{}
 	looks chan chan struct{} // closed when a look that begins later is over
+	asks  chan chan struct{} // the same, within the allowance
 	ended chan struct{}
 
 	state   atomic.Pointer[catalog.State]
@@ -117,7 +118,7 @@ func Open(ctx context.Context, store cold.Store, opts Options) (*Journal, error)
 	s := NewScribe(store, nonce, opts)
 	j := &Journal{
 		opts: s.opts, log: s.log, scribe: s,
-		inbox: make(chan *proposal), nudge: make(chan struct{}, 1), looks: make(chan chan struct{}), ended: make(chan struct{}),
+		inbox: make(chan *proposal), nudge: make(chan struct{}, 1), looks: make(chan chan struct{}), asks: make(chan chan struct{}), ended: make(chan struct{}),
 		changed: make(chan struct{}), born: time.Now(),
 	}
 	s.reader.ahead = aheadMost
@@ -162,14 +163,20 @@ func (j *Journal) Nudge() {
 }
 
 // Look looks at the journal: State is no older than the call when it returns nil, unless
-// the bucket did not answer. Those who call at the same time share one look, and it may be
-// called as often as anybody likes: when the allowance of looks is spent, a call waits for
-// more, or until there is a look anyway, as when gossip tells of an entry. The error is
-// ctx's, or ErrClosed.
-func (j *Journal) Look(ctx context.Context) error {
+// the bucket did not answer. Those who call at the same time share one look. It is for what
+// ends by itself, as a client that was sent here before the journal was heard of. The error
+// is ctx's, or ErrClosed.
+func (j *Journal) Look(ctx context.Context) error { return j.await(ctx, j.looks) }
+
+// Ask is a look that may be asked for without end, as by clients that wait for a topic:
+// when the allowance is spent, a call waits for more, or until there is a look anyway, as
+// when gossip tells of an entry.
+func (j *Journal) Ask(ctx context.Context) error { return j.await(ctx, j.asks) }
+
+func (j *Journal) await(ctx context.Context, looks chan chan struct{}) error {
 	l := make(chan struct{})
 	select {
-	case j.looks <- l:
+	case looks <- l:
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-j.ended:
@@ -228,10 +235,10 @@ func (j *Journal) Run(ctx context.Context) error {
 		}
 	}()
 	for {
-		looks, refill := j.looks, (<-chan time.Time)(nil)
+		asks, refill := j.asks, (<-chan time.Time)(nil)
 		if wait := allowed.wait(time.Now()); wait > 0 {
 			more.Reset(wait)
-			looks, refill = nil, more.C
+			asks, refill = nil, more.C
 		}
 		select {
 		case <-ctx.Done():
@@ -262,7 +269,9 @@ func (j *Journal) Run(ctx context.Context) error {
 			continue
 		case <-j.nudge:
 		case <-poll.C:
-		case l := <-looks:
+		case l := <-j.looks:
+			looking = append(looking, l)
+		case l := <-asks:
 			allowed.spend()
 			looking = append(looking, l)
 		}
@@ -286,6 +295,8 @@ func (j *Journal) waiting(looking []chan struct{}) []chan struct{} {
 	for {
 		select {
 		case l := <-j.looks:
+			looking = append(looking, l)
+		case l := <-j.asks:
 			looking = append(looking, l)
 		default:
 			return looking
