@@ -20,6 +20,7 @@ func (t *Tier) StartSession(s Session, first uint64) error {
 		return fmt.Errorf("%w: session %d is over", ErrOrder, s.ID)
 	}
 	t.retire()
+	t.clear()
 	spare := t.takeSpare()
 	t.mu.Lock()
 	var seq uint64
@@ -256,6 +257,18 @@ func (t *Tier) retire() {
 		case t.retired <- struct{}{}:
 		default:
 		}
+	}
+}
+
+// clear removes the active generation that retire has left, since it is empty: it is of
+// the session that it was opened in, and must take nothing of another.
+func (t *Tier) clear() {
+	t.mu.Lock()
+	g := t.active
+	t.active = nil
+	t.mu.Unlock()
+	if g != nil {
+		_ = t.Drop(g.id)
 	}
 }
 

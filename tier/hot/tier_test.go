@@ -692,6 +692,40 @@ func TestARefusedSlotIsInNoGeneration(t *testing.T) {
 	require.NoError(t, tier.Sync(Slot{7, slot - 1}))
 }
 
+// TestAnEmptyGenerationEndsWithItsSession is H2 where the session before ended with a
+// generation that every slot was refused by: what the next session appends to it would be
+// called the old one's, and served or cut off by where that one ended.
+func TestAnEmptyGenerationEndsWithItsSession(t *testing.T) {
+	t.Parallel()
+	dir, p := t.TempDir(), part(1)
+	tier := open(t, dir, Options{GenerationBytes: 1 << 20, MaxBytes: 4 << 20})
+	require.NoError(t, tier.StartSession(first, 0))
+	slot := uint64(0)
+	for ; tier.current() == nil || tier.current().batches > 0 || slot == 0; slot++ {
+		_ = tier.Append(Slot{7, slot}, group(int64(slot)*10, 1, 256<<10, p))
+	}
+	tier.Settle(first, slot)
+	tier.Forget(7)
+	for _, g := range tier.Generations() {
+		if !g.Filling {
+			require.NoError(t, tier.Drop(g.ID))
+		}
+	}
+	require.NoError(t, tier.StartSession(second, 0))
+	require.NoError(t, tier.Append(Slot{9, 0}, group(1000, 1, 64, p)))
+	require.NoError(t, tier.Sync(Slot{9, 0}))
+	gens := tier.Generations()
+	require.Len(t, gens, 1)
+	require.Equal(t, second, gens[0].Session)
+	require.NoError(t, tier.Close(ctx))
+
+	tier = open(t, dir, Options{GenerationBytes: 1 << 20})
+	require.Equal(t, []Session{second}, tier.Unsettled())
+	tier.Settle(second, 0)
+	require.Empty(t, offsets(t, tier, p, 1000), "nothing of the second session was committed")
+	require.Equal(t, []record.Partition{p}, tier.Left(9, 0))
+}
+
 // TestFullDiskShedsTheTier is row 10 of the fault matrix, by what the tier is told.
 func TestFullDiskShedsTheTier(t *testing.T) {
 	tier, p := small(t), part(1)
