@@ -58,10 +58,11 @@ func (s *settling) hear(ctx context.Context) {
 	s.look(ctx, s.journal.Ask)
 }
 
-// look looks at the journal by Look or Ask, and reports whether what was there at the call is known: not
-// when it cannot be read before ctx ends.
+// look looks at the journal by Look or Ask, and reports whether what was there at the call
+// is known: not when it cannot be read before ctx ends. A look that fails is asked for
+// again: a bucket that refuses at once must not be asked without a pause.
 func (s *settling) look(ctx context.Context, at func(context.Context) error) bool {
-	for began := time.Now(); ; {
+	for began := time.Now(); ; at = s.journal.Ask {
 		if at(ctx) != nil {
 			return false
 		}
