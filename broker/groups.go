@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/coord"
@@ -75,13 +74,13 @@ func (g *groups) lead() {
 	if !ok {
 		return
 	}
-	var led []int32
+	var led []coord.Led
 	for i, p := range t.Partitions {
-		if _, ok := g.b.pump.Progress(p.ID); ok && g.b.lease.held() {
-			led = append(led, int32(i))
+		if pr, ok := g.b.pump.Progress(p.ID); ok && g.b.lease.held() {
+			led = append(led, coord.Led{Partition: int32(i), Epoch: pr.Epoch})
 		}
 	}
-	g.Lead(int32(len(t.Partitions)), led)
+	g.Own(int32(len(t.Partitions)), led)
 }
 
 // groupConfig are the limits of groups as they are set now.
@@ -105,7 +104,8 @@ func (l offsetsLog) partition(i int32) (record.Partition, error) {
 	return t.Partitions[i].ID, nil
 }
 
-// Append implements coord.Log.
+// Append implements coord.Log. It has no time limit: a batch that is appended arrives, as
+// late as it may be, unless the session ends.
 func (l offsetsLog) Append(ctx context.Context, i int32, batch []byte) error {
 	p, err := l.partition(i)
 	if err != nil {
@@ -116,7 +116,7 @@ func (l offsetsLog) Append(ctx context.Context, i int32, batch []byte) error {
 		return err
 	}
 	r := &pump.Request{Request: ingest.Request{
-		Acks: ingest.AcksAll, Timeout: 30 * time.Second, Items: []ingest.Item{{Partition: p, Batch: batch, Header: h}},
+		Acks: ingest.AcksAll, Items: []ingest.Item{{Partition: p, Batch: batch, Header: h}},
 	}}
 	if err := l.b.pump.Produce(ctx, r); err != nil {
 		return err

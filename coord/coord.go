@@ -13,8 +13,9 @@ import (
 
 // Log is the internal topic, as the coordinator needs it.
 type Log interface {
-	// Append appends a batch to a partition and returns when it is in the bucket.
-	// After an error it may be there or not, but must not arrive any more.
+	// Append appends a batch to a partition and returns when it is in the bucket, however
+	// long that takes. After an error it may be there or not, but must not arrive any
+	// more, unless ctx has ended.
 	Append(ctx context.Context, partition int32, batch []byte) error
 	// Read gives fn every committed batch of a partition, in order. fn does not keep
 	// them.
@@ -35,6 +36,7 @@ type Coordinator struct {
 	shards map[int32]*shard
 	left   map[int32]*shard // the last shard of a partition that was given up
 	n      int32            // partitions of the topic; 0 before it exists
+	early  []Led            // named before Run
 	ctx    context.Context  // of Run, which the shards live in
 	loops  sync.WaitGroup
 }
@@ -47,10 +49,12 @@ func New(log Log, logger *slog.Logger, config func() group.Config, wall func() t
 	return &Coordinator{log: log, logger: logger, config: config, wall: wall, topics: topics, shards: map[int32]*shard{}, left: map[int32]*shard{}}
 }
 
-// Run lets the coordinator work until ctx ends. Call it before Own or Lead.
+// Run lets the coordinator work until ctx ends, from what Own has named before.
 func (c *Coordinator) Run(ctx context.Context) error {
 	c.mu.Lock()
 	c.ctx = ctx
+	c.own(c.early)
+	c.early = nil
 	c.mu.Unlock()
 	<-ctx.Done()
 	c.Own(0, nil)
@@ -71,10 +75,19 @@ type Led struct {
 func (c *Coordinator) Own(n int32, led []Led) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ctx == nil || c.ctx.Err() != nil {
+	c.n = n
+	if c.ctx == nil {
+		c.early = slices.Clone(led)
+		return
+	}
+	c.own(led)
+}
+
+// own is Own, of a coordinator that runs or has run.
+func (c *Coordinator) own(led []Led) {
+	if c.ctx.Err() != nil {
 		led = nil
 	}
-	c.n = n
 	for p, s := range c.shards {
 		if !slices.Contains(led, Led{p, s.epoch}) {
 			s.stop()
@@ -94,16 +107,6 @@ func (c *Coordinator) Own(n int32, led []Led) {
 		life := c.ctx
 		c.loops.Go(func() { s.run(ctx, life, before) })
 	}
-}
-
-// Lead is Own for a caller that keeps no epochs: before it names a partition that
-// another broker may have had since, it leaves it out once.
-func (c *Coordinator) Lead(n int32, led []int32) {
-	ls := make([]Led, len(led))
-	for i, p := range led {
-		ls[i].Partition = p
-	}
-	c.Own(n, ls)
 }
 
 // of is the shard that coordinates a group.

@@ -18,6 +18,10 @@ const (
 // configEvery is how often the limits are asked for again.
 const configEvery = 10 * time.Second
 
+// patience is how long an append may take before those who wait for it are told to try
+// again. The append itself is waited for: before, nobody can say what the log will be.
+const patience = 30 * time.Second
+
 // session is one life of a machine, from its load to its end.
 type session struct {
 	s        *shard
@@ -27,6 +31,7 @@ type session struct {
 	answers  []group.Answer // not given yet
 	durable  uint64         // records that are, since the load
 	inFlight uint64         // records of the append under way; 0 when there is none
+	since    time.Time      // when it began
 	appended chan error
 }
 
@@ -48,7 +53,11 @@ func (s *shard) serve(ctx, life context.Context, m *group.Machine) {
 		x.take()
 		x.append(life)
 		x.give()
-		timer.Reset(time.Duration(max(0, next-x.now())) * time.Millisecond)
+		wait := time.Duration(max(0, next-x.now())) * time.Millisecond
+		if x.inFlight > 0 {
+			wait = min(wait, patience-time.Since(x.since))
+		}
+		timer.Reset(wait)
 		select {
 		case r := <-s.inbox:
 			if time.Since(configured) > configEvery {
@@ -57,6 +66,12 @@ func (s *shard) serve(ctx, life context.Context, m *group.Machine) {
 			}
 			r.do(m, x.now(), x.wall(), r.answer)
 		case <-timer.C:
+			if x.inFlight > 0 && time.Since(x.since) >= patience {
+				s.logger.Warn("groups are not written for long; who asks is told to try again", "since", time.Since(x.since).Round(time.Second).String())
+				x.abandon(group.ErrNotAvailable)
+				x.outlast(ctx, group.ErrLoading)
+				return
+			}
 		case err := <-x.appended:
 			if err != nil {
 				s.logger.Warn("groups could not be written; loading them again", "err", err)
@@ -67,14 +82,7 @@ func (s *shard) serve(ctx, life context.Context, m *group.Machine) {
 			x.inFlight = 0
 		case <-ctx.Done():
 			x.abandon(group.ErrNotCoordinator)
-			for x.inFlight > 0 {
-				select {
-				case <-x.appended:
-					x.inFlight = 0
-				case r := <-s.inbox:
-					r.answer <- failure{group.ErrNotCoordinator}
-				}
-			}
+			x.outlast(ctx, group.ErrNotCoordinator)
 			return
 		}
 	}
@@ -109,7 +117,7 @@ func (x *session) append(ctx context.Context) {
 	if x.records = x.records[n:]; len(x.records) == 0 {
 		x.records = nil
 	}
-	x.inFlight = uint64(n)
+	x.inFlight, x.since = uint64(n), time.Now()
 	go func() {
 		if err == nil {
 			err = x.s.log.Append(ctx, x.s.partition, batch)
@@ -143,5 +151,20 @@ func (x *session) abandon(err error) {
 	x.answers = nil
 	for _, t := range x.m.Waiting() {
 		reply(t, failure{err})
+	}
+}
+
+// outlast waits for the append under way (C3), and refuses what comes meanwhile.
+func (x *session) outlast(ctx context.Context, why error) {
+	given := ctx.Done()
+	for x.inFlight > 0 {
+		select {
+		case <-x.appended:
+			x.inFlight = 0
+		case r := <-x.s.inbox:
+			r.answer <- failure{why}
+		case <-given:
+			why, given = group.ErrNotCoordinator, nil
+		}
 	}
 }

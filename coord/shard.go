@@ -43,6 +43,11 @@ func (s *shard) run(ctx, life context.Context, before *shard) {
 	defer s.stop()
 	if before != nil {
 		s.refuse(ctx, group.ErrLoading, before.ended)
+		if ctx.Err() != nil {
+			// Given up while it waited. The one that comes next waits for this one, and so
+			// for the same append.
+			s.refuse(life, group.ErrNotCoordinator, before.ended)
+		}
 	}
 	pause := minPause
 	for ctx.Err() == nil {
