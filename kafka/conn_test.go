@@ -481,6 +481,33 @@ func TestFramesLiveAsLongAsTheLogHoldsThem(t *testing.T) {
 	}
 }
 
+// What the log keeps of clients that do not batch takes memory by what they sent.
+func TestSmallBatchesKeepLittleMemory(t *testing.T) {
+	f := newFake()
+	f.topic("t", 1)
+	b := f.backend()
+	k := keeper{f, make(chan Append, 1)}
+	b.Log = k
+	s := New(Options{Backend: b})
+	ctx, cancel := context.WithCancel(context.Background())
+	p := newPipes()
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, p, "") }()
+	c := p.client(t)
+	for _, size := range []int{1, 100, 300, 1000, 3000} {
+		produceOne(c, 9, "t", batch(record.None, 1, strings.Repeat("x", size)))
+		a := <-k.kept
+		if sent, kept := len(a.Items[0].Batch), len(a.Frame.(*buffer).whole); kept > 4*sent {
+			t.Errorf("%d bytes keep %d", sent, kept)
+		}
+		a.Frame.Release()
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPool(t *testing.T) {
 	p := NewPool()
 	last := 0

@@ -15,7 +15,7 @@ import (
 // Sizes come in four classes to the doubling: at most a quarter of a buffer is
 // waste.
 type Pool struct {
-	classes [64]sync.Pool
+	classes [96]sync.Pool
 	// Poison overwrites buffers at their last Release and never uses them again: a
 	// reader that comes too late finds 0xDB instead of somebody else's records, and
 	// the race detector finds it in any case. For tests.
@@ -27,8 +27,12 @@ func NewPool() *Pool { return &Pool{} }
 
 const poison = 0xDB
 
-// minClass is the smallest buffer: most Produce frames of unbatched clients fit.
-const minClass = 4 << 10
+// minClass is the smallest buffer. The tail cache keeps the buffer for as long as a batch
+// in it, which for clients that do not batch is a hundred bytes or two: a large one would
+// be nearly all waste.
+const minClass = 1 << minLog
+
+const minLog = 8
 
 // classOf returns the smallest class that holds n bytes, and its size.
 func classOf(n int) (class, size int) {
@@ -38,7 +42,7 @@ func classOf(n int) (class, size int) {
 	log := bits.Len(uint(n-1)) - 1 // 2^log < n <= 2^(log+1)
 	step := 1 << (log - 2)
 	quarter := (n - 1 - 1<<log) / step // 0..3
-	return (log-12)*4 + quarter + 1, 1<<log + (quarter+1)*step
+	return (log-minLog)*4 + quarter + 1, 1<<log + (quarter+1)*step
 }
 
 // get returns a buffer of n bytes with one reference.
