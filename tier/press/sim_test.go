@@ -34,7 +34,8 @@ func simulate(seed uint64, steps int, pl plant) *world {
 
 // TestNothingIsLostOrLeftWhateverDies is S10 to S12 under crashes before and after
 // each operation on bucket and journal, with a zombie that goes on pressing, merging,
-// compacting and deleting. Run one seed again with -sim.seed.
+// compacting and deleting, a hot tier that refuses slots, and partitions that are released
+// and taken back while a generation that holds them waits or is pressed. Run one seed again with -sim.seed.
 func TestNothingIsLostOrLeftWhateverDies(t *testing.T) {
 	if *simSeed != 0 {
 		w := simulate(*simSeed, 400, sound)
@@ -61,7 +62,7 @@ func TestNothingIsLostOrLeftWhateverDies(t *testing.T) {
 		}
 	}
 	t.Log(sum)
-	for _, k := range []string{"ops", "interleaved", "indexed meanwhile", "crashes", "deletes", "slots", "boots", "sealed", "merged", "compacted", "pressed lines", "more than one line", "jobs refused"} {
+	for _, k := range []string{"ops", "interleaved", "indexed meanwhile", "crashes", "deletes", "slots", "boots", "sealed", "merged", "compacted", "pressed lines", "more than one line", "jobs refused", "slots refused", "released", "taken"} {
 		if sum[k] == 0 {
 			t.Errorf("no %s: the simulation tests nothing", k)
 		}
@@ -218,7 +219,7 @@ func TestOldIndexLinesAreJoined(t *testing.T) {
 	}
 }
 
-// TestTheSimulationSeesShortcuts plants what S10 to S12 forbid.
+// TestTheSimulationSeesShortcuts plants what S10 to S12 forbid, and H3.
 func TestTheSimulationSeesShortcuts(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -228,6 +229,7 @@ func TestTheSimulationSeesShortcuts(t *testing.T) {
 		{"no grace period for readers", noGrace},
 		{"a rewrite is not registered", unregistered},
 		{"fences are deleted", fencesGo},
+		{"a generation hides a slot that it did not take", gapHidden},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for seed := uint64(1); seed <= 100; seed++ {

@@ -59,6 +59,7 @@ const (
 	noGrace
 	unregistered
 	fencesGo
+	gapHidden
 )
 
 type seen struct {
@@ -158,6 +159,12 @@ func (n *node) op(what string, do func() error) error {
 	}
 	if w.depth == 0 && (w.restless && strings.HasPrefix(what, "put of seg/") || !w.calm && w.rng.IntN(12) == 0) { // its own write path goes on meanwhile
 		w.depth++
+		switch w.rng.IntN(8) {
+		case 0:
+			n.release()
+		case 1:
+			n.take()
+		}
 		if n.append(); n.Index(n.ctx) == nil {
 			w.counts["indexed meanwhile"]++
 		}
@@ -334,8 +341,12 @@ func (n *node) append() {
 		recs []rec
 	}
 	var adds []add
+	few := 0
+	if !w.calm {
+		few = 6 * w.rng.IntN(2) // what a slot has to itself is missed by no later one
+	}
 	for _, id := range n.partitions() {
-		if w.rng.IntN(3) == 0 {
+		if w.rng.IntN(3+few) <= few {
 			continue
 		}
 		c, _ := n.view.Partition(id)
@@ -387,6 +398,13 @@ func (n *node) append() {
 		m := w.model[a.id]
 		m.records = append(m.records, a.recs...)
 	}
+	if !w.calm && w.rng.IntN(6) == 0 { // the hot tier does not take it, and has no generation with a gap
+		w.counts["slots refused"]++
+		if w.plant != gapHidden {
+			n.Rotate()
+		}
+		return
+	}
 	if len(n.gens) == 0 || !n.gens[len(n.gens)-1].Filling {
 		n.gens = append(n.gens, &gen{Info: hot.Info{
 			ID: uint64(len(n.gens) + 1), Session: hot.Session{ID: n.session, Nonce: n.nonce}, First: n.slot - 1, Filling: true, Opened: w.now,
@@ -394,6 +412,49 @@ func (n *node) append() {
 	}
 	g := n.gens[len(n.gens)-1]
 	g.Next, g.Batches, g.entries = n.slot, g.Batches+len(entries), append(g.entries, entries...)
+}
+
+// release gives a partition up, as pump.Release does (S9).
+func (n *node) release() {
+	ids := n.partitions()
+	if len(ids) == 0 {
+		return
+	}
+	w, id := n.w, ids[n.w.rng.IntN(len(ids))]
+	n.view = w.state
+	if v, ok := n.view.Session(n.session); !ok || v.Sealed {
+		return
+	}
+	_ = n.Covered(n.ctx)
+	var xs []catalog.Located
+	for _, x := range n.overlay {
+		if c, _ := n.view.Partition(id); x.Partition == id && x.Base >= c.Next {
+			xs = append(xs, x)
+		}
+	}
+	sortLocated(xs)
+	w.must(&catalog.Release{Session: n.session, Partitions: []record.Partition{id}, Extents: xs})
+	w.counts["released"]++
+	n.view = w.state
+	n.overlay = slices.DeleteFunc(n.overlay, func(x catalog.Located) bool { return x.Partition == id })
+	delete(n.led, id)
+}
+
+// take takes what nobody owns.
+func (n *node) take() {
+	w := n.w
+	n.view = w.state
+	if v, ok := n.view.Session(n.session); !ok || v.Sealed {
+		return
+	}
+	for id := range w.model {
+		if p, _ := w.state.Partition(id); p.Owner == 0 {
+			w.must(&catalog.Take{Session: n.session, Items: []catalog.TakeItem{{Partition: id, Epoch: p.Epoch + 1, Start: p.Next}}})
+			w.counts["taken"]++
+			n.led[id] = p.Next
+		}
+	}
+	n.view = w.state
 }
 
 func (n *node) partitions() []record.Partition {
@@ -482,7 +543,11 @@ func (n *node) act() {
 		return
 	}
 	ctx := n.ctx
-	switch k := w.rng.IntN(24); k {
+	switch k := w.rng.IntN(26); k {
+	case 24:
+		n.release()
+	case 25:
+		n.take()
 	case 0, 1, 2, 3, 4, 5, 6:
 		n.append()
 	case 7, 8, 9:
