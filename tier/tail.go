@@ -26,6 +26,10 @@ type Batch struct {
 // a busy broker, which is what consumers that keep up are behind.
 const DefaultTail = 64 << 20
 
+// perBatch is the memory that a batch takes beside its bytes, about: its entry here, and
+// the frame around it.
+const perBatch = 256
+
 // Tail is the newest committed batches of all partitions, in memory, under one
 // budget: when it is exceeded the oldest go first, whichever partition's they
 // are. Nothing is copied. It may be used by many goroutines; no call blocks.
@@ -36,6 +40,7 @@ type Tail struct {
 	rings map[record.Partition]*ring
 	order fifo // the ring of each batch, oldest batch first
 	bytes int64
+	held  int64 // batches
 }
 
 // ring is the cached batches of one partition, without a gap.
@@ -46,7 +51,7 @@ type ring struct {
 	dead      int // entries in order that refer to batches which are gone already
 }
 
-// NewTail makes a tail cache of so many bytes; 0 is DefaultTail.
+// NewTail makes a tail cache of so many bytes of memory; 0 is DefaultTail.
 func NewTail(budget int64) *Tail {
 	if budget <= 0 {
 		budget = DefaultTail
@@ -80,8 +85,9 @@ func (t *Tail) Add(p record.Partition, batches []Batch) {
 		r.push(b)
 		t.order.push(r)
 		t.bytes += int64(len(b.Bytes))
+		t.held++
 	}
-	for t.bytes > t.budget {
+	for t.bytes+t.held*perBatch > t.budget {
 		gone = t.evict(gone)
 	}
 	t.mu.Unlock()
@@ -107,6 +113,7 @@ func (t *Tail) evict(gone []Frame) []Frame {
 func (t *Tail) drop(r *ring, gone []Frame) []Frame {
 	b := &r.batches[r.head]
 	t.bytes -= int64(len(b.Bytes))
+	t.held--
 	if b.Frame != nil {
 		gone = append(gone, b.Frame)
 	}
