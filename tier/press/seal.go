@@ -55,12 +55,19 @@ func (p *Press) seal(ctx context.Context) error {
 // sealOne presses one generation into a sealed object and segments, without
 // reading anything from the bucket.
 func (p *Press) sealOne(ctx context.Context, s *catalog.Session, g hot.Info) error {
+	if v, ok := p.Journal.State().Session(s.ID); ok {
+		s = v // the generation before this one has moved the mark
+	}
 	if g.Session.ID == s.ID && s.Covered < g.First {
 		// The hot tier missed some slots: let the catalog point into them.
 		if err := p.Writer.Index(ctx); err != nil {
 			return err
 		}
-		s, _ = p.Journal.State().Session(s.ID)
+		v, ok := p.Journal.State().Session(s.ID)
+		if !ok || v.Covered < g.First { // it has ended: whoever seals it tells of them
+			return fmt.Errorf("%w: slots %d to %d are not described", catalog.ErrStale, s.Covered, g.First)
+		}
+		s = v
 	}
 	shares, err := p.Hot.Shares(g.ID)
 	if err != nil {

@@ -102,6 +102,36 @@ func TestSealingIsNotOutrunByTheMark(t *testing.T) {
 	}
 }
 
+// TestGenerationsThatWaitTogetherAreSealedAlone: what was sealed a moment ago is no gap
+// before the next generation, for which the catalog would get a line for each run that is
+// committed.
+func TestGenerationsThatWaitTogetherAreSealedAlone(t *testing.T) {
+	w := newWorld(1, sound)
+	w.calm = true
+	n := w.brokers[0]
+	n.boot(true)
+	n.die = -1
+	for range 3 {
+		n.append()
+		n.append()
+		n.Rotate()
+	}
+	n.append()
+	before := w.state.Number()
+	if err := n.press.seal(n.ctx); err != nil || w.fault != nil {
+		t.Fatal(err, w.fault)
+	}
+	if v, _ := w.state.Session(n.session); v.Covered != 6 || w.counts["sealed"] != 3 {
+		t.Fatalf("slots below %d are covered, %v", v.Covered, w.counts)
+	}
+	if entries := w.state.Number() - before; entries != 2*3 {
+		t.Fatalf("three generations took %d entries of the journal, two each are enough", entries)
+	}
+	if w.check(); w.fault != nil {
+		t.Fatal(w.fault)
+	}
+}
+
 // misread is a store of which every other read takes one key for another.
 type misread struct {
 	cold.Store
