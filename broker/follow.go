@@ -21,6 +21,9 @@ type follower struct {
 	state   *catalog.State
 	session uint64
 	at      time.Time // of the last look at everything
+	// taken are what was given to the pump as of states after that one, which were not
+	// followed to their end: what is made and deleted in between is in neither.
+	taken []record.Partition
 }
 
 // followAll keeps the pump at what the catalog gives this broker.
@@ -88,7 +91,7 @@ func (f *follower) look(ctx context.Context, s *session, now time.Time, lead fun
 		return true, err
 	}
 	take, gone, cut := shifts(state, since, own.ID, s.led)
-	for _, p := range before {
+	for _, p := range append(before, f.taken...) {
 		if _, ok := state.Partition(p); !ok {
 			gone = append(gone, pump.Ended{Partition: p, Epoch: pump.Deleted})
 		}
@@ -120,6 +123,9 @@ func (f *follower) look(ctx context.Context, s *session, now time.Time, lead fun
 		if err := s.own(ctx, own.ID, state, batch); err != nil {
 			return true, err
 		}
+		for _, c := range batch {
+			f.taken = append(f.taken, c.ID)
+		}
 		lead()
 		if s.journal.State() != state {
 			return false, nil
@@ -132,7 +138,7 @@ func (f *follower) look(ctx context.Context, s *session, now time.Time, lead fun
 			}
 		}
 	}
-	f.state, f.session = state, own.ID
+	f.state, f.session, f.taken = state, own.ID, nil
 	if all {
 		f.at = now
 	}
