@@ -24,10 +24,14 @@ func (b *Broker) forget(ctx context.Context) error {
 	for {
 		changed := b.journal.Changed()
 		state := b.journal.State()
+		var err error
 		if deleted(state, seen) {
-			b.tell("forget the offsets of deleted topics", b.groups.Prune(ctx))
+			err = b.groups.Prune(ctx)
+			b.tell("forget the offsets of deleted topics", err)
 		}
-		seen = state
+		if err == nil {
+			seen = state
+		}
 		select {
 		case <-changed:
 		case <-ctx.Done():

@@ -22,8 +22,7 @@ func Rebase(batch []byte, base int64, epoch int32) {
 func StampLogAppendTime(batch []byte, now int64) {
 	attrs := binary.BigEndian.Uint16(batch[21:])
 	binary.BigEndian.PutUint16(batch[21:], attrs|attrLogAppendTime)
-	binary.BigEndian.PutUint64(batch[35:], uint64(now))
-	binary.BigEndian.PutUint32(batch[17:], CRC(batch))
+	StampMaxTimestamp(batch, now)
 }
 
 // StampMaxTimestamp makes t, in milliseconds, the batch's largest timestamp, in place,

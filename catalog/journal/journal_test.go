@@ -248,10 +248,7 @@ func TestLargeEntriesGoToASideObject(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second)
 		same(t, a, b)
-		n := 0
-		for range s.List(t.Context(), PrefixSide, "") {
-			n++
-		}
+		n := count(t, s, PrefixSide)
 		if n != 1 {
 			t.Fatalf("%d side objects", n)
 		}
@@ -302,10 +299,7 @@ func TestOldEntriesGoFasterThanNewOnesCome(t *testing.T) { // J5
 			}
 			time.Sleep(50 * time.Millisecond)
 		}
-		n := 0
-		for range s.List(t.Context(), PrefixEntries, "") {
-			n++
-		}
+		n := count(t, s, PrefixEntries)
 		if n > 2000 {
 			t.Errorf("%d entries are left of 20 a second, which stay for a minute", n)
 		}
@@ -340,10 +334,7 @@ func TestOldEntriesGoWhateverTheOrderOfListings(t *testing.T) {
 			}
 			time.Sleep(5 * time.Minute)
 		}
-		n := 0
-		for range s.List(t.Context(), PrefixEntries, "") {
-			n++
-		}
+		n := count(t, s, PrefixEntries)
 		if n > 50 {
 			t.Errorf("%d entries of 101 are left, most of which are hours too old", n)
 		}

@@ -201,7 +201,7 @@ func (s *Scribe) settle(ctx context.Context, r *Reader, name string, f frame) (m
 // what a link of so many bytes per second needs in addition.
 const (
 	attemptTimeout = 10 * time.Second
-	slowestLink    = 4 << 10
+	slowestLink    = 16 << 10
 )
 
 // insist repeats what failed without a decision until it is decided, or ctx ends. What

@@ -18,7 +18,7 @@ type member struct {
 	Address string `json:"address"`
 	Rack    string `json:"rack"`
 	Leads   int    `json:"leads"`              // partitions
-	Load    int64  `json:"loadBytesPerSecond"` // bytes per second that clients write and read there
+	Load    int64  `json:"loadBytesPerSecond"` // of what clients write and read there
 	State   string `json:"state"`              // active, draining, drained, silent
 }
 
