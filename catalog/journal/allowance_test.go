@@ -93,3 +93,37 @@ func TestAHintServesThoseWhoWaitForALook(t *testing.T) {
 		}
 	})
 }
+
+// A commit waits for the look that is under way and for no other, however many wait, and
+// those who wait see what it has committed.
+func TestCommitsComeBeforeLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, stop := open(t, &counted{Store: mem.New()}, Options{Poll: time.Millisecond})
+		defer stop()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				for known := j.State().Number(); j.Look(ctx) == nil; known = j.State().Number() {
+					if n := j.State().Number(); n < known {
+						t.Errorf("a look shows entry %d, and %d was there when it was asked for", n, known)
+					}
+				}
+			})
+		}
+		for ctx.Err() == nil {
+			j.Nudge()
+			began := time.Now()
+			if _, err := j.Commit(t.Context(), &catalog.ProducerIDs{Count: 10}); err != nil {
+				t.Fatal(err)
+			}
+			// A look is two reads, a commit is a put, which takes no time here, and one read.
+			if d := time.Since(began); d > 30*time.Millisecond {
+				t.Errorf("a commit took %v, and a look 20ms", d)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		wg.Wait()
+	})
+}

@@ -234,60 +234,66 @@ func (j *Journal) Run(ctx context.Context) error {
 			<-tidying
 		}
 	}()
-	for {
+	tidied := func(err error) {
+		tidying = nil
+		if j.scribe.tidied(err); err == nil && j.scribe.owed { // one became due meanwhile
+			tidying = j.tidy(tctx)
+		}
+	}
+	for ctx.Err() == nil {
 		asks, refill := j.asks, (<-chan time.Time)(nil)
 		if wait := allowed.wait(time.Now()); wait > 0 {
 			more.Reset(wait)
 			asks, refill = nil, more.C
 		}
+		// Commands come before looks: whoever takes over from the dead commits while the
+		// others tell each other to look.
+		var first *proposal
 		select {
-		case <-ctx.Done():
-			return nil
-		case <-refill:
-			continue
-		case p := <-j.inbox:
-			batch := j.gather(p)
-			err := j.commit(ctx, batch)
-			for _, p := range batch {
-				if err != nil {
-					p.err = errors.Join(ErrClosed, err)
-				}
-				close(p.done)
-			}
-			if err != nil && ctx.Err() == nil {
-				return err
-			}
-			if err == nil && j.scribe.owes() && tidying == nil {
-				tidying = j.tidy(tctx)
-			}
-			continue
+		case first = <-j.inbox:
 		case err := <-tidying:
-			tidying = nil
-			if j.scribe.tidied(err); err == nil && j.scribe.owed { // one became due meanwhile
-				tidying = j.tidy(tctx)
-			}
+			tidied(err)
 			continue
-		case <-j.nudge:
-		case <-poll.C:
-		case l := <-j.looks:
-			looking = append(looking, l)
-		case l := <-asks:
-			allowed.spend()
-			looking = append(looking, l)
+		default:
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-refill:
+				continue
+			case first = <-j.inbox:
+			case err := <-tidying:
+				tidied(err)
+				continue
+			case <-j.nudge:
+			case <-poll.C:
+			case l := <-j.looks:
+				looking = append(looking, l)
+			case l := <-asks:
+				allowed.spend()
+				looking = append(looking, l)
+			}
 		}
 		looking = j.waiting(looking)
-		if err := j.scribe.Catchup(ctx); err != nil && ctx.Err() == nil {
+		if first != nil {
+			if err := j.commit(ctx, j.gather(first)); err != nil && ctx.Err() == nil {
+				return err
+			}
+			if j.scribe.owes() && tidying == nil { // asked after each, also while the one before is put
+				tidying = j.tidy(tctx)
+			}
+		} else if err := j.scribe.Catchup(ctx); err != nil && ctx.Err() == nil {
 			if errors.Is(err, catalog.ErrVersion) || errors.Is(err, catalog.ErrCorrupt) {
 				return err
 			}
 			j.log.Warn("journal is out of reach", "err", err, "contact", j.Contact())
 		}
-		for _, l := range looking {
+		for _, l := range looking { // an entry that was put since they came is a look, too
 			close(l)
 		}
 		clear(looking)
 		looking = looking[:0]
 	}
+	return nil
 }
 
 // waiting adds those who wait for a look that has not begun.
@@ -350,20 +356,22 @@ func hasRegister(p *proposal) bool {
 	return false
 }
 
-// commit makes one entry of the proposals.
+// commit makes one entry of the proposals, and answers them.
 func (j *Journal) commit(ctx context.Context, batch []*proposal) error {
 	var cmds []catalog.Command
 	for _, p := range batch {
 		cmds = append(cmds, p.cmds...)
 	}
 	results, err := j.scribe.Commit(ctx, cmds...)
-	if err != nil {
-		return err
-	}
 	for _, p := range batch {
-		p.results, results = results[:len(p.cmds):len(p.cmds)], results[len(p.cmds):]
+		if err != nil {
+			p.err = errors.Join(ErrClosed, err)
+		} else {
+			p.results, results = results[:len(p.cmds):len(p.cmds)], results[len(p.cmds):]
+		}
+		close(p.done)
 	}
-	return nil
+	return err
 }
 
 // tidy puts a snapshot and gives up old entries, beside the loop; how it ended comes
