@@ -27,7 +27,7 @@ func (s *session) adopt(ctx context.Context, id uint64, silent map[uint64]int) (
 		if silent[v.ID]++; silent[v.ID] < misses {
 			continue
 		}
-		if err := s.seal(ctx, v, id); err != nil {
+		if err := s.seal(ctx, v, id); err != nil && !errors.Is(err, errLives) {
 			fail = errors.Join(fail, err)
 			continue
 		}
@@ -45,7 +45,7 @@ func (s *session) served(ctx context.Context, v *catalog.Session, id uint64) boo
 	if v.Node == s.me.Node && v.Advertised == s.me.Advertised {
 		return v.ID >= id
 	}
-	return s.stands != nil && s.stands(v) || s.reach(ctx, v.Advertised)
+	return s.heard(ctx, v)
 }
 
 // roster is the live brokers as of one state of the catalog, by listener. Every

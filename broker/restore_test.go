@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/firnlog/firn/catalog"
@@ -519,4 +520,36 @@ func TestWhatIsTakenMeanwhileIsRestoredAllTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.send(ingest.AcksAll, 3)
+}
+
+// A link that was down makes others look dead: who is answered late looks again before the
+// fence is put, and whoever answers then is left alone. The dead are fenced all the same.
+func TestWhoAnswersAgainIsNotFenced(t *testing.T) {
+	for _, lives := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHeir(t)
+			defer h.stop()
+			ctx := t.Context()
+			if err := h.start(ctx); err != nil {
+				t.Fatal(err)
+			}
+			other := h.commit(&catalog.RegisterSession{Node: 2, Advertised: "b:1", Nonce: [16]byte{2}}).ID
+			v, _ := h.journal.State().Session(other)
+			up := time.Now().Add(2 * time.Second)
+			h.reach = func(_ context.Context, advertised string) bool {
+				return advertised == h.me.Advertised || lives && !time.Now().Before(up)
+			}
+			h.store.Use(func(fault.Call) fault.Fault { return fault.Fault{Before: time.Until(up)} })
+			own, _ := h.pump.Session()
+			if err := h.seal(ctx, v, own.ID); lives && !errors.Is(err, errLives) || !lives && err != nil {
+				t.Errorf("lives: %v: %v", lives, err)
+			}
+			if v, _ := h.journal.State().Session(other); v.Sealed == lives {
+				t.Errorf("lives: %v, sealed: %v", lives, v.Sealed)
+			}
+			if _, err := h.bucket.Stat(ctx, catalog.WAL(other, 0).Name()); lives != errors.Is(err, cold.ErrNotFound) {
+				t.Errorf("lives: %v, and of its first slot: %v", lives, err)
+			}
+		})
+	}
 }

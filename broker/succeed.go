@@ -41,16 +41,21 @@ const heirWait = 250 * time.Millisecond
 // itself.
 const buryWait = 3 * time.Second
 
+// shaken is how long a broker whose link was down doubts what it hears: gossip may find
+// out a while later that those are gone who did not answer meanwhile.
+const shaken = 5 * time.Second
+
 // bury fences the session of a member that died. Every broker hears of it: they take
 // turns, by node id, so that usually one does the work (DESIGN 8).
 //
 // A broker whose link is down takes the others for dead, and a fence that it began would
 // land when the link is back: every partition of theirs would move. So the bucket has to
-// answer first, and whoever had to wait for it looks whether the other answers, too.
+// answer first, and whoever had to wait for it, now or a moment ago, looks whether the
+// other answers, too.
 func (b *Broker) bury(ctx context.Context, m gossip.Member) error {
 	t := time.NewTimer(time.Duration(b.turn()) * heirWait)
 	defer t.Stop()
-	doubt := false
+	doubt := b.journal.Steady() < shaken
 	for wait := buryWait; ; {
 		changed, heard := b.journal.Changed(), b.gossip.Changed()
 		v := last(b.journal.State(), m)
@@ -85,6 +90,8 @@ func (b *Broker) bury(ctx context.Context, m gossip.Member) error {
 		late := sctx.Err() != nil
 		cancel()
 		switch {
+		case errors.Is(err, errLives):
+			return nil
 		case late:
 			doubt, wait = true, 2*wait
 		case err != nil:

@@ -156,17 +156,17 @@ func (s *session) settleIn(ctx context.Context, id uint64, former map[record.Par
 // of the bucket, instead of that of adopt. One of another node that cannot be fenced, because
 // it is damaged, is left to adopt. ErrNode says that somebody else lives as this node.
 func (s *session) sealDead(ctx context.Context, others bool) (mine []*catalog.Session, err error) {
-	hurt := map[uint64]bool{}
+	left := map[uint64]bool{}
 	for {
 		var dead []*catalog.Session
 		mine = mine[:0]
 		for _, v := range s.journal.State().Sessions() {
-			own := s.me.Node >= 0 && v.Node == s.me.Node || v.Advertised == s.me.Advertised
+			own := s.former(v)
 			if own {
 				mine = append(mine, v)
 			}
 			switch {
-			case v.Sealed, hurt[v.ID]:
+			case v.Sealed, left[v.ID]:
 			case own && s.another(ctx, v):
 				return nil, fmt.Errorf("%w: node id %d is that of the broker at %s, which is running (session %d): is node.id set twice, or was a data folder copied?", ErrNode, v.Node, v.Advertised, v.ID)
 			case own || others && s.dead(ctx, v):
@@ -180,14 +180,26 @@ func (s *session) sealDead(ctx context.Context, others bool) (mine []*catalog.Se
 			err := s.seal(ctx, v, 0)
 			switch {
 			case err == nil:
+			case errors.Is(err, errLives):
+				left[v.ID] = true
 			case ctx.Err() == nil && !slices.Contains(mine, v):
 				s.log.Error("the session of a broker that is gone cannot be sealed; nobody leads what it had", "session", v.ID, "node", v.Node, "err", err)
-				hurt[v.ID] = true
+				left[v.ID] = true
 			default:
 				return nil, err
 			}
 		}
 	}
+}
+
+// former reports whether a session is one of a former life of this node.
+func (s *session) former(v *catalog.Session) bool {
+	return s.me.Node >= 0 && v.Node == s.me.Node || v.Advertised == s.me.Advertised
+}
+
+// heard reports whether a broker is heard of or answers.
+func (s *session) heard(ctx context.Context, v *catalog.Session) bool {
+	return s.stands != nil && s.stands(v) || s.reach(ctx, v.Advertised)
 }
 
 // dead reports whether a broker neither answers nor is heard of.
@@ -235,14 +247,27 @@ func (s *session) another(ctx context.Context, v *catalog.Session) bool {
 	return false
 }
 
+// errLives says that a session was not fenced, because its broker answers.
+var errLives = errors.New("the broker answers")
+
 // seal fences one session and records it (S6, S7). In the same entry of the journal its
 // partitions, and all that have no living owner, get new ones, unless id, this broker's
 // session, is 0: whoever waits for them waits for one round trip less.
+//
+// Where the bucket is slow to show what there is, our link may have been down, and with it
+// what we took for a death: the other broker is asked again before the fence is put, and
+// errLives says that it lives.
 func (s *session) seal(ctx context.Context, v *catalog.Session, id uint64) error {
-	began := time.Now()
+	began := s.now()
 	f, err := pump.Fence(ctx, pump.FenceOptions{
 		Store:   s.store,
 		Session: pump.Session{ID: v.ID, Nonce: v.Nonce}, From: v.Covered, Nonce: s.me.Nonce, Stage: s.stage,
+		Gone: func(ctx context.Context) error {
+			if s.now().Sub(began) > heirWait && !s.former(v) && s.heard(ctx, v) {
+				return errLives
+			}
+			return nil
+		},
 	})
 	if err != nil {
 		return err
@@ -266,7 +291,7 @@ func (s *session) seal(ctx context.Context, v *catalog.Session, id uint64) error
 	case err != nil:
 		return fmt.Errorf("seal session %d: %w", v.ID, err)
 	}
-	s.log.Info("sealed the session of a broker that is gone", "session", v.ID, "node", v.Node, "fence", f.Slot, "slots", len(f.Runs), "took", time.Since(began).Round(time.Millisecond).String())
+	s.log.Info("sealed the session of a broker that is gone", "session", v.ID, "node", v.Node, "fence", f.Slot, "slots", len(f.Runs), "took", s.now().Sub(began).Round(time.Millisecond).String())
 	return nil
 }
 

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -109,7 +110,10 @@ func (t *Tenure) Follow(ctx context.Context) error {
 // Bury fences and seals a session, and finds owners for what it had.
 func (t *Tenure) Bury(ctx context.Context, v *catalog.Session) error {
 	own, _ := t.session.pump.Session()
-	return t.session.seal(ctx, v, own.ID)
+	if err := t.session.seal(ctx, v, own.ID); !errors.Is(err, errLives) {
+		return err
+	}
+	return nil
 }
 
 // Bequeath says who owns next what is given up: it is pump.Heirs.

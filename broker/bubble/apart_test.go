@@ -22,7 +22,7 @@ func TestABrokerWhoseLinkWasDownFencesNobody(t *testing.T) {
 				living[v.ID] = true
 			}
 		}
-		for _, down := range []time.Duration{5 * time.Second, 8 * time.Second, 15 * time.Second} {
+		for _, down := range []time.Duration{2 * time.Second, 2500 * time.Millisecond, 3 * time.Second, 5 * time.Second, 8 * time.Second, 15 * time.Second} {
 			up := time.Now().Add(down)
 			c.cutOff(c.brokers[2])
 			c.brokers[2].store.Use(func(fault.Call) fault.Fault { return fault.Fault{Before: time.Until(up)} })

@@ -98,6 +98,7 @@ type Journal struct {
 
 	state   atomic.Pointer[catalog.State]
 	contact atomic.Int64 // since born, nanoseconds
+	broken  atomic.Int64 // when contact came later than it should, since born
 
 	mu      sync.Mutex
 	changed chan struct{}
@@ -123,7 +124,7 @@ func Open(ctx context.Context, store cold.Store, opts Options) (*Journal, error)
 	}
 	s.reader.ahead = aheadMost
 	s.moved = j.publish
-	s.opts.Current = func(at time.Time) { j.contact.Store(int64(at.Sub(j.born))) }
+	s.opts.Current = j.current
 	if err := s.Open(ctx, newClusterID()); err != nil {
 		return nil, err
 	}
@@ -195,6 +196,24 @@ func (j *Journal) await(ctx context.Context, looks chan chan struct{}) error {
 // Contact is how long ago the journal was last known to be current (S13).
 func (j *Journal) Contact() time.Duration {
 	return time.Since(j.born) - time.Duration(j.contact.Load())
+}
+
+func (j *Journal) current(at time.Time) {
+	if j.Contact() > j.late() {
+		j.broken.Store(int64(time.Since(j.born)))
+	}
+	j.contact.Store(int64(at.Sub(j.born)))
+}
+
+// late is how long after a contact the answer of the next look is late, which is due after a poll.
+func (j *Journal) late() time.Duration { return j.opts.Poll * 5 / 4 }
+
+// Steady is for how long every look at the journal was answered in time; 0 when one is late.
+func (j *Journal) Steady() time.Duration {
+	if j.Contact() > j.late() {
+		return 0
+	}
+	return time.Since(j.born) - time.Duration(j.broken.Load())
 }
 
 // Commit proposes commands, all in one entry, and returns what became of each

@@ -24,6 +24,9 @@ type FenceOptions struct {
 	Nonce   [16]byte // of the process that fences
 	// Readers is how many footers are read at once. Default 16.
 	Readers int
+	// Gone is asked once, when the store has answered and before anything is put, whether
+	// the session is to be fenced still. Its error ends the fence. It may block; nil: yes.
+	Gone func(ctx context.Context) error
 
 	// Stage is where simulations run it; nil for goroutines and the clock.
 	Stage Stage
@@ -109,7 +112,19 @@ type fencer struct {
 }
 
 func (f *fencer) fence(ctx context.Context) (Fenced, error) {
-	end, err := f.walk(ctx, ingest.NewWalk(f.From, f.list(ctx)))
+	likely, err := f.list(ctx)
+	if f.Gone != nil {
+		for wait := 20 * time.Millisecond; err != nil; wait = min(2*wait, 5*time.Second) {
+			if pause(ctx, f.Stage, wait) != nil {
+				return Fenced{}, fmt.Errorf("list its slots: %w (last answer: %w)", ctx.Err(), err)
+			}
+			likely, err = f.list(ctx)
+		}
+		if err := f.Gone(ctx); err != nil {
+			return Fenced{}, err
+		}
+	}
+	end, err := f.walk(ctx, ingest.NewWalk(f.From, likely))
 	if err != nil {
 		return Fenced{}, err
 	}
@@ -248,9 +263,9 @@ func damaged(err error) bool {
 }
 
 // list asks which slots there are: a hint of what to read ahead, nothing more.
-func (f *fencer) list(ctx context.Context) (likely uint64) {
+func (f *fencer) list(ctx context.Context) (likely uint64, fail error) {
 	if f.own {
-		return f.From
+		return f.From, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -260,6 +275,7 @@ func (f *fencer) list(ctx context.Context) (likely uint64) {
 	}
 	for info, err := range f.Store.List(ctx, prefix(f.Session.ID), after) {
 		if err != nil {
+			fail = err
 			break
 		}
 		if ref, err := catalog.ParseRef(info.Name); err == nil && ref.A == f.Session.ID {
@@ -268,7 +284,7 @@ func (f *fencer) list(ctx context.Context) (likely uint64) {
 	}
 	for likely = f.From; ; likely++ {
 		if _, ok := f.sizes[likely]; !ok {
-			return likely
+			return likely, fail
 		}
 	}
 }

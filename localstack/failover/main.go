@@ -209,9 +209,9 @@ const rate = 1000
 
 // dialing is how long the client waits for a connection. When a link is down it dials into
 // it for each request that it had there, one after the other, and what it asks for meanwhile
-// about leaders may stand behind them: 13 dials in the worst trial of 120, which is the
+// about leaders may stand behind them: 16 dials in the worst trial of 140, which is the
 // client's time and not the cluster's.
-const dialing = 100 * time.Millisecond
+const dialing = 50 * time.Millisecond
 
 const topic = "failover"
 
