@@ -46,8 +46,8 @@ var topicConfigs = []ConfigSpec{
 	{Name: "compression.zstd.level", Type: TypeInt, Default: "3", Synonym: "compression.zstd.level", Min: -131072, Max: 22, Doc: "Accepted; see compression.gzip.level."},
 	{Name: "delete.retention.ms", Type: TypeLong, Default: "86400000", Broker: "log.cleaner.delete.retention.ms", Synonym: "log.cleaner.delete.retention.ms", Max: math.MaxInt64, Doc: "How long a tombstone stays in a compacted topic."},
 	{Name: "file.delete.delay.ms", Type: TypeLong, Default: "60000", Synonym: "log.segment.delete.delay.ms", Max: math.MaxInt64, Doc: "Accepted; gc.grace.ms of the broker decides when objects go."},
-	{Name: "flush.messages", Type: TypeLong, Default: "9223372036854775807", Synonym: "log.flush.interval.messages", Min: 1, Max: math.MaxInt64, Doc: "Accepted; an acks=all record is in the bucket before it is acknowledged."},
-	{Name: "flush.ms", Type: TypeLong, Default: "9223372036854775807", Max: math.MaxInt64, Doc: "Accepted; see flush.messages."},
+	{Name: "flush.messages", Type: TypeLong, Default: "9223372036854775807", Broker: "log.flush.interval.messages", Synonym: "log.flush.interval.messages", Min: 1, Max: math.MaxInt64, Doc: "Accepted; an acks=all record is in the bucket before it is acknowledged."},
+	{Name: "flush.ms", Type: TypeLong, Default: "9223372036854775807", Broker: "log.flush.interval.ms", Max: math.MaxInt64, Doc: "Accepted; see flush.messages."},
 	{Name: "follower.replication.throttled.replicas", Type: TypeList, Default: "", Replicas: true, Doc: "Accepted; nothing is replicated between brokers."},
 	{Name: "index.interval.bytes", Type: TypeInt, Default: "4096", Synonym: "log.index.interval.bytes", Max: math.MaxInt32, Doc: "Accepted; footers hold an index entry about every 32 KiB."},
 	{Name: "leader.replication.throttled.replicas", Type: TypeList, Default: "", Replicas: true, Doc: "Accepted; nothing is replicated between brokers."},
@@ -71,7 +71,7 @@ var topicConfigs = []ConfigSpec{
 	{Name: "segment.index.bytes", Type: TypeInt, Default: "10485760", Synonym: "log.index.size.max.bytes", Min: 4, Max: math.MaxInt32, Doc: "Accepted; see index.interval.bytes."},
 	{Name: "segment.jitter.ms", Type: TypeLong, Default: "0", Max: math.MaxInt64, Doc: "Accepted; generations of the hot tier are sealed, not segments."},
 	{Name: "segment.ms", Type: TypeLong, Default: "604800000", Broker: "log.roll.ms", Min: 1, Max: math.MaxInt64, Doc: "Accepted; generations of the hot tier are sealed, not segments."},
-	{Name: "unclean.leader.election.enable", Type: TypeBool, Default: "false", Synonym: "unclean.leader.election.enable", Doc: "Accepted; no election can lose a committed record."},
+	{Name: "unclean.leader.election.enable", Type: TypeBool, Default: "false", Broker: "unclean.leader.election.enable", Synonym: "unclean.leader.election.enable", Doc: "Accepted; no election can lose a committed record."},
 }
 
 // TopicConfigs returns every topic config that there is, sorted by name. The

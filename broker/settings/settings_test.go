@@ -298,6 +298,18 @@ func TestNoErrorRepeatsWhatMayBeASecret(t *testing.T) {
 	}
 }
 
+func TestWhatToolsAlterAndHasNothingToSteerIsTaken(t *testing.T) {
+	for name, value := range map[string]string{
+		"log.cleaner.backoff.ms": "15001", "log.cleaner.threads": "2", "log.flush.interval.messages": "1234", "log.flush.interval.ms": "1000",
+		"log.roll.ms": "3600000", "unclean.leader.election.enable": "true",
+	} {
+		s, ok := Find(name)
+		if !ok || !s.Dynamic || s.Check(value) != nil || !strings.Contains(s.Doc, "Accepted") {
+			t.Errorf("%s: known %v, live %v, value %v: %s", name, ok, s.Dynamic, s.Check(value), s.Doc)
+		}
+	}
+}
+
 func TestAnUnknownNameIsABugOfTheCaller(t *testing.T) {
 	defer func() {
 		if recover() == nil {

@@ -44,6 +44,7 @@ func ofTopics(config string) string { return config + " of topics that set none.
 const (
 	clusterwide = "Whoever decides for all topics at once. A topic's own config is the better place for one topic."
 	tests       = "Tests that must not wait."
+	nobody      = "Nobody; tools may send it."
 )
 
 // table is every setting, sorted by name.
@@ -98,8 +99,12 @@ var table = []Spec{
 		"Whoever brings a Kafka configuration along."), protocols),
 	common(checked(list("listeners", "127.0.0.1:9092", "HOST:PORT of the Kafka listener, or NAME://HOST:PORT,… of several. Port 0 takes a free one.",
 		"0.0.0.0:9092 on servers; INTERNAL://0.0.0.0:29092,EXTERNAL://0.0.0.0:9092 where clients come from two networks."), listeners)),
+	live(number("log.cleaner.backoff.ms", "15000", 0, maxLong, "Accepted: compaction looks as often as seal.interval.ms says.", nobody)),
 	live(number("log.cleaner.delete.retention.ms", "86400000", 0, maxLong, ofTopics("delete.retention.ms"), clusterwide)),
+	live(number("log.cleaner.threads", "1", 1, maxInt, "Accepted: a broker has one press, which compacts as well.", nobody)),
 	live(oneOf(list("log.cleanup.policy", "delete", ofTopics("cleanup.policy"), clusterwide), "delete", "compact")),
+	live(number("log.flush.interval.messages", "9223372036854775807", 1, maxLong, "flush.messages of topics that set none. Accepted: an acks=all record is in the bucket before it is acknowledged.", nobody)),
+	live(number("log.flush.interval.ms", "9223372036854775807", 0, maxLong, "flush.ms of topics that set none. Accepted; see log.flush.interval.messages.", nobody)),
 	common(oneOf(text("log.format", "json", "How the broker logs.", "text where people read it."), "json", "text")),
 	oneOf(text("log.level", "info", "The least important line that is logged.", "debug while something is being examined."), "debug", "info", "warn", "error"),
 	live(number("log.local.retention.bytes", "-2", -2, maxLong, ofTopics("local.retention.bytes"), clusterwide)),
@@ -113,7 +118,7 @@ var table = []Spec{
 	number("log.retention.minutes", "10080", -1, maxInt, "log.retention.ms in minutes; that one wins.", "Whoever brings a Kafka configuration along."),
 	live(number("log.retention.ms", "604800000", -1, maxLong, ofTopics("retention.ms"), "Whoever pays for the bucket. -1 keeps everything.")),
 	number("log.roll.hours", "168", 1, maxInt, "log.roll.ms in hours; that one wins.", "Whoever brings a Kafka configuration along."),
-	live(number("log.roll.ms", "604800000", 1, maxLong, "segment.ms of topics that set none. Accepted: generations of the hot tier are sealed, not segments.", "Nobody; tools may send it.")),
+	live(number("log.roll.ms", "604800000", 1, maxLong, "segment.ms of topics that set none. Accepted: generations of the hot tier are sealed, not segments.", nobody)),
 	live(number("log.segment.bytes", "1073741824", 1<<20, maxInt, ofTopics("segment.bytes"), clusterwide)),
 	number("max.connection.creation.rate", "2147483647", 1, maxInt, "The most new connections in a second.", "Lower it where clients connect in storms and the CPU is needed by those that are connected."),
 	number("max.connections", "10000", 1, maxInt, "The most connections at once.", "As many as the process may open files, less a few hundred."),
@@ -138,4 +143,5 @@ var table = []Spec{
 	common(secret(text("store", "", "Where records live: s3://bucket/prefix?endpoint=…&region=…&path_style=true, minio://host:port/bucket/prefix, file:///dir or mem://. Credentials come from the AWS chain, never from the URL.",
 		"On every broker: all brokers of a cluster have the same one."))),
 	number("tail.bytes", "67108864", 1<<20, maxLong, "Memory for the newest batches.", "Raise it when consumers that are seconds behind read from the hot tier."),
+	live(truth("unclean.leader.election.enable", "false", ofTopics("unclean.leader.election.enable")+" Accepted: no election can lose a committed record.", nobody)),
 }
