@@ -35,7 +35,8 @@
 //	    is none or the old one's session is sealed (S8).
 //	I5  A session's covered mark only grows and never passes its fence (S7).
 //	I6  Refs counts, for each object, the extents in the catalog that lie in it.
-//	    An object is in Refs or in Garbage or in neither, never in both.
+//	    An object is in Refs or in Garbage or in neither, never in both; nor is one
+//	    in Refs whose job was cancelled.
 //	I7  Commands of a sealed or unknown session are rejected.
 //	I8  The number of partitions that each session owns is counted.
 //

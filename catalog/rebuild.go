@@ -32,8 +32,9 @@ type SessionEnd struct {
 var ErrUnsound = errors.New("the catalog would be unsound")
 
 // Rebuild returns the state that goes on from s: every session sealed, every job
-// cancelled, nobody an owner. What Partitions do not replace stays as it is. s is not
-// changed. It fails with ErrUnsound if an invariant would not hold.
+// cancelled, nobody an owner. What Partitions do not replace stays as it is. Of a job
+// that put what they lie in nothing is garbage. s is not changed. It fails with
+// ErrUnsound if an invariant would not hold.
 func (s *State) Rebuild(r Rebuilt) (*State, error) {
 	n := s.Fork()
 	n.number, n.registered = r.Number, false
@@ -98,6 +99,9 @@ func (s *State) Rebuild(r Rebuilt) (*State, error) {
 	}
 	for o := range n.refs.all() {
 		n.garbage.del(n.edit, o)
+		if o.Kind == KindSeg { // its job may have been committed by an entry that is lost
+			n.garbage.del(n.edit, Cancelled(o.A))
+		}
 		delete(before, o)
 	}
 	for o, seg := range before {

@@ -194,6 +194,9 @@ func (s *State) Check() []error {
 		if s.IsGarbage(r) {
 			report("I6 %s is referred to and garbage", r)
 		}
+		if r.Kind == KindSeg && s.IsGarbage(Cancelled(r.A)) {
+			report("I6 %s is referred to, and what its job put is garbage", r)
+		}
 	}
 	if len(refs) != s.refs.len() {
 		report("I6 %d objects referred to, %d counted", len(refs), s.refs.len())

@@ -14,11 +14,15 @@ import (
 
 // pressed reads the extents that lie in an index object.
 func (h *History) pressed(ctx context.Context, ref catalog.ObjectRef) ([]catalog.Extent, error) {
+	return twice(func() ([]catalog.Extent, error) { return h.pressedOnce(ctx, ref) })
+}
+
+func (h *History) pressedOnce(ctx context.Context, ref catalog.ObjectRef) ([]catalog.Extent, error) {
 	b, err := h.store.Get(ctx, ref.Name(), cold.Whole, nil)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", ref, err)
 	}
-	payload, err := object.DecodeIndex(b)
+	payload, err := object.DecodeIndex(b, ref.A, ref.B)
 	var xs []catalog.Extent
 	if err == nil {
 		xs, err = catalog.DecodeExtents(payload)

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -52,6 +53,7 @@ func Open(ctx context.Context, store cold.Store, topic string, o Options) (*Hist
 	if o.Memory <= 0 {
 		o.Memory = DefaultMemory
 	}
+	store = cold.Patient(store, cold.Patience)
 	h := &History{store: store, name: topic, memory: max(o.Memory, leastMemory), turn: make(chan struct{}, 1), journal: journal.NewReader(store)}
 	if err := h.Refresh(ctx); err != nil {
 		return nil, err
@@ -92,9 +94,10 @@ func (h *History) refresh(ctx context.Context, old *view) error {
 	if err := h.journal.Catchup(ctx, nil); err != nil {
 		return fmt.Errorf("read the catalog: %w", err)
 	}
-	for {
+	for looks := 1; ; looks++ {
+		before := h.journal.State()
 		v, err := h.look(ctx)
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrDamaged) {
 			return err
 		}
 		// A session that was sealed meanwhile may have lost slots to garbage
@@ -102,12 +105,24 @@ func (h *History) refresh(ctx context.Context, old *view) error {
 		if err := h.journal.Catchup(ctx, nil); err != nil {
 			return fmt.Errorf("read the catalog: %w", err)
 		}
-		if settled(v.state, h.journal.State()) {
+		after := h.journal.State()
+		if err != nil {
+			// A partition that was given up and taken back while we walked goes on in an
+			// epoch that we had not read of.
+			if after == before || looks == mostLooks {
+				return err
+			}
+			continue
+		}
+		if settled(v.state, after) {
 			h.seen.Store(v)
 			return nil
 		}
 	}
 }
+
+// mostLooks is how often slots are read that do not fit the catalog, while that changes.
+const mostLooks = 8
 
 // settled reports whether the sessions that were alive still are.
 func settled(before, after *catalog.State) bool {

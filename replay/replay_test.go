@@ -1,11 +1,14 @@
 package replay
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -422,4 +425,69 @@ func TestRefreshSeesWhatCameSince(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, w.spans(h, Choice{To: End()}), []Span{{0, 0, 15}})
+}
+
+// meddled is a store that is read through a function.
+type meddled struct {
+	readOnly
+	get func(name string, b []byte, err error) ([]byte, error)
+}
+
+func (m *meddled) Get(ctx context.Context, name string, r cold.Range, buf []byte) ([]byte, error) {
+	b, err := m.Store.Get(ctx, name, r, buf)
+	return m.get(name, b, err)
+}
+
+// A replay of hours does not end with a store that fails now and then, or one read that was
+// damaged on the way.
+func TestAStoreThatFailsNowAndThenEndsNoReplay(t *testing.T) {
+	w := newWorld(t, mem.New(), 1)
+	for range 40 {
+		w.write(5, 0, 0)
+	}
+	w.cover()
+	w.write(5, 0, 0)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		var gets atomic.Int64
+		var damaged sync.Map
+		s := &meddled{readOnly{Store: w.store, t: t}, func(name string, b []byte, err error) ([]byte, error) {
+			if gets.Add(1)%3 == 0 {
+				return nil, errors.New("503")
+			}
+			if _, again := damaged.LoadOrStore(name, true); !again && strings.HasPrefix(name, catalog.PrefixWAL) && len(b) > 40 {
+				b[len(b)-40] ^= 1
+			}
+			return b, err
+		}}
+		h, err := Open(t.Context(), s, "t", Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, w.all(h, Choice{To: End()}), map[int32][]int64{0: offsets(0, 205)})
+	})
+}
+
+// A partition may be given up and taken back by one broker while its slots are read: they
+// fit the catalog as it is by then.
+func TestAPartitionThatIsTakenBackMeanwhileIsNoDamage(t *testing.T) {
+	w := newWorld(t, mem.New(), 1)
+	first := w.write(5, 0, 0).Name()
+	var once sync.Once
+	s := &meddled{readOnly{Store: w.store, t: t}, func(name string, b []byte, err error) ([]byte, error) {
+		if name == first {
+			once.Do(func() {
+				w.commit(&catalog.Release{Session: w.session, Partitions: []record.Partition{w.part(0)}, Extents: w.located()})
+				w.epoch++
+				w.commit(&catalog.Take{Session: w.session, Items: []catalog.TakeItem{{Partition: w.part(0), Epoch: w.epoch, Start: 5}}})
+				w.write(5, 0, 0)
+			})
+		}
+		return b, err
+	}}
+	h, err := Open(t.Context(), s, "t", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, w.all(h, Choice{To: End()}), map[int32][]int64{0: offsets(0, 10)})
 }

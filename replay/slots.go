@@ -82,8 +82,22 @@ func (v *view) extend(ref catalog.ObjectRef, f *object.Footer) error {
 	return nil
 }
 
-// slot reads header and footer of an object: one GET for most.
+// twice reads once more what was found damaged: that may have been done on the way (H3).
+func twice[T any](read func() (T, error)) (T, error) {
+	v, err := read()
+	if errors.Is(err, ErrDamaged) {
+		v, err = read()
+	}
+	return v, err
+}
+
+// slot reads header and footer of an object.
 func (h *History) slot(ctx context.Context, ref catalog.ObjectRef) (slot, error) {
+	return twice(func() (slot, error) { return h.slotOnce(ctx, ref) })
+}
+
+// slotOnce is one GET for most.
+func (h *History) slotOnce(ctx context.Context, ref catalog.ObjectRef) (slot, error) {
 	bad := func(err error) (slot, error) { return slot{}, fmt.Errorf("%w: %s: %w", ErrDamaged, ref, err) }
 	tail, err := h.store.Get(ctx, ref.Name(), cold.Tail(object.TailLen), nil)
 	if errors.Is(err, cold.ErrNotFound) {

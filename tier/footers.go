@@ -121,7 +121,7 @@ func (r *Reader) readIndex(ctx context.Context, ref catalog.ObjectRef) ([]catalo
 		if err != nil {
 			return err
 		}
-		payload, err := object.DecodeIndex(b)
+		payload, err := object.DecodeIndex(b, ref.A, ref.B)
 		if err == nil {
 			extents, err = catalog.DecodeExtents(payload)
 		}

@@ -3,6 +3,7 @@ package tier
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/record"
@@ -95,19 +96,21 @@ func (r *Reader) MaxAt(ctx context.Context, p record.Partition, from, upto int64
 			return best, found, nil
 		}
 		u := places[i]
-		places = append(places[:i], places[i+1:]...)
 		if len(u.Extents) == 0 {
 			extents, err := r.indexes.get(ctx, u.Index.Object)
 			if err != nil {
 				return fail(err)
 			}
+			var listed []Place // in their line's place: of equal ones the first counts
 			for _, e := range extents {
 				if e.Next > from && e.Base < upto {
-					places = append(places, Place{Extents: []catalog.Extent{e}})
+					listed = append(listed, Place{Extents: []catalog.Extent{e}})
 				}
 			}
+			places = slices.Replace(places, i, i+1, listed...)
 			continue
 		}
+		places = slices.Delete(places, i, i+1)
 		f, ok, err := r.maxOf(ctx, p, u.Extents[0], from, upto)
 		if err != nil {
 			return fail(err)

@@ -505,6 +505,21 @@ func TestPressedExtentsAreReadThroughTheIndexObject(t *testing.T) {
 	require.Error(t, err, "an index that is damaged twice")
 }
 
+// An index object in another one's place lists records of another partition, each of which
+// is whole.
+func TestAnIndexObjectInAnothersPlaceIsDamage(t *testing.T) {
+	w, p, q := newWorld(t), part(1), part(2)
+	w.write(10, 500, p)
+	w.write(10, 500, q)
+	ref := catalog.Index(9, 0)
+	others := object.EncodeIndex(9, 1, [16]byte{}, 0, catalog.EncodeExtents(w.parts[q].Extents))
+	require.NoError(t, w.store.PutIfAbsent(ctx, ref.Name(), cold.Bytes(others)))
+	w.parts[p].Index = []catalog.IndexRef{{Base: 0, Next: 100, Object: ref, Extents: 1}}
+	w.parts[p].Extents = nil
+	_, err := w.reader(ReaderOptions{}).Read(ctx, p, 0, 10, 1)
+	require.ErrorIs(t, err, ErrDamaged)
+}
+
 func TestReadAheadHidesTheBucket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, p := newWorld(t), part(1)
@@ -821,6 +836,31 @@ func TestRecordWithTheLargestTime(t *testing.T) {
 	_, _, err = r.MaxAt(ctx, p, 0, end)
 	require.NoError(t, err)
 	require.Equal(t, before, w.store.gets.Load(), "by what is cached")
+}
+
+func TestTheFirstRecordWithTheLargestTimeIsFoundBehindAnIndexLine(t *testing.T) {
+	w, p := newWorld(t), part(1)
+	for range 3 {
+		w.write(1, 100, p)
+	}
+	c := w.parts[p]
+	for i := range c.Extents { // equal, as of a producer that sets them
+		x := &c.Extents[i]
+		data, err := w.store.Store.Get(ctx, x.Object.Name(), cold.Range{Offset: x.Pos, Length: x.Len}, nil)
+		require.NoError(t, err)
+		record.StampLogAppendTime(data, 42)
+		require.NoError(t, w.store.Delete(ctx, x.Object.Name()))
+		require.NoError(t, w.store.PutIfAbsent(ctx, x.Object.Name(), cold.Bytes(make([]byte, x.Pos), data)))
+		x.MaxTimestamp = 42
+	}
+	ref := catalog.Index(9, 0)
+	require.NoError(t, w.store.PutIfAbsent(ctx, ref.Name(), cold.Bytes(object.EncodeIndex(9, 0, [16]byte{}, 0, catalog.EncodeExtents(c.Extents[:2])))))
+	c.Index = []catalog.IndexRef{{Base: 0, Next: 20, Object: ref, Extents: 2, MaxTimestamp: 42}}
+	c.Extents = c.Extents[2:]
+	got, ok, err := w.reader(ReaderOptions{}).MaxAt(ctx, p, 0, 30)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Equal(t, Found{0, 42}, got)
 }
 
 func TestPlan(t *testing.T) {

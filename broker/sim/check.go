@@ -367,7 +367,7 @@ func (w *world) listed(l catalog.IndexRef) []catalog.Extent {
 	if err != nil {
 		return nil
 	}
-	payload, err := object.DecodeIndex(b)
+	payload, err := object.DecodeIndex(b, l.Object.A, l.Object.B)
 	if err != nil {
 		w.fail("%s: %w", l.Object, err)
 		return nil

@@ -19,7 +19,8 @@ func storeFlag(cmd *cobra.Command, into *string) {
 	cmd.Flags().StringVar(into, "store", envOr("FIRN_STORE", ""), "the bucket's `URL`")
 }
 
-// withStore opens the bucket for as long as f runs.
+// withStore opens the bucket for as long as f runs. What f reads is asked for again when
+// the store does not answer.
 func withStore(ctx context.Context, url string, f func(cold.Store) error) error {
 	if url == "" {
 		return usage("--store is not set: want the bucket's URL")
@@ -29,7 +30,7 @@ func withStore(ctx context.Context, url string, f func(cold.Store) error) error 
 		return &exit{exitUsage, err}
 	}
 	defer func() { _ = cold.Close(s) }() // nothing was written
-	return f(s)
+	return f(cold.Patient(s, cold.Patience))
 }
 
 var errNoCluster = errors.New("no cluster in this bucket: it has no journal; is it the right bucket and prefix?")

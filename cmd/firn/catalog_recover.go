@@ -53,7 +53,10 @@ up; nothing is overwritten or deleted, and it may be killed and done again. Offs
 that nothing holds any more stay empty, consumers pass over them. Topics whose names
 are lost are called recovered-ID, or as --name says. How many partitions they had is lost
 as well, and keys are spread over all of them: say it, too. __consumer_offsets has
-offsets.topic.num.partitions of them, 50 if nobody changed that.`,
+offsets.topic.num.partitions of them, 50 if nobody changed that. Their configs are lost:
+nothing of them is deleted or compacted until you set retention.ms or cleanup.policy.
+Other topics have the configs of the last entry that can be read: look at those before
+you start a broker, whose retention goes by them.`,
 		Example: `  firn catalog recover --store 's3://bucket/prefix'
   firn catalog recover --store 's3://bucket/prefix' --name 0f1e2d3c4b5a69788796a5b4c3d2e1f0=orders:12 --yes
   firn object verify --store 's3://bucket/prefix'`,

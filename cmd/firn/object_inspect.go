@@ -169,7 +169,7 @@ func (x *inspected) index(ctx context.Context, s cold.Store, state *catalog.Stat
 	if err != nil {
 		return fmt.Errorf("read %s: %w", ref, err)
 	}
-	payload, err := object.DecodeIndex(b)
+	payload, err := object.DecodeIndex(b, ref.A, ref.B)
 	var xs []catalog.Extent
 	if err == nil {
 		xs, err = catalog.DecodeExtents(payload)

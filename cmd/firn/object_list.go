@@ -46,7 +46,7 @@ func objectList(g *globals) *cobra.Command {
   garbage    it will be deleted after the grace period
   fence      it ends a session; fences are kept for ever
   job        a rewrite that is under way put it
-  catalog    a part of the journal
+  catalog    a part of the journal, or what brokers note beside it
   -          nothing refers to it; or an index object does, which --topic would show`,
 		Example: `  firn object ls --store 's3://bucket/prefix' --kind wal,fence
   firn object ls --store 's3://bucket/prefix' --topic orders --format wide`,
@@ -197,6 +197,9 @@ func catalogKind(name string) (kind, status string) {
 			return kind, "catalog"
 		}
 	}
+	if strings.HasPrefix(name, journal.PrefixAll) {
+		return "other", "catalog" // that brokers have approved the bucket
+	}
 	return "other", "-"
 }
 
@@ -218,7 +221,7 @@ func objectsOf(ctx context.Context, s cold.Store, state *catalog.State, topic st
 			if err != nil {
 				return nil, fmt.Errorf("read %s: %w", x.Object, err)
 			}
-			payload, err := object.DecodeIndex(b)
+			payload, err := object.DecodeIndex(b, x.Object.A, x.Object.B)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", x.Object, err)
 			}

@@ -188,7 +188,7 @@ func readLines(ctx context.Context, store cold.Store, chains []*chain) error {
 		line := c.lines[len(c.lines)-1].Object
 		b, err := insist(ctx, func() ([]byte, error) { return store.Get(ctx, line.Name(), cold.Whole, nil) })
 		if err == nil {
-			b, err = object.DecodeIndex(b)
+			b, err = object.DecodeIndex(b, line.A, line.B)
 		}
 		if err == nil {
 			c.left, err = catalog.DecodeExtents(b)

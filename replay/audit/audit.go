@@ -3,7 +3,6 @@ package audit
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -23,7 +22,7 @@ type Options struct {
 	// called by one goroutine at a time.
 	Progress func(done, total int)
 	// Retry is the first pause after a request that failed without an answer that
-	// decides anything; it doubles. Default 100 ms.
+	// decides anything; it doubles. Default cold.Patience.
 	Retry time.Duration
 }
 
@@ -61,10 +60,10 @@ func Run(ctx context.Context, store cold.Store, o Options) (Report, error) {
 		o.Parallel = 8
 	}
 	if o.Retry <= 0 {
-		o.Retry = 100 * time.Millisecond
+		o.Retry = cold.Patience
 	}
 	a := &auditor{
-		store: patient{store, o.Retry}, opts: o, used: map[catalog.ObjectRef]struct{}{}, ends: map[uint64]uint64{}, accused: map[catalog.ObjectRef]accusation{},
+		store: cold.Patient(store, o.Retry), opts: o, used: map[catalog.ObjectRef]struct{}{}, ends: map[uint64]uint64{}, accused: map[catalog.ObjectRef]accusation{},
 		report: Report{Findings: []Finding{}, Orphans: []Orphan{}},
 	}
 	a.reader = journal.NewReader(a.store)
@@ -202,47 +201,4 @@ func (a *auditor) spare(b []byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.buffers = append(a.buffers, b)
-}
-
-// patient asks a store again that did not answer: an audit of hours should not end
-// with one 503.
-type patient struct {
-	cold.Store
-	pause time.Duration
-}
-
-const mostTries = 8
-
-func (p patient) insist(ctx context.Context, do func() error) error {
-	pause := p.pause
-	for try := 1; ; try++ {
-		err := do()
-		if err == nil || cold.Definite(err) || try == mostTries {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
-		case <-time.After(pause):
-		}
-		pause *= 2
-	}
-}
-
-// Get implements cold.Store.
-func (p patient) Get(ctx context.Context, name string, r cold.Range, buf []byte) (b []byte, err error) {
-	err = p.insist(ctx, func() (err error) {
-		b, err = p.Store.Get(ctx, name, r, buf)
-		return err
-	})
-	return b, err
-}
-
-// Stat implements cold.Store.
-func (p patient) Stat(ctx context.Context, name string) (info cold.Info, err error) {
-	err = p.insist(ctx, func() (err error) {
-		info, err = p.Store.Stat(ctx, name)
-		return err
-	})
-	return info, err
 }

@@ -151,7 +151,7 @@ func (a *auditor) list(ctx context.Context, l line) ([]catalog.Extent, error) {
 		wrong("A2: it says that it is %s %d of %d", h.Kind, h.Slot, h.Session)
 		return nil, nil
 	}
-	payload, err := object.DecodeIndex(b)
+	payload, err := object.DecodeIndex(b, l.Object.A, l.Object.B)
 	var xs []catalog.Extent
 	if err == nil {
 		xs, err = catalog.DecodeExtents(payload)

@@ -163,7 +163,7 @@ func (a *auditor) doomed(ctx context.Context, s *catalog.State) (map[catalog.Obj
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", ref, err)
 		}
-		payload, err := object.DecodeIndex(b)
+		payload, err := object.DecodeIndex(b, ref.A, ref.B)
 		if err != nil {
 			continue
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/catalog/journal"
+	"github.com/firnlog/firn/record"
 	"github.com/firnlog/firn/tier/cold"
 	"github.com/firnlog/firn/tier/object"
 )
@@ -42,8 +43,9 @@ type Inventory struct {
 	Begun uint64
 	// Missing are objects that Base refers to and that are not there.
 	Missing map[catalog.ObjectRef]bool
-	// Lists are the extents of index lines that are not whole: of those that can be
-	// read. An index line that is in Broken is not whole.
+	// An index line that is in Broken is not whole. Lists are the extents of those and of
+	// all that lie behind them, of which the catalog cannot have lines any more; as far as
+	// they can be read.
 	Broken map[catalog.ObjectRef]bool
 	Lists  map[catalog.ObjectRef][]catalog.Extent
 	// Objects are those that Base does not refer to.
@@ -60,8 +62,9 @@ type Object struct {
 	Ref      catalog.ObjectRef
 	Modified time.Time
 	Header   object.Header
-	Runs     []object.Run
-	Err      error // it cannot be read
+	Runs     []object.Run // without details
+	Producer int64        // one more than the largest id of a producer in it
+	Err      error        // it cannot be read
 }
 
 // Options of an inventory.
@@ -80,6 +83,7 @@ func Take(ctx context.Context, store cold.Store, o Options) (Inventory, error) {
 	if o.Parallel <= 0 {
 		o.Parallel = 16
 	}
+	store = cold.Patient(store, cold.Patience)
 	began := time.Now()
 	inv := Inventory{Missing: map[catalog.ObjectRef]bool{}, Broken: map[catalog.ObjectRef]bool{}, Lists: map[catalog.ObjectRef][]catalog.Extent{}}
 	before, err := newest(ctx, store)
@@ -167,12 +171,18 @@ func (inv *Inventory) judge(ctx context.Context, store cold.Store, sv journal.Su
 		inv.Why = "there are boundaries or snapshots, and no entry"
 	case errors.Is(err, catalog.ErrVersion):
 		return fmt.Errorf("it was written by a newer program: %w", err)
-	case errors.Is(err, catalog.ErrCorrupt), errors.Is(err, cold.ErrNotFound), errors.Is(err, journal.ErrLost):
+	case isLost(err), errors.Is(err, journal.ErrLost):
 		inv.Why = err.Error()
 	default:
 		return fmt.Errorf("read the catalog: %w", err)
 	}
 	return nil
+}
+
+// isLost reports whether an error says that a part of the journal is lost. Any other says
+// nothing of it: what the store did not give this time must not be given up.
+func isLost(err error) bool {
+	return errors.Is(err, catalog.ErrCorrupt) || errors.Is(err, catalog.ErrVersion) || errors.Is(err, cold.ErrNotFound)
 }
 
 // Why an inventory cannot be taken.
@@ -193,10 +203,13 @@ func (inv *Inventory) base(ctx context.Context, store cold.Store, sv journal.Sur
 			continue
 		}
 		state, err := journal.ReadSnapshot(ctx, store, p.Number)
-		if err != nil {
+		if isLost(err) {
 			continue
 		}
-		s, inv.Sound, readable = state, p.Modified, true
+		if err != nil {
+			return err
+		}
+		s, inv.Sound, readable = state, agreed(sv, p, floor), true
 		break
 	}
 	inv.Top = max(floor, named, s.Number())
@@ -240,6 +253,9 @@ func (inv *Inventory) base(ctx context.Context, store cold.Store, sv journal.Sur
 		if err == nil {
 			e, err = journal.ReadEntry(ctx, store, p.Number)
 		}
+		if err != nil && !isLost(err) {
+			return err
+		}
 		next := s.Clone()
 		for n := s.Number() + 1; n < p.Number; n++ {
 			next.Apply(n, nil)
@@ -269,13 +285,29 @@ func (inv *Inventory) base(ctx context.Context, store cold.Store, sv journal.Sur
 	return nil
 }
 
+// snapshotTakes is longer than a snapshot is on its way: it is put beside the entries that
+// come behind it.
+const snapshotTakes = time.Hour
+
+// agreed is when, at the latest, a snapshot's last entry was put: topics are made, and
+// written to, while the snapshot is on its way.
+func agreed(sv journal.Survey, snapshot journal.Part, floor uint64) time.Time {
+	at := snapshot.Modified.Add(-snapshotTakes)
+	for _, e := range sv.Entries {
+		if e.Number > floor && e.Number <= snapshot.Number && e.Modified.After(at) {
+			at = e.Modified
+		}
+	}
+	return at
+}
+
 // founded is the id that entry 1 gave the cluster.
 func founded(ctx context.Context, store cold.Store) (string, error) {
 	e, err := journal.ReadEntry(ctx, store, 1)
+	if isLost(err) {
+		return "", nil
+	}
 	if err != nil {
-		if cold.Definite(err) || errors.Is(err, catalog.ErrCorrupt) || errors.Is(err, catalog.ErrVersion) {
-			return "", nil
-		}
 		return "", err
 	}
 	for _, c := range e.Commands {
@@ -335,56 +367,76 @@ func (inv *Inventory) miss(ctx context.Context, store cold.Store, listed map[cat
 
 // indexes reads the index objects that Base refers to. A line is whole when its object
 // can be read and everything that it lists is there.
-func (inv *Inventory) indexes(ctx context.Context, store cold.Store, listed map[catalog.ObjectRef]time.Time, parallel int) error {
-	var refs []catalog.ObjectRef
+func (inv *Inventory) indexes(ctx context.Context, store cold.Store, there map[catalog.ObjectRef]time.Time, parallel int) error {
+	type line struct {
+		of  record.Partition
+		ref catalog.ObjectRef
+	}
+	var lines []line
 	for t := range inv.Base.AllTopics() {
 		for _, p := range t.Partitions {
 			for _, l := range p.Index {
-				refs = append(refs, l.Object)
+				lines = append(lines, line{p.ID, l.Object})
 			}
 		}
 	}
-	for some := range slices.Chunk(refs, 64) {
+	behind := map[record.Partition]bool{} // a line that is broken
+	for some := range slices.Chunk(lines, 64) {
 		lists := make([][]catalog.Extent, len(some))
 		g, gctx := errgroup.WithContext(ctx)
 		g.SetLimit(parallel)
-		for i, ref := range some {
-			g.Go(func() error {
-				b, err := store.Get(gctx, ref.Name(), cold.Whole, nil)
-				if err != nil && !errors.Is(err, cold.ErrNotFound) {
-					return fmt.Errorf("read %s: %w", ref, err)
-				}
-				if err == nil {
-					if payload, err := object.DecodeIndex(b); err == nil {
-						lists[i], _ = catalog.DecodeExtents(payload)
-					}
-				}
-				return nil
+		for i, l := range some {
+			g.Go(func() (err error) {
+				lists[i], err = listed(gctx, store, l.ref)
+				return err
 			})
 		}
 		if err := g.Wait(); err != nil {
 			return err
 		}
-		for i, ref := range some {
+		for i, l := range some {
 			broken := len(lists[i]) == 0
 			for _, x := range lists[i] {
-				if err := inv.miss(ctx, store, listed, x.Object); err != nil {
+				if err := inv.miss(ctx, store, there, x.Object); err != nil {
 					return err
 				}
 				broken = broken || inv.Missing[x.Object]
 			}
 			for _, x := range lists[i] {
 				if !broken {
-					delete(listed, x.Object) // it stays where it is
+					delete(there, x.Object) // it stays where it is
 				}
 			}
 			if broken {
-				inv.Broken[ref], inv.Lists[ref] = true, lists[i]
+				inv.Broken[l.ref], behind[l.of] = true, true
 			}
-			delete(listed, ref)
+			if behind[l.of] {
+				inv.Lists[l.ref] = lists[i]
+			}
+			delete(there, l.ref)
 		}
 	}
 	return nil
+}
+
+// listed is what an index object lists; nothing when it is not there, or damaged however
+// often it is read.
+func listed(ctx context.Context, store cold.Store, ref catalog.ObjectRef) ([]catalog.Extent, error) {
+	for range looks {
+		b, err := store.Get(ctx, ref.Name(), cold.Whole, nil)
+		if errors.Is(err, cold.ErrNotFound) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", ref, err)
+		}
+		if payload, err := object.DecodeIndex(b, ref.A, ref.B); err == nil {
+			if xs, err := catalog.DecodeExtents(payload); err == nil {
+				return xs, nil
+			}
+		}
+	}
+	return nil, nil
 }
 
 // footers reads the ends of all objects that Base does not refer to.
@@ -421,9 +473,18 @@ func (inv *Inventory) footers(ctx context.Context, store cold.Store, listed map[
 	return g.Wait()
 }
 
-// open reads header and footer of an object. The details of runs are kept for what
-// they say of producers only: their largest id.
-func open(ctx context.Context, store cold.Store, ref catalog.ObjectRef) (Object, error) {
+// open reads header and footer of an object. Damage may be done on the way: it is believed
+// when it is there again and again.
+func open(ctx context.Context, store cold.Store, ref catalog.ObjectRef) (x Object, err error) {
+	for range looks {
+		if x, err = openOnce(ctx, store, ref); err != nil || x.Err == nil {
+			break
+		}
+	}
+	return x, err
+}
+
+func openOnce(ctx context.Context, store cold.Store, ref catalog.ObjectRef) (Object, error) {
 	x := Object{Ref: ref}
 	tail, err := store.Get(ctx, ref.Name(), cold.Tail(object.TailLen), nil)
 	if err != nil {
@@ -457,7 +518,10 @@ func open(ctx context.Context, store cold.Store, ref catalog.ObjectRef) (Object,
 		x.Runs, err = f.Runs()
 	}
 	for i := range x.Runs {
-		x.Runs[i].Index, x.Runs[i].Aborted = nil, nil
+		for _, p := range x.Runs[i].Producers {
+			x.Producer = max(x.Producer, p.ID+1)
+		}
+		x.Runs[i].Details = object.Details{} // of a thousand producers for each run, in a large bucket
 	}
 	x.Err = err
 	return x, nil

@@ -117,6 +117,7 @@ type maker struct {
 	plan   Plan
 
 	committed map[catalog.ObjectRef]bool // slots
+	fillers   map[catalog.ObjectRef]bool // of a recovery that was interrupted
 	producer  int64
 	runs      map[record.Partition][]catalog.Extent // found, beside Base
 	fresh     []catalog.Topic
@@ -197,12 +198,12 @@ func (m *maker) session(id uint64, slots map[uint64]*Object) {
 
 // gather collects the runs that were committed, and that the catalog does not know.
 func (m *maker) gather() {
+	m.fillers = map[catalog.ObjectRef]bool{}
 	for _, x := range m.inv.Objects {
-		for _, r := range x.Runs {
-			for _, p := range r.Producers {
-				m.producer = max(m.producer, p.ID+1)
-			}
+		if x.Err == nil && x.Header.Kind == object.Segment && x.Header.Nonce == [16]byte{} { // brokers have one
+			m.fillers[x.Ref] = true
 		}
+		m.producer = max(m.producer, x.Producer)
 		switch {
 		case x.Err != nil:
 			m.plan.Damaged = append(m.plan.Damaged, fmt.Sprintf("%s: %v", x.Ref, x.Err))
@@ -249,12 +250,22 @@ func (m *maker) topics() {
 			name = "recovered-" + strings.ReplaceAll(id.String(), "=", "")
 		}
 		m.names[id] = name
-		m.fresh = append(m.fresh, catalog.Topic{ID: id, Name: name, Replicas: -1, Internal: strings.HasPrefix(name, "__")})
+		m.fresh = append(m.fresh, catalog.Topic{ID: id, Name: name, Replicas: -1, Internal: strings.HasPrefix(name, "__"), Configs: configs(name)})
 		m.plan.Topics = append(m.plan.Topics, Topic{ID: id, Name: name, Partitions: int(parts[id]), Named: named})
 	}
 	for t := range m.inv.Base.AllTopics() {
 		m.names[t.ID] = t.Name
 	}
+}
+
+// configs are those of a topic whose own are lost. Retention by the brokers' defaults could
+// delete at once what is recovered: nothing goes until the operator says so. The offsets
+// of groups are what brokers make of them.
+func configs(name string) map[string]string {
+	if name == "__consumer_offsets" {
+		return map[string]string{"cleanup.policy": "compact", "compression.type": "producer", "segment.bytes": "104857600"}
+	}
+	return map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 }
 
 // partitions rebuilds every partition that has something new or lost something.
@@ -308,6 +319,11 @@ func (m *maker) unknown() {
 	}
 	say("of entries behind %d nothing is known, but for what lies in objects", m.inv.Base.Number())
 	say("what lost entries said of topics without records, of deleted topics, of configs, log starts, credentials and ACLs is lost: topics that they deleted are there again, configs are those of entry %d", m.inv.Base.Number())
+	for _, t := range m.fresh {
+		if m.names[t.ID] != "__consumer_offsets" {
+			say("the configs of %s are lost: with retention.ms=-1 nothing of it is deleted until you set them", t.Name)
+		}
+	}
 	for _, r := range m.inv.Refused {
 		say("refused, since it builds on a lost entry: %s", r)
 	}
@@ -340,7 +356,12 @@ func (m *maker) partition(id record.Partition) catalog.Partition {
 		begin = p.Index[n-1].Next
 	}
 	known = slices.DeleteFunc(slices.Clone(known), func(x catalog.Extent) bool { return m.inv.Missing[x.Object] })
-	path := walk(begin, end, known, m.runs[id])
+	found := m.runs[id]
+	if len(p.Index) > 0 { // a rewrite that was cancelled may lie across the end of the last line
+		across := func(x catalog.Extent) bool { return x.Base < begin }
+		known, found = slices.DeleteFunc(known, across), slices.DeleteFunc(slices.Clone(found), across)
+	}
+	path := walk(begin, end, known, found)
 	if len(path) > 0 && len(p.Index) == 0 && path[0].Object.IsZero() { // nothing holds the front
 		if from := max(path[0].Base, p.LogStart); path[0].Next > from {
 			m.plan.Raised = append(m.plan.Raised, m.stretch(id, from, path[0].Next, 0))
@@ -349,21 +370,24 @@ func (m *maker) partition(id record.Partition) catalog.Partition {
 		path = path[1:]
 	}
 	end = p.Next
-	var found, records int64
+	var more, records int64
 	for i := range path {
 		x := &path[i]
-		if x.Object.IsZero() {
+		switch gap := x.Object.IsZero(); {
+		case gap || m.fillers[x.Object]:
 			m.plan.Lost = append(m.plan.Lost, m.stretch(id, x.Base, x.Next, 0))
-			m.fill(id, x, path, i)
-		} else if x.Next > end {
-			found, records = found+1, records+x.Records
+			if gap {
+				m.fill(&p, x, path, i)
+			}
+		case x.Next > end:
+			more, records = more+1, records+x.Records
 		}
 		p.Next = max(p.Next, x.Next)
 		if last := p.Epochs[len(p.Epochs)-1]; x.Epoch > last.Epoch {
 			p.Epochs = append(p.Epochs, catalog.EpochStart{Epoch: x.Epoch, Start: max(x.Base, last.Start)})
 		}
 	}
-	if found > 0 {
+	if more > 0 {
 		m.plan.Partitions = append(m.plan.Partitions, m.stretch(id, end, p.Next, records))
 	}
 	p.Extents = path
@@ -381,17 +405,20 @@ func (m *maker) partition(id record.Partition) catalog.Partition {
 	return p
 }
 
-// fill makes an object with an empty run in the place of what is lost.
-func (m *maker) fill(id record.Partition, x *catalog.Extent, path []catalog.Extent, i int) {
-	if i > 0 {
+// fill makes an object with an empty run in the place of what is lost of a partition.
+func (m *maker) fill(p *catalog.Partition, x *catalog.Extent, path []catalog.Extent, i int) {
+	switch {
+	case i > 0:
 		x.Epoch = path[i-1].Epoch
-	} else if i+1 < len(path) {
+	case i+1 < len(path):
 		x.Epoch = path[i+1].Epoch
+	default: // all that lies behind the index
+		x.Epoch, _, _ = p.EpochAt(x.Base)
 	}
 	job := m.plan.Number << 10
 	n := uint64(len(m.plan.Fillers))
 	e := object.NewEncoder(object.Header{Kind: object.Segment, Session: job, Slot: n}, 0, nil)
-	e.Begin(id, x.Epoch, x.Base)
+	e.Begin(p.ID, x.Epoch, x.Base)
 	empty(e, x.Base, x.Next, x.Epoch)
 	runs, _ := e.Finish() // without a writer it cannot fail
 	*x = located(runs[0], catalog.Seg(job, n))

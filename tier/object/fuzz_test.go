@@ -83,7 +83,8 @@ func FuzzFooter(f *testing.F) {
 					_, _ = file.Runs()
 					file.Find(record.Partition{}, 3)
 				}
-				_, _ = DecodeIndex(b)
+				h, _ := ParseHeader(b)
+				_, _ = DecodeIndex(b, h.Session, h.Slot)
 			})
 			if spent > uint64(16*len(b)+spare) {
 				t.Errorf("%d bytes took %d", len(b), spent)

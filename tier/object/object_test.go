@@ -2,6 +2,7 @@ package object
 
 import (
 	"bytes"
+	"errors"
 	"reflect"
 	"testing"
 
@@ -104,8 +105,13 @@ func TestFencesAndIndexes(t *testing.T) {
 		t.Fatal(h, runs, bad)
 	}
 	x := EncodeIndex(5, 6, [16]byte{1}, 42, []byte("payload"))
-	if p, err := DecodeIndex(x); err != nil || string(p) != "payload" {
+	if p, err := DecodeIndex(x, 5, 6); err != nil || string(p) != "payload" {
 		t.Fatal(err)
+	}
+	for _, other := range [][2]uint64{{5, 7}, {4, 6}} {
+		if _, err := DecodeIndex(x, other[0], other[1]); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("taken for number %d of job %d: %v", other[1], other[0], err)
+		}
 	}
 	if _, _, bad := Verify(x); bad != nil {
 		t.Fatal(bad)

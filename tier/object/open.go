@@ -57,14 +57,19 @@ func Identity(b []byte) (Header, uint32, error) {
 	return h, t.Identity, err
 }
 
-// DecodeIndex returns the payload of an index object, which refers to b.
-func DecodeIndex(b []byte) ([]byte, error) {
+// DecodeIndex returns the payload of an index object, which refers to b: of the one that
+// has this number of this job in its name. Another one that lies in its place is corrupt:
+// what it lists belongs to another partition, and all of that is well formed.
+func DecodeIndex(b []byte, job, n uint64) ([]byte, error) {
 	h, f, err := Open(b)
 	if err != nil {
 		return nil, err
 	}
 	if h.Kind != Index {
 		return nil, fmt.Errorf("%w: a %s, want an index object", ErrCorrupt, h.Kind)
+	}
+	if h.Session != job || h.Slot != n {
+		return nil, fmt.Errorf("%w: index object %d of job %d, want %d of %d", ErrCorrupt, h.Slot, h.Session, n, job)
 	}
 	r, err := f.payload()
 	if err != nil {

@@ -94,7 +94,7 @@ func (p *Press) readIndex(ctx context.Context, ref catalog.ObjectRef) ([]catalog
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", ref, err)
 	}
-	payload, err := object.DecodeIndex(b)
+	payload, err := object.DecodeIndex(b, ref.A, ref.B)
 	if err != nil {
 		return nil, &unreadable{ref, err}
 	}

@@ -757,7 +757,7 @@ func all(store cold.Store, c *catalog.Partition) ([]catalog.Extent, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", l.Object, err)
 		}
-		payload, err := object.DecodeIndex(b)
+		payload, err := object.DecodeIndex(b, l.Object.A, l.Object.B)
 		if err != nil {
 			return nil, err
 		}
