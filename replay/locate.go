@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -64,32 +65,33 @@ type Origin struct {
 // that list an object; with a partition, runs of it in the object. It begins where
 // the object's session or job was registered.
 func FindOrigin(ctx context.Context, store cold.Store, s *catalog.State, ref catalog.ObjectRef, only *record.Partition) (Origin, error) {
-	oldest := s.Number() + 1
+	low, oldest := journal.Needs(ref), s.Number()+1
+	var numbers []uint64 // a journal that was begun anew leaves many out
 	for info, err := range store.List(ctx, journal.PrefixEntries, "") {
 		if err != nil {
 			return Origin{}, fmt.Errorf("list the journal: %w", err)
 		}
-		if n, err := strconv.ParseUint(strings.TrimPrefix(info.Name, journal.PrefixEntries), 10, 64); err == nil {
-			oldest = min(oldest, n)
+		n, err := strconv.ParseUint(strings.TrimPrefix(info.Name, journal.PrefixEntries), 10, 64)
+		if err != nil || n > s.Number() {
+			continue
+		}
+		if oldest = min(oldest, n); n >= low {
+			numbers = append(numbers, n)
 		}
 	}
-	low := ref.A // S1: a session's id is the entry that registered it
-	if ref.Kind != catalog.KindWAL {
-		low = ref.A >> 10 // as is a job's, but for ten bits (catalog.BeginJob)
-	}
+	slices.Sort(numbers)
 	var out Origin
 	if oldest > low {
 		out.Before = oldest
 	}
-	const window = 16
-	for from := max(oldest, low); from <= s.Number(); from += window {
-		var hits [window]bool
+	for some := range slices.Chunk(numbers, 16) {
+		hits := make([]bool, len(some))
 		g, gctx := errgroup.WithContext(ctx)
-		for i := range min(window, s.Number()-from+1) {
+		for i, n := range some {
 			g.Go(func() error {
-				e, err := journal.ReadEntry(gctx, store, from+i)
-				if errors.Is(err, cold.ErrNotFound) {
-					return nil // collected meanwhile
+				e, err := journal.ReadEntry(gctx, store, n)
+				if errors.Is(err, cold.ErrNotFound) || errors.Is(err, catalog.ErrCorrupt) {
+					return nil // collected meanwhile; or a recovery passed over it
 				}
 				for _, c := range e.Commands {
 					hits[i] = hits[i] || lists(c, ref, only)
@@ -102,7 +104,7 @@ func FindOrigin(ctx context.Context, store cold.Store, s *catalog.State, ref cat
 		}
 		for i, hit := range hits {
 			if hit {
-				out.Entries = append(out.Entries, from+uint64(i))
+				out.Entries = append(out.Entries, some[i])
 			}
 		}
 	}

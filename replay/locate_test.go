@@ -7,6 +7,7 @@ import (
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/catalog/journal"
+	"github.com/firnlog/firn/tier/cold"
 	"github.com/firnlog/firn/tier/cold/mem"
 )
 
@@ -80,5 +81,39 @@ func TestStorageTellsEveryPlace(t *testing.T) {
 	want(t, runs(got[1]), [4]int64{1, 2, 0, 0})
 	if got[1].End != 15 || got[1].Session != w.session || got[1].LastUpload.IsZero() {
 		t.Fatalf("%+v", got[1])
+	}
+}
+
+// A journal that was begun anew goes on a million numbers higher, and what was damaged of
+// the old one still lies there.
+func TestTheOriginIsFoundInAJournalThatWasBegunAnew(t *testing.T) {
+	w := newWorld(t, mem.New(), 1)
+	ref := w.write(5, 0, 0)
+	w.cover()
+	covered := w.open().Entry()
+	w.fence()
+	s := w.j.State()
+	damaged := fmt.Sprintf("%s%020d", journal.PrefixEntries, covered-1)
+	if err := w.store.Delete(t.Context(), damaged); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.store.PutIfAbsent(t.Context(), damaged, cold.Bytes([]byte("x"))); err != nil {
+		t.Fatal(err)
+	}
+	state, err := s.Rebuild(catalog.Rebuilt{Number: s.Number() + 1<<20, Fences: []catalog.SessionEnd{{Session: w.session, Nonce: nonce, Fence: w.slot}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := journal.Begin(t.Context(), w.store, state, nonce, journal.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	store := &readOnly{Store: w.store, t: t}
+	o, err := FindOrigin(t.Context(), store, state, ref, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, o, Origin{Entries: []uint64{covered}})
+	if n := store.gets.Load(); n > 10 {
+		t.Errorf("%d GETs for %d entries", n, covered)
 	}
 }

@@ -62,6 +62,10 @@ the objects as well.`,
 				if state.Number() == 0 {
 					return errNoCluster
 				}
+				if err := r.Complete(cmd.Context()); err != nil {
+					return err
+				}
+				state = r.State()
 				c.Cluster, c.Entry, c.Partitions = state.ClusterID(), state.Number(), state.PartitionCount()
 				c.Topics = len(state.Topics())
 				for _, x := range state.Sessions() {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/firnlog/firn/catalog"
 )
 
 // TestTheCatalogIsShownAndChecked goes from an empty bucket over one with a broker to
@@ -52,6 +54,18 @@ func TestTheCatalogIsShownAndChecked(t *testing.T) {
 	}
 	u, err := url.Parse(store)
 	if err != nil {
+		t.Fatal(err)
+	}
+	// Something tells of an entry that is not there: no broker starts.
+	slot := filepath.Join(u.Path, catalog.WAL(after.Entry+7, 0).Name())
+	if err := os.MkdirAll(filepath.Dir(slot), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(slot, []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c.fails(exitError, "firn catalog recover", "catalog", "check", "--store", store)
+	if err := os.Remove(slot); err != nil {
 		t.Fatal(err)
 	}
 	name := filepath.Join(u.Path, entryName(2))

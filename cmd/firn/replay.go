@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -58,7 +59,8 @@ merged by timestamp. Every checksum is verified, and memory stays flat.
   --to-topic     produce to a topic instead: partitions, keys, headers and timestamps
                  stay. The topic needs as many partitions.
   --speed        1 keeps the distances of the timestamps, 10x is ten times as fast.
-  --dry-run      print what would be read, and what that costs.
+  --dry-run      print what would be read, and what that costs: as text, or as JSON or
+                 YAML by --format json or yaml.
 
 With --checkpoint, how far it came is kept in a file. The same command goes on there when
 it was interrupted or killed, cuts off what was written after the checkpoint, and ends
@@ -208,6 +210,9 @@ func (r *replayer) run(ctx context.Context) error {
 		}
 	}
 	if r.dryRun {
+		if slices.Contains(formats, r.format) { // of an answer, as anywhere else
+			r.g.format = r.format
+		}
 		return r.printPlan(ctx, h, mark.Spans, prices)
 	}
 	sink, err := r.open(ctx, mark)

@@ -102,6 +102,9 @@ func TestReplayWithAndWithoutBrokers(t *testing.T) {
 	if err := json.Unmarshal([]byte(c.ok("replay", "t", "--store", url, "--dry-run", "--json")), &p); err != nil {
 		t.Fatal(err)
 	}
+	if got := c.ok("replay", "t", "--store", url, "--dry-run", "--format", "json"); decoded[planned](t, got).Records != 90 {
+		t.Fatal(got)
+	}
 	if p.Records != 90 || p.Objects == 0 || p.Gets < p.Objects || p.Bytes == 0 || p.Cost <= 0 || p.Currency != "USD" {
 		t.Fatalf("%+v", p)
 	}

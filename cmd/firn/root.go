@@ -17,6 +17,9 @@ import (
 	"github.com/firnlog/firn/broker/settings"
 )
 
+// formats are how an answer is printed.
+var formats = []string{"text", "wide", "json", "yaml"}
+
 // globals are the flags that every command has.
 type globals struct {
 	brokers  string
@@ -83,7 +86,7 @@ func newRoot(g *globals) *cobra.Command {
 	f.BoolVarP(&g.yes, "yes", "y", false, "do not ask before something is destroyed")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "print results only")
 	f.StringArrayVarP(&g.pairs, "set", "X", nil, "`NAME=VALUE`: a setting of a broker; brokers, client.id, format or timeout of a client command")
-	_ = root.RegisterFlagCompletionFunc("format", words("text", "wide", "json", "yaml"))
+	_ = root.RegisterFlagCompletionFunc("format", words(formats...))
 	_ = root.RegisterFlagCompletionFunc("set", completeSettings)
 	root.AddCommand(newDev(g), newBroker(g), newTopic(g), newProduce(g), newConsume(g), newGroups(g), newCluster(g), newReplay(g), newObject(g), newCatalog(g), newDoctor(g), newGenerate(), newCost(g), newProfile(g), newVersion(g), newSettingsHelp())
 	return root
@@ -203,7 +206,7 @@ func (g *globals) resolve(cmd *cobra.Command) error {
 	if g.json {
 		g.format = "json"
 	}
-	if !slices.Contains([]string{"text", "wide", "json", "yaml"}, g.format) {
+	if !slices.Contains(formats, g.format) {
 		return usage("--format %q: want text, wide, json or yaml", g.format)
 	}
 	if g.timeout <= 0 {

@@ -370,3 +370,46 @@ func TestAStoreThatRefusesNowAndThenIsAskedAgain(t *testing.T) {
 		t.Fatal("a bucket that cannot be read is said to be sound")
 	}
 }
+
+// vanishing is a store from which an object goes while it is read: when somebody asks for
+// what lies behind its first megabytes.
+type vanishing struct {
+	cold.Store
+	name string
+	do   func()
+}
+
+func (v *vanishing) Get(ctx context.Context, name string, r cold.Range, buf []byte) ([]byte, error) {
+	if name == v.name && r.Offset >= 1<<20 && v.do != nil {
+		do := v.do
+		v.do = nil
+		do()
+	}
+	return v.Store.Get(ctx, name, r, buf)
+}
+
+// An audit of hours meets objects that were merged since it began, and whose time comes
+// just then.
+func TestAnObjectThatIsDeletedWhileItIsReadIsNoFinding(t *testing.T) {
+	w := build(t, lies{})
+	rewrite := func(size int) catalog.ObjectRef {
+		var ref catalog.ObjectRef
+		w.with(journal.Options{}, func(j *journal.Journal) {
+			id := w.commit(j, &catalog.BeginJob{Session: w.b}).ID
+			w.size = size
+			xs := w.segOf(id, object.Segment, 0, run{w.t1, 5, 0})
+			ref = xs[0].Object
+			w.commit(j, &catalog.CommitJob{Job: id, Extents: xs, Objects: []catalog.ObjectRef{ref}})
+		})
+		return ref
+	}
+	large := rewrite(6 << 20)
+	v := &vanishing{Store: w.store, name: large.Name(), do: func() {
+		rewrite(0)
+		w.remove(large.Name())
+	}}
+	r, err := Run(t.Context(), v, Options{})
+	if err != nil || v.do != nil || len(r.Findings) > 0 {
+		t.Errorf("%v %+v; it went: %v", err, r.Findings, v.do == nil)
+	}
+}

@@ -35,6 +35,7 @@ type world struct {
 	a, b   uint64 // sessions
 	job    uint64
 	press  uint64 // job of the index object
+	size   int    // of what values are padded by, together
 	t0, t1 record.Partition
 	groups record.Partition
 }
@@ -201,7 +202,7 @@ func (w *world) batch(r run) []byte {
 		b.Add(1, k.AppendTo(nil), value)
 	} else {
 		for i := range 5 {
-			b.Add(int64(i), []byte("k"), fmt.Appendf(nil, "v%d", i))
+			b.Add(int64(i), []byte("k"), append(fmt.Appendf(nil, "v%d", i), make([]byte, w.size/5)...))
 		}
 	}
 	out, err := b.Build()

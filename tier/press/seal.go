@@ -97,11 +97,13 @@ func (p *Press) sealOne(ctx context.Context, s *catalog.Session, g hot.Info) err
 	})
 	switch {
 	case errors.Is(err, hot.ErrDamaged):
-		// Its slots are in the bucket all the same: let the catalog point there.
+		// Its slots are in the bucket all the same: let the catalog point there. It stays a
+		// cache of what is whole in it, and may hold leftovers, which are nowhere else (P2).
+		p.Logger.Warn("a generation of the hot tier is damaged; its slots will be pressed from the bucket", "generation", g.ID, "err", err)
 		if err := p.Writer.Index(ctx); err != nil {
 			return err
 		}
-		return ignoreGone(p.Hot.Drop(g.ID))
+		return ignoreGone(p.Hot.MarkSealed(g.ID))
 	case errors.Is(err, catalog.ErrInvalidExtents), errors.Is(err, catalog.ErrNotOwner), errors.Is(err, ErrNotLed):
 		// Part of it was trimmed, pressed already, or has got another owner: the
 		// catalog describes the rest by WAL objects, which linger presses.
