@@ -14,14 +14,12 @@ func (m *Machine) Leave(now, wall int64, r *LeaveRequest) LeaveResponse {
 		}
 		return out
 	}
-	before := len(g.members)
+	members, pending := len(g.members), len(g.pending)
 	for i, l := range r.Members {
 		out.Errs[i] = g.leave(m, l)
 	}
-	if len(g.members) < before {
-		g.removed(m, now, wall)
-	} else {
-		g.finish(m, now, wall)
+	if len(g.members) < members || len(g.pending) < pending {
+		g.removed(m, now, wall, len(g.members) < members)
 	}
 	m.settle(g)
 	return out

@@ -53,7 +53,15 @@ func (g *group) assign(m *Machine, x *member, assignment []byte) {
 
 // finish ends Preparing when everybody has joined, but not the initial delay.
 func (g *group) finish(m *Machine, now, wall int64) {
-	if g.state == Preparing && !g.initial && g.all() {
+	if !g.initial {
+		g.finishAnyway(m, now, wall)
+	}
+}
+
+// finishAnyway ends Preparing when those who are left have joined, also the initial delay:
+// a group that everybody has left again is empty at once.
+func (g *group) finishAnyway(m *Machine, now, wall int64) {
+	if g.state == Preparing && g.all() {
 		g.complete(m, now, wall)
 	}
 }
@@ -164,11 +172,11 @@ func (g *group) remove(m *Machine, x *member) {
 	g.delete(m, x)
 }
 
-// removed goes on after members were taken out.
-func (g *group) removed(m *Machine, now, wall int64) {
-	if g.state == Stable || g.state == Completing {
+// removed goes on after members were taken out, or ids that nobody has joined with.
+func (g *group) removed(m *Machine, now, wall int64, members bool) {
+	if members && (g.state == Stable || g.state == Completing) {
 		g.prepare(m, now, wall)
 	} else {
-		g.finish(m, now, wall)
+		g.finishAnyway(m, now, wall)
 	}
 }

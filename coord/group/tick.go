@@ -33,7 +33,7 @@ func (m *Machine) settle(g *group) {
 // pass does what is due in a group: members that were silent for too long, ids
 // that nobody joined with, joins and syncs that nobody waits for any longer.
 func (g *group) pass(m *Machine, now, wall int64) {
-	silent := false
+	silent, unused := false, false
 	for _, x := range append([]*member(nil), g.members...) {
 		if !x.parked() && now >= x.expires {
 			g.remove(m, x)
@@ -43,12 +43,11 @@ func (g *group) pass(m *Machine, now, wall int64) {
 	for id, t := range g.pending {
 		if now >= t {
 			delete(g.pending, id)
+			unused = true
 		}
 	}
-	if silent {
-		g.removed(m, now, wall)
-	} else {
-		g.finish(m, now, wall)
+	if silent || unused {
+		g.removed(m, now, wall, silent)
 	}
 	if g.joinBy > 0 && now >= g.joinBy {
 		g.timeUp(m, now, wall)
