@@ -226,9 +226,13 @@ func codeOf(err error) code {
 // groupCode is the code for an error in the answers of the coordinator. Where the
 // protocol of groups does not know a code, consumers give up; so a timeout, a
 // storage fault or one that nobody foresaw is a coordinator that is away for the
-// moment, which they look for again (kafka.md 45).
+// moment, which they look for again (kafka.md 45). What is too large stays so.
 func (n *node) groupCode(api string, err error) code {
-	switch c := n.code(api, err); c {
+	c := n.code(api, err)
+	if errors.Is(err, group.ErrTooLarge) {
+		return codeUnknownServerError
+	}
+	switch c {
 	case codeUnknownServerError, codeRequestTimedOut, codeKafkaStorageError, codeNotLeaderOrFollower:
 		return codeCoordinatorNotAvailable
 	default:

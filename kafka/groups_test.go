@@ -39,6 +39,7 @@ func join(c *client, version int16, instance *string) string {
 	}
 	s := kmsg.NewPtrSyncGroupRequest()
 	s.Group, s.MemberID, s.Generation, s.InstanceID = "g", r.MemberID, r.Generation, instance
+	s.ProtocolType, s.Protocol = kmsg.StringPtr("consumer"), kmsg.StringPtr("range")
 	a := kmsg.NewSyncGroupRequestGroupAssignment()
 	a.MemberID, a.MemberAssignment = r.MemberID, []byte("yours")
 	s.GroupAssignment = append(s.GroupAssignment, a)
@@ -101,6 +102,16 @@ func TestMembersOutliveTheLoadOfTheirCoordinator(t *testing.T) {
 	if len(r.Groups[0].Topics) > 0 {
 		t.Errorf("partitions beside the fault of a group look as if they had no offset: %+v", r.Groups[0].Topics)
 	}
+}
+
+// Who brings more than a group may keep is told for good, as by Kafka: to try again is no
+// use, and whoever runs the client is to see it.
+func TestWhatIsTooLargeForAGroupIsNotTriedAgain(t *testing.T) {
+	f := newFake()
+	c := serve(t, f, Limits{}).client(t)
+	f.groups.err = group.ErrTooLarge
+	wantCode(t, "join", ask[*kmsg.JoinGroupResponse](c, 9, joinOf("", nil)).ErrorCode, codeUnknownServerError)
+	wantCode(t, "sync", ask[*kmsg.SyncGroupResponse](c, 5, kmsg.NewPtrSyncGroupRequest()).ErrorCode, codeUnknownServerError)
 }
 
 func TestSemantic39MetadataIsOpaque(t *testing.T) {
@@ -199,6 +210,27 @@ func TestSemantic41OffsetCommit(t *testing.T) {
 		check("member", codes(commitOf("t", topic.ID, member, 1, 0)), 0)
 		check("another generation", codes(commitOf("t", topic.ID, member, 2, 0)), codeIllegalGeneration)
 		check("another member", codes(commitOf("t", topic.ID, "x", 1, 0)), codeUnknownMemberID)
+	}
+}
+
+// Old clients, as kafka-go and sarama are made to be, say how long to keep an offset.
+func TestOffsetsAreKeptForAsLongAsOldClientsSay(t *testing.T) {
+	for v := int16(2); v <= 10; v++ {
+		f := newFake()
+		topic := f.topic("t", 1)
+		c := serve(t, f, Limits{}).client(t)
+		for _, said := range []int64{-1, 3_600_000} {
+			q := commitOf("t", topic.ID, "", -1, 0)
+			q.RetentionTimeMillis = said
+			ask[*kmsg.OffsetCommitResponse](c, v, q)
+			want := said
+			if v > 4 {
+				want = -1 // there is no place for it
+			}
+			if got := f.groups.commits[len(f.groups.commits)-1].RetentionMs; got != want {
+				t.Errorf("v%d: kept for %d ms, want %d", v, got, want)
+			}
+		}
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 //   - A partition that does not exist is UNKNOWN_TOPIC_OR_PARTITION, an unknown id
 //     UNKNOWN_TOPIC_ID: a commit for a deleted topic does not reach one of the same
 //     name (kafka.md 11).
-//   - v2-4 name a retention time, which is ignored, as in Kafka since KIP-211. v6
-//     leader epochs, v7 static members, v9 a group that does not exist is
+//   - v2-4 may say how long to keep the offsets, which counts more than the broker's
+//     retention, as in Kafka. v6 leader epochs, v7 static members, v9 a group that does not exist is
 //     GROUP_ID_NOT_FOUND rather than ILLEGAL_GENERATION, v10 topic ids (KIP-848).
 func apiOffsetCommit() api {
 	return api{
@@ -30,6 +30,7 @@ func (n *node) offsetCommit(ctx context.Context, c *call, q *kmsg.OffsetCommitRe
 	v := n.view()
 	commit := &group.CommitRequest{
 		Group: q.Group, MemberID: q.MemberID, InstanceID: q.InstanceID, Generation: q.Generation, NewErrors: c.version >= 9,
+		RetentionMs: q.RetentionTimeMillis,
 	}
 	var places []place
 	r := kmsg.NewPtrOffsetCommitResponse()

@@ -22,10 +22,10 @@ func apiSyncGroup() api {
 	}
 }
 
-func (n *node) syncGroup(ctx context.Context, _ *call, q *kmsg.SyncGroupRequest) *kmsg.SyncGroupResponse {
+func (n *node) syncGroup(ctx context.Context, c *call, q *kmsg.SyncGroupRequest) *kmsg.SyncGroupResponse {
 	s := &group.SyncRequest{
 		Group: q.Group, MemberID: q.MemberID, InstanceID: q.InstanceID, Generation: q.Generation,
-		ProtocolType: q.ProtocolType, Protocol: q.Protocol,
+		ProtocolType: q.ProtocolType, Protocol: q.Protocol, NeedProtocol: c.version >= 5,
 	}
 	for _, a := range q.GroupAssignment {
 		s.Assignments = append(s.Assignments, group.Assignment{Member: a.MemberID, Data: a.MemberAssignment})

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"math"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -33,7 +34,7 @@ func (m *Machine) Commit(now, wall int64, r *CommitRequest) CommitResponse {
 	}
 	until := int64(0)
 	if r.RetentionMs > 0 {
-		until = max(wall+r.RetentionMs, 1)
+		until = max(wall+min(r.RetentionMs, math.MaxInt64-wall), 1) // there are clients that say for ever
 	}
 	for i, o := range r.Offsets {
 		switch {

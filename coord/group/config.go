@@ -11,7 +11,7 @@ type Config struct {
 	CheckMs          int64 // offsets.retention.check.interval.ms, default 10 min
 	MaxGroups        int   // of one partition, default 10,000
 	MaxGroupID       int   // bytes, default 1024
-	MaxProtocolBytes int   // of one member: what it says of itself, default 256 KiB (a sticky assignment of 10,000 partitions, twice)
+	MaxProtocolBytes int   // of one member: what it says of itself, default 2 MiB (5,000 topics by their names, and as many that it has, for two protocols)
 	MaxMemberBytes   int   // of one partition: that of all members, and their assignments, default 32 MiB
 	MaxRecordBytes   int   // of a group's record, default 4 MiB
 }
@@ -41,7 +41,7 @@ func (c Config) defaults() Config {
 	setInt(&c.MetadataMax, 4096)
 	setInt(&c.MaxGroups, 10000)
 	setInt(&c.MaxGroupID, 1024)
-	setInt(&c.MaxProtocolBytes, 256<<10)
+	setInt(&c.MaxProtocolBytes, 2<<20)
 	setInt(&c.MaxMemberBytes, 32<<20)
 	setInt(&c.MaxRecordBytes, 4<<20)
 	return c

@@ -39,7 +39,7 @@ func (m *Machine) Join(now, wall int64, r *JoinRequest, token any) {
 	}
 	defer m.settle(g)
 	if x := g.byID[r.MemberID]; m.held+size > m.cfg.MaxMemberBytes && (x == nil || size > x.size()) {
-		refuse(r.MemberID, ErrTooLarge)
+		refuse(r.MemberID, ErrNotAvailable)
 		return
 	}
 	if !g.accepts(r.MemberID, m.cfg.MaxSize) {

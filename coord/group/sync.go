@@ -67,8 +67,15 @@ func (g *group) stabilize(m *Machine, now, wall int64, assignments []Assignment)
 			g.assign(m, x, bytes.Clone(a.Data))
 		}
 	}
-	if m.held > m.cfg.MaxMemberBytes || !g.save(m) {
-		g.unassign(m, now, ErrTooLarge)
+	err := error(nil)
+	switch {
+	case m.held > m.cfg.MaxMemberBytes:
+		err = ErrNotAvailable // other groups have it, and may give it back
+	case !g.save(m):
+		err = ErrTooLarge
+	}
+	if err != nil {
+		g.unassign(m, now, err)
 		g.prepare(m, now, wall)
 		return
 	}
