@@ -261,6 +261,44 @@ func TestAnAppendThatFailsTellsNobodyAndLoadsAgain(t *testing.T) {
 	})
 }
 
+// C5: members wait for the log, which a bucket may hold up for longer than their sessions
+// last, and cannot heartbeat meanwhile. Those that are silent when it goes on are removed.
+func TestNoSessionEndsWhileItsMemberWaitsForTheLog(t *testing.T) {
+	bubble(t, func(t *testing.T, l *memory, a, _ *Coordinator) {
+		a.Own(parts, everything(1))
+		synctest.Wait()
+		q := &group.JoinRequest{Group: "g", SessionTimeoutMs: 6000, RebalanceTimeoutMs: 60_000, ProtocolType: "consumer", Protocols: []group.Protocol{{Name: "range"}}}
+		j, err := a.Join(t.Context(), q)
+		if err != nil || j.Err != nil {
+			t.Fatal(err, j.Err)
+		}
+		beat := func() error {
+			return a.Heartbeat(t.Context(), &group.HeartbeatRequest{Group: "g", MemberID: j.MemberID, Generation: j.Generation})
+		}
+		l.set(20*time.Second, nil)
+		s, err := a.Sync(t.Context(), &group.SyncRequest{Group: "g", MemberID: j.MemberID, Generation: j.Generation})
+		if err != nil || s.Err != nil {
+			t.Fatal(err, s.Err)
+		}
+		if err := beat(); err != nil {
+			t.Errorf("after a sync of 20 s: %v", err)
+		}
+		c, err := a.CommitOffsets(t.Context(), &group.CommitRequest{Group: "g", MemberID: j.MemberID, Generation: j.Generation, Offsets: []group.Offset{
+			{TopicPartition: group.TopicPartition{Topic: "t"}, Offset: 1, LeaderEpoch: -1}}})
+		if err != nil || c.Errs[0] != nil {
+			t.Fatal(err, c.Errs)
+		}
+		if err := beat(); err != nil {
+			t.Errorf("after a commit of 20 s: %v", err)
+		}
+		l.set(0, nil)
+		time.Sleep(7 * time.Second)
+		if err := beat(); !errors.Is(err, group.ErrUnknownMember) {
+			t.Errorf("after 7 s of silence: %v, want %v", err, group.ErrUnknownMember)
+		}
+	})
+}
+
 func TestADeletedGroupStaysAwayAfterALoad(t *testing.T) {
 	bubble(t, func(t *testing.T, l *memory, a, b *Coordinator) {
 		a.Own(parts, everything(1))
@@ -338,6 +376,36 @@ func TestOffsetsEndWithTheirTopic(t *testing.T) {
 		l.set(0, nil)
 		time.Sleep(10 * time.Minute)
 		want(a, -1)
+	})
+}
+
+// A commit that was on its way when its topic was deleted is refused: nobody would forget it.
+func TestACommitDoesNotOutliveItsTopic(t *testing.T) {
+	bubble(t, func(t *testing.T, l *memory, a, b *Coordinator) {
+		a.Own(parts, everything(1))
+		synctest.Wait()
+		late := func(why string, id byte) {
+			t.Helper()
+			l.mu.Lock()
+			l.topics = map[string]byte{"t": id}
+			l.mu.Unlock()
+			if err := a.Prune(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r, err := a.CommitOffsets(t.Context(), &group.CommitRequest{Group: "g", Generation: -1, Offsets: []group.Offset{
+				{TopicPartition: group.TopicPartition{Topic: "t"}, TopicID: record.TopicID{1}, Offset: 7, LeaderEpoch: -1}}})
+			if err != nil || !errors.Is(r.Errs[0], group.ErrUnknownTopic) {
+				t.Errorf("%s: %v, %v, want %v", why, err, r.Errs, group.ErrUnknownTopic)
+			}
+		}
+		late("deleted", 0)
+		late("made again", 2)
+		a.Own(parts, nil)
+		b.Own(parts, everything(2))
+		synctest.Wait()
+		if n, err := committed(t, b, "g"); n != -1 || err != nil {
+			t.Errorf("the next topic of that name has the offset %d, %v", n, err)
+		}
 	})
 }
 

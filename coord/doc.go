@@ -20,4 +20,6 @@
 //	C3  A machine lives as long as one epoch of leadership, and is loaded after the
 //	    last append of the one before has ended: nobody else has written since.
 //	C4  Every call returns: with an answer, or when its context or the shard ends.
+//	C5  Nobody's session ends while he waits for the log: for the machine, time stands
+//	    still while an append takes long.
 package coord

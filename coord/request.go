@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/firnlog/firn/coord/group"
+	"github.com/firnlog/firn/record"
 )
 
 // act is what a request does on its shard's loop. It passes token on to the
@@ -83,9 +84,26 @@ func (c *Coordinator) Leave(ctx context.Context, r *group.LeaveRequest) (group.L
 	return tell[group.LeaveResponse](ctx, c, r.Group, func(m *group.Machine, now, wall int64, t any) { m.AnswerFor(r.Group, t, m.Leave(now, wall, r)) })
 }
 
-// CommitOffsets answers an OffsetCommit request once the offsets are durable.
+// CommitOffsets answers an OffsetCommit request once the offsets are durable. It takes r
+// over.
 func (c *Coordinator) CommitOffsets(ctx context.Context, r *group.CommitRequest) (group.CommitResponse, error) {
-	return tell[group.CommitResponse](ctx, c, r.Group, func(m *group.Machine, now, wall int64, t any) { m.AnswerFor(r.Group, t, m.Commit(now, wall, r)) })
+	return tell[group.CommitResponse](ctx, c, r.Group, func(m *group.Machine, now, wall int64, t any) {
+		c.outlived(r.Offsets)
+		m.AnswerFor(r.Group, t, m.Commit(now, wall, r))
+	})
+}
+
+// outlived refuses offsets of topics that were deleted since the sender looked. Called by
+// the loop, which prunes too: what comes after the last Prune would stay for ever, and be
+// taken for an offset of the next topic of that name.
+func (c *Coordinator) outlived(offsets []group.Offset) {
+	for i := range offsets {
+		o := &offsets[i]
+		id, there := c.topics(o.Topic)
+		if o.Err == nil && (!there || o.TopicID != record.TopicID{} && o.TopicID != id) {
+			o.Err = group.ErrUnknownTopic
+		}
+	}
 }
 
 // FetchOffsets answers one group of an OffsetFetch request, with durable offsets.

@@ -22,6 +22,11 @@ const configEvery = 10 * time.Second
 // again. The append itself is waited for: before, nobody can say what the log will be.
 const patience = 30 * time.Second
 
+// brisk is how much of an append counts as time; for the rest of it the machine's clock
+// stands still (C5). Who waits for the log, for two appends as a rule, cannot heartbeat,
+// since a connection is answered in order. Sessions are longer than twice this.
+const brisk = time.Second
+
 // session is one life of a machine, from its load to its end.
 type session struct {
 	s        *shard
@@ -32,12 +37,37 @@ type session struct {
 	durable  uint64         // records that are, since the load
 	inFlight uint64         // records of the append under way; 0 when there is none
 	since    time.Time      // when it began
+	stood    time.Duration  // what appends that have ended took beyond brisk
 	appended chan error
 }
 
-// now only grows and begins with 1; wall is since 1970.
-func (x *session) now() int64  { return 1 + time.Since(x.began).Milliseconds() }
+// now only grows and begins with 1, and stands still while an append takes long; wall is
+// since 1970.
+func (x *session) now() int64 {
+	return 1 + (time.Since(x.began) - x.stood - x.standing()).Milliseconds()
+}
+
 func (x *session) wall() int64 { return x.s.clock().UnixMilli() }
+
+// standing is what the append under way takes beyond brisk.
+func (x *session) standing() time.Duration {
+	if x.inFlight == 0 {
+		return 0
+	}
+	return max(0, time.Since(x.since)-brisk)
+}
+
+// wait is how long nothing happens by itself, given when the machine wants to be called.
+func (x *session) wait(next int64) time.Duration {
+	wait := time.Duration(max(0, next-x.now())) * time.Millisecond
+	switch {
+	case x.inFlight == 0:
+		return wait
+	case x.standing() > 0:
+		return patience - time.Since(x.since)
+	}
+	return min(wait, patience-time.Since(x.since))
+}
 
 // serve is the loop: it returns when ctx ends or an append has failed, and then
 // nobody waits for this machine and no append is under way.
@@ -53,11 +83,7 @@ func (s *shard) serve(ctx, life context.Context, m *group.Machine) {
 		x.take()
 		x.append(life)
 		x.give()
-		wait := time.Duration(max(0, next-x.now())) * time.Millisecond
-		if x.inFlight > 0 {
-			wait = min(wait, patience-time.Since(x.since))
-		}
-		timer.Reset(wait)
+		timer.Reset(x.wait(next))
 		select {
 		case r := <-s.inbox:
 			if time.Since(configured) > configEvery {
@@ -78,6 +104,7 @@ func (s *shard) serve(ctx, life context.Context, m *group.Machine) {
 				x.abandon(group.ErrNotAvailable)
 				return
 			}
+			x.stood += x.standing()
 			x.durable += x.inFlight
 			x.inFlight = 0
 		case <-ctx.Done():
