@@ -16,7 +16,8 @@ import (
 // (44) edits it (kafka.md 18): SET, DELETE, and APPEND and SUBTRACT on lists, which
 // start from the value in effect (KIP-339).
 //
-//   - A resource is changed as a whole or, on any fault, not at all. validate_only
+//   - A resource is changed as a whole or, on any fault, not at all; resources are at the
+//     same time, of which MirrorMaker sends all there are in one request. validate_only
 //     changes nothing. An unknown name or illegal value is INVALID_CONFIG, the same
 //     name or resource twice INVALID_REQUEST.
 func apiAlterConfigs() api {
@@ -54,19 +55,18 @@ func (n *node) alterConfigs(ctx context.Context, _ *call, q *kmsg.AlterConfigsRe
 	for i := range q.Resources {
 		times[resource{q.Resources[i].ResourceType, q.Resources[i].ResourceName}]++
 	}
-	for i := range q.Resources {
-		qr := &q.Resources[i]
+	r.Resources = make([]kmsg.AlterConfigsResponseResource, len(q.Resources))
+	together(len(q.Resources), alterWidth, func(i int) {
+		qr, rr := &q.Resources[i], &r.Resources[i]
 		what := resource{qr.ResourceType, qr.ResourceName}
 		var edits []configEdit
 		for _, c := range qr.Configs {
 			edits = append(edits, configEdit{c.Name, kmsg.IncrementalAlterConfigOpSet, c.Value})
 		}
 		err := n.alter(ctx, what, times[what], edits, true, q.ValidateOnly)
-		rr := kmsg.NewAlterConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = what.kind, what.name
 		rr.ErrorCode, rr.ErrorMessage = int16(n.code("AlterConfigs", err)), message(err)
-		r.Resources = append(r.Resources, rr)
-	}
+	})
 	return r
 }
 
@@ -76,19 +76,18 @@ func (n *node) incrementalAlterConfigs(ctx context.Context, _ *call, q *kmsg.Inc
 	for i := range q.Resources {
 		times[resource{q.Resources[i].ResourceType, q.Resources[i].ResourceName}]++
 	}
-	for i := range q.Resources {
-		qr := &q.Resources[i]
+	r.Resources = make([]kmsg.IncrementalAlterConfigsResponseResource, len(q.Resources))
+	together(len(q.Resources), alterWidth, func(i int) {
+		qr, rr := &q.Resources[i], &r.Resources[i]
 		what := resource{qr.ResourceType, qr.ResourceName}
 		var edits []configEdit
 		for _, c := range qr.Configs {
 			edits = append(edits, configEdit{c.Name, c.Op, c.Value})
 		}
 		err := n.alter(ctx, what, times[what], edits, false, q.ValidateOnly)
-		rr := kmsg.NewIncrementalAlterConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = what.kind, what.name
 		rr.ErrorCode, rr.ErrorMessage = int16(n.code("AlterConfigs", err)), message(err)
-		r.Resources = append(r.Resources, rr)
-	}
+	})
 	return r
 }
 

@@ -27,8 +27,12 @@ func (n *node) deleteGroups(ctx context.Context, _ *call, q *kmsg.DeleteGroupsRe
 		}
 		told[id] = true
 		rg := kmsg.NewDeleteGroupsResponseGroup()
-		rg.Group, rg.ErrorCode = id, int16(n.groupCode("DeleteGroups", n.GroupAdmin.Delete(ctx, id)))
+		rg.Group = id
 		r.Groups = append(r.Groups, rg)
 	}
+	together(len(r.Groups), groupWidth, func(i int) {
+		rg := &r.Groups[i]
+		rg.ErrorCode = int16(n.groupCode("DeleteGroups", n.GroupAdmin.Delete(ctx, rg.Group)))
+	})
 	return r
 }

@@ -22,8 +22,10 @@ func apiDescribeGroups() api {
 
 func (n *node) describeGroups(ctx context.Context, c *call, q *kmsg.DescribeGroupsRequest) *kmsg.DescribeGroupsResponse {
 	r := kmsg.NewPtrDescribeGroupsResponse()
-	for _, id := range q.Groups {
-		rg := kmsg.NewDescribeGroupsResponseGroup()
+	r.Groups = make([]kmsg.DescribeGroupsResponseGroup, len(q.Groups))
+	together(len(q.Groups), groupWidth, func(i int) {
+		rg, id := &r.Groups[i], q.Groups[i]
+		rg.Default()
 		rg.Group = id
 		rg.Members = []kmsg.DescribeGroupsResponseGroupMember{}
 		d, err := n.GroupAdmin.Describe(ctx, id)
@@ -50,7 +52,6 @@ func (n *node) describeGroups(ctx context.Context, c *call, q *kmsg.DescribeGrou
 			rm.ProtocolMetadata, rm.MemberAssignment = m.Metadata, m.Assignment
 			rg.Members = append(rg.Members, rm)
 		}
-		r.Groups = append(r.Groups, rg)
-	}
+	})
 	return r
 }

@@ -31,10 +31,10 @@ func apiOffsetFetch() api {
 func (n *node) offsetFetch(ctx context.Context, c *call, q *kmsg.OffsetFetchRequest) *kmsg.OffsetFetchResponse {
 	r := kmsg.NewPtrOffsetFetchResponse()
 	if c.version >= 8 {
-		r.Groups = make([]kmsg.OffsetFetchResponseGroup, 0, len(q.Groups))
-		for i := range q.Groups {
-			r.Groups = append(r.Groups, n.groupOffsets(ctx, c.version, &q.Groups[i], q.RequireStable))
-		}
+		r.Groups = make([]kmsg.OffsetFetchResponseGroup, len(q.Groups))
+		together(len(q.Groups), groupWidth, func(i int) {
+			r.Groups[i] = n.groupOffsets(ctx, c.version, &q.Groups[i], q.RequireStable)
+		})
 		return r
 	}
 	one := kmsg.NewOffsetFetchRequestGroup()

@@ -7,12 +7,15 @@ import (
 	"sync/atomic"
 )
 
-// How many partitions of one request are looked up in time, or trimmed, at the same time.
-// Each may be a round trip or two to the bucket, of which a client waits for some seconds'
-// worth. Trims become one entry of the journal.
+// How many partitions of one request are looked up in time, or trimmed, at the same time,
+// how many groups are asked, and how many resources altered. Each may be a round trip or
+// two to the bucket, of which a client waits for some seconds' worth. Trims become one
+// entry of the journal, and so do alterations; what groups write becomes one batch.
 const (
-	findWidth = 16
-	trimWidth = 128
+	findWidth  = 16
+	trimWidth  = 128
+	groupWidth = 128
+	alterWidth = 128
 )
 
 // together calls do for 0 to n-1, at most width of them at the same time, and returns when

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/firnlog/firn/coord/group"
 	"github.com/firnlog/firn/record"
 )
 
@@ -74,6 +76,115 @@ func TestManyPartitionsAreAskedForTogether(t *testing.T) {
 		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("DeleteRecords took %s", took)
 		}
+	})
+}
+
+// slowGroups are groups that take a second for everything.
+type slowGroups struct {
+	Offsets
+	GroupAdmin
+}
+
+func (s slowGroups) FetchOffsets(ctx context.Context, r *group.FetchRequest) (group.FetchResponse, error) {
+	time.Sleep(time.Second)
+	return s.Offsets.FetchOffsets(ctx, r)
+}
+
+func (s slowGroups) Describe(ctx context.Context, id string) (group.Description, error) {
+	time.Sleep(time.Second)
+	return s.GroupAdmin.Describe(ctx, id)
+}
+
+func (s slowGroups) Delete(ctx context.Context, id string) error {
+	time.Sleep(time.Second)
+	return s.GroupAdmin.Delete(ctx, id)
+}
+
+type slowTopics struct{ Topics }
+
+func (s slowTopics) Alter(ctx context.Context, id record.TopicID, set map[string]*string, replace bool) error {
+	time.Sleep(time.Second)
+	return s.Topics.Alter(ctx, id, set, replace)
+}
+
+// The tools that look after many groups or topics ask for all of them in one request.
+func TestManyGroupsAndTopicsAreAskedForTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const many = 100
+		f := newFake()
+		b := f.backend()
+		b.Offsets, b.GroupAdmin = slowGroups{Offsets: b.Offsets}, slowGroups{GroupAdmin: b.GroupAdmin}
+		b.Topics = slowTopics{b.Topics}
+		c := serveBackend(t, b, Limits{}).client(t)
+		var names []string
+		fetch := kmsg.NewPtrOffsetFetchRequest()
+		set, replace := kmsg.NewPtrIncrementalAlterConfigsRequest(), kmsg.NewPtrAlterConfigsRequest()
+		for i := range many {
+			name := fmt.Sprint("n", i)
+			names = append(names, name)
+			topic := f.topic(name, 1)
+			ask[*kmsg.OffsetCommitResponse](c, 9, func() *kmsg.OffsetCommitRequest {
+				q := commitOf(name, topic.ID, "", -1, 0)
+				q.Group = name
+				return q
+			}())
+			fetch.Groups = append(fetch.Groups, kmsg.OffsetFetchRequestGroup{Group: name})
+			x := kmsg.NewIncrementalAlterConfigsRequestResource()
+			x.ResourceType, x.ResourceName = kmsg.ConfigResourceTypeTopic, name
+			x.Configs = append(x.Configs, kmsg.IncrementalAlterConfigsRequestResourceConfig{Name: "retention.ms", Value: kmsg.StringPtr("1")})
+			set.Resources = append(set.Resources, x)
+			y := kmsg.NewAlterConfigsRequestResource()
+			y.ResourceType, y.ResourceName = x.ResourceType, name
+			replace.Resources = append(replace.Resources, y)
+		}
+		in := func(what string, do func()) {
+			t.Helper()
+			began := time.Now()
+			if do(); time.Since(began) > 3*time.Second {
+				t.Errorf("%s took %s", what, time.Since(began))
+			}
+		}
+		in("OffsetFetch", func() {
+			for i, g := range ask[*kmsg.OffsetFetchResponse](c, 8, fetch).Groups {
+				if g.Group != names[i] || len(g.Topics) != 1 || g.Topics[0].Topic != names[i] {
+					t.Errorf("offsets of %s: %+v", names[i], g)
+				}
+			}
+		})
+		in("DescribeGroups", func() {
+			q := kmsg.NewPtrDescribeGroupsRequest()
+			q.Groups = names
+			for i, g := range ask[*kmsg.DescribeGroupsResponse](c, 5, q).Groups {
+				if g.Group != names[i] || g.State != "Empty" || g.AuthorizedOperations != operationsUnknown {
+					t.Errorf("described as %s: %+v", names[i], g)
+				}
+			}
+		})
+		in("DeleteGroups", func() {
+			q := kmsg.NewPtrDeleteGroupsRequest()
+			q.Groups = append(slices.Clone(names), "n7", "none")
+			for i, g := range ask[*kmsg.DeleteGroupsResponse](c, 2, q).Groups {
+				want := codeNone
+				if i == many {
+					want = codeGroupIDNotFound
+				}
+				wantCode(t, g.Group, g.ErrorCode, want)
+			}
+		})
+		in("IncrementalAlterConfigs", func() {
+			for i, x := range ask[*kmsg.IncrementalAlterConfigsResponse](c, 1, set).Resources {
+				if wantCode(t, names[i], x.ErrorCode, codeNone); x.ResourceName != names[i] {
+					t.Errorf("%s is told of %s", names[i], x.ResourceName)
+				}
+			}
+		})
+		in("AlterConfigs", func() {
+			for i, x := range ask[*kmsg.AlterConfigsResponse](c, 2, replace).Resources {
+				if wantCode(t, names[i], x.ErrorCode, codeNone); x.ResourceName != names[i] {
+					t.Errorf("%s is told of %s", names[i], x.ResourceName)
+				}
+			}
+		})
 	})
 }
 
