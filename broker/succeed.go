@@ -43,7 +43,7 @@ const buryWait = 3 * time.Second
 
 // shaken is how long a broker whose link was down doubts what it hears: gossip may find
 // out a while later that those are gone who did not answer meanwhile.
-const shaken = 5 * time.Second
+const shaken = 3 * time.Second
 
 // bury fences the session of a member that died. Every broker hears of it: they take
 // turns, by node id, so that usually one does the work (DESIGN 8).
@@ -80,7 +80,7 @@ func (b *Broker) bury(ctx context.Context, m gossip.Member) error {
 			}
 			doubt = doubt || took > heirWait
 		}
-		if (doubt || v.ID != m.Session) && b.session.reach(ctx, v.Advertised) {
+		if doubt && b.session.silent(ctx, v) != nil || v.ID != m.Session && b.session.reach(ctx, v.Advertised) {
 			return nil
 		}
 		b.log.Info("fencing a broker that is gone", "node", v.Node, "session", v.ID)

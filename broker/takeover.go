@@ -202,6 +202,21 @@ func (s *session) heard(ctx context.Context, v *catalog.Session) bool {
 	return s.stands != nil && s.stands(v) || s.reach(ctx, v.Advertised)
 }
 
+// silent is nil when a broker is not heard of though it is asked several times: a link that
+// is back carries some things a second before it carries others. errLives says that it is,
+// any other error is ctx's.
+func (s *session) silent(ctx context.Context, v *catalog.Session) error {
+	for range misses {
+		if s.heard(ctx, v) {
+			return errLives
+		}
+		if err := s.pause(ctx, heirWait); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // dead reports whether a broker neither answers nor is heard of.
 func (s *session) dead(ctx context.Context, v *catalog.Session) bool {
 	if s.reach(ctx, v.Advertised) {
@@ -263,10 +278,10 @@ func (s *session) seal(ctx context.Context, v *catalog.Session, id uint64) error
 		Store:   s.store,
 		Session: pump.Session{ID: v.ID, Nonce: v.Nonce}, From: v.Covered, Nonce: s.me.Nonce, Stage: s.stage,
 		Gone: func(ctx context.Context) error {
-			if s.now().Sub(began) > heirWait && !s.former(v) && s.heard(ctx, v) {
-				return errLives
+			if s.now().Sub(began) <= heirWait || s.former(v) {
+				return nil
 			}
-			return nil
+			return s.silent(ctx, v)
 		},
 	})
 	if err != nil {

@@ -26,7 +26,7 @@ func TestABrokerWhoseLinkWasDownFencesNobody(t *testing.T) {
 			up := time.Now().Add(down)
 			c.cutOff(c.brokers[2])
 			c.brokers[2].store.Use(func(fault.Call) fault.Fault { return fault.Fault{Before: time.Until(up)} })
-			time.Sleep(down)
+			time.Sleep(down + 900*time.Millisecond) // neighbours are found later than the bucket
 			c.net.Mend()
 			time.Sleep(15 * time.Second)
 			for _, v := range c.state(t).Sessions() {

@@ -206,7 +206,7 @@ func (j *Journal) current(at time.Time) {
 }
 
 // late is how long after a contact the answer of the next look is late, which is due after a poll.
-func (j *Journal) late() time.Duration { return j.opts.Poll * 5 / 4 }
+func (j *Journal) late() time.Duration { return j.opts.Poll * 3 / 2 }
 
 // Steady is for how long every look at the journal was answered in time; 0 when one is late.
 func (j *Journal) Steady() time.Duration {

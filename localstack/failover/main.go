@@ -34,6 +34,7 @@ type options struct {
 	putDelay   time.Duration
 	bin        string
 	log        string
+	clientLog  string
 }
 
 func main() {
@@ -45,6 +46,7 @@ func main() {
 	flag.DurationVar(&o.putDelay, "put-delay", 0, "what each put takes longer; not with -store file")
 	flag.StringVar(&o.bin, "bin", "", "the program, when it is built already")
 	flag.StringVar(&o.log, "log", "", "file for what brokers log")
+	flag.StringVar(&o.clientLog, "client-log", "", "file for all that the client says of itself")
 	flag.Parse()
 	for p := range strings.SplitSeq(*partitions, ",") {
 		n, err := strconv.Atoi(p)
@@ -127,7 +129,16 @@ func run(ctx context.Context, o options) (err error) {
 
 // measure makes all trials on one cluster.
 func measure(ctx context.Context, o options, c *cluster.Cluster, partitions int) error {
-	l, err := newLoad(ctx, c.Addrs(), partitions)
+	var told []kgo.Opt
+	if o.clientLog != "" {
+		f, err := os.Create(o.clientLog)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		told = append(told, kgo.WithLogger(kgo.BasicLogger(f, kgo.LogLevelDebug, func() string { return time.Now().UTC().Format("15:04:05.000 ") })))
+	}
+	l, err := newLoad(ctx, c.Addrs(), partitions, told...)
 	if err != nil {
 		return err
 	}
@@ -215,13 +226,13 @@ const dialing = 50 * time.Millisecond
 
 const topic = "failover"
 
-func newLoad(ctx context.Context, addrs []string, partitions int) (*load, error) {
-	cl, err := kgo.NewClient(
+func newLoad(ctx context.Context, addrs []string, partitions int, told ...kgo.Opt) (*load, error) {
+	cl, err := kgo.NewClient(append(told,
 		kgo.SeedBrokers(addrs...), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }), kgo.MetadataMinAge(20*time.Millisecond),
 		kgo.ProduceRequestTimeout(time.Second), kgo.RequestTimeoutOverhead(500*time.Millisecond), kgo.DialTimeout(dialing),
 		kgo.RequestRetries(10000), kgo.RecordRetries(10000),
-	)
+	)...)
 	if err != nil {
 		return nil, err
 	}
