@@ -15,8 +15,8 @@
 //   - The slot table is what Badger holds of a slot, and what ends it: one line per
 //     batch, with its offsets, length and checksum. A slot without its table was torn
 //     by a crash and does not exist.
-//   - The index is the lines of all slot tables, by partition, in memory: 40 bytes
-//     for each batch.
+//   - The index is the lines of all slot tables, by partition, in memory: some 48
+//     bytes for each batch.
 //   - A leftover is a slot of an earlier life of this broker, at or above the
 //     fence that ended it: acknowledged with acks=1 at most, never committed.
 //   - To pin a generation is to keep it mapped and on disk. Whoever holds bytes of
@@ -42,6 +42,9 @@
 //	    trusts what it reads.
 //	H7  Nothing that is wrong with the disk is fatal: the tier sheds generations,
 //	    then refuses appends, and comes back by itself.
+//	H8  What a cache takes beside its bytes is bounded, however small they are: memory
+//	    for the index, and a descriptor, a mapping and the time to open it for each
+//	    generation.
 //
 // # Layout
 //

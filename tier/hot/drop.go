@@ -49,32 +49,51 @@ func (t *Tier) Drop(id uint64) error {
 	return nil
 }
 
-// shed drops what is only a cache, oldest first, until one more generation fits
-// the quota and the disk. It works a generation ahead of need, since room comes
-// back in the background.
+// shed drops what is only a cache, oldest first, until one more generation fits the
+// quota and the disk, and memory and descriptors (H8). It works a generation ahead of
+// need, since room comes back in the background.
 func (t *Tier) shed() {
-	var used int64
-	for _, i := range t.Generations() {
-		used += i.DiskBytes
+	gens := t.list()
+	var used, index int64
+	for _, g := range gens {
+		disk, memory := g.size()
+		used += disk
+		index += memory
 	}
 	free, err := t.free(t.dir)
 	if err != nil {
 		return
 	}
-	want := t.opts.GenerationBytes
-	for _, g := range t.list() {
-		over := t.opts.MaxBytes > 0 && used+want > t.opts.MaxBytes
+	want, left := t.opts.GenerationBytes, len(gens)
+	for _, g := range gens {
+		over := t.opts.MaxBytes > 0 && used+want > t.opts.MaxBytes || index > t.opts.IndexBytes || left >= t.most()
 		if !over && free >= want+2*spare {
 			return
 		}
 		g.mu.RLock()
-		cache, disk := !g.keep && (g.state == sealed || g.state == retired && g.past), g.disk
+		cache := !g.keep && (g.state == sealed || g.state == retired && g.past)
 		g.mu.RUnlock()
+		disk, memory := g.size()
 		if cache && t.Drop(g.id) == nil {
 			used -= disk
 			free += disk
+			index -= memory
+			left--
 		}
 	}
+}
+
+// most is how many generations there may be: as many as the quota takes when they are
+// half full, and those of two hours that are sealed for their age.
+func (t *Tier) most() int {
+	return int(max(t.opts.fewest, 2*t.opts.MaxBytes/t.opts.GenerationBytes))
+}
+
+// size is what a generation counts against the quota, and what its index takes of memory.
+func (g *generation) size() (disk, memory int64) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.disk, int64(g.batches)*lineBytes + int64(len(g.index))*partitionBytes
 }
 
 // quota refuses what would pass the quota.

@@ -27,8 +27,12 @@ const (
 	memBudget = memTable - 2<<20
 	// memPerBatch is the most that a batch adds to it: its line of a slot table, the
 	// head of a run, and what Badger adds to a slot of one batch. It also bounds the
-	// index, which takes 40 bytes of heap for each.
+	// index of a generation.
 	memPerBatch = 72
+	// lineBytes and partitionBytes are about what the index takes of the heap for each
+	// batch, and for each partition of a generation.
+	lineBytes      = 48
+	partitionBytes = 128
 	// largeTable is the size from which on Badger keeps a slot table in its value log,
 	// at most 15 % of the memtable.
 	largeTable = 1 << 20
@@ -69,7 +73,7 @@ type generation struct {
 	settled bool   // limit is final
 	past    bool   // its session has ended: what is below limit is committed
 	keep    bool   // holds leftovers that nobody has replayed yet
-	// forgotten says that its leftovers are dealt with.
+	// forgotten says that its leftovers are dealt with: see forgottenFile.
 	forgotten bool
 	synced    uint64 // slots below are durable
 	broken    error  // why nothing more is appended or synced
@@ -126,7 +130,7 @@ func createGeneration(root string, o origin, target int64, log *slog.Logger, now
 		return nil, fmt.Errorf("create generation: %w", err)
 	}
 	if g.db, err = openBadger(options(g.path, log)); err != nil {
-		return nil, fmt.Errorf("create generation: %w", err)
+		return nil, errors.Join(fmt.Errorf("create generation: %w", err), os.RemoveAll(g.path))
 	}
 	if g.values, err = createValues(g.path, capacity(target)); err == nil {
 		err = g.space.open(g.path, g.values.f)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,15 +21,21 @@ type Options struct {
 	MaxBytes int64
 	// GenerationBytes is when a generation is full. Default 256 MiB, at most 1 GiB.
 	GenerationBytes int64
+	// IndexBytes is the memory for the index, about, beside what is not sealed yet.
+	// Default 128 MiB, or a sixteenth of the memory limit (GOMEMLIMIT) if that is less.
+	IndexBytes int64
 	// Retry is how long the tier rests after the disk has failed. Default 1 s.
 	Retry time.Duration
 
-	free func(dir string) (int64, error) // of the disk; nil: its own word
+	free   func(dir string) (int64, error) // of the disk; nil: its own word
+	fewest int64                           // generations that most allows whatever the quota
 }
 
 const (
 	defaultGeneration = 256 << 20
 	maxGeneration     = 1 << 30
+	defaultIndex      = 128 << 20
+	fewestGenerations = 128
 )
 
 // Tier is the hot tier of one broker. Its methods may be called from many
@@ -123,6 +130,12 @@ func Open(ctx context.Context, dir string, o Options) (*Tier, error) {
 		o.GenerationBytes = defaultGeneration
 	}
 	o.GenerationBytes = min(o.GenerationBytes, maxGeneration)
+	if o.IndexBytes <= 0 {
+		o.IndexBytes = min(defaultIndex, debug.SetMemoryLimit(-1)/16)
+	}
+	if o.fewest <= 0 {
+		o.fewest = fewestGenerations
+	}
 	if o.Retry <= 0 {
 		o.Retry = time.Second
 	}

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -346,6 +347,27 @@ func TestAFullDiskAtTheStartLosesNoSlot(t *testing.T) { // P2, H7
 	require.Equal(t, 1, left)
 }
 
+// A generation that cannot be made leaves no folder behind: there is a new attempt every
+// second.
+func TestAGenerationThatCannotBeMadeLeavesNothing(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("it goes by the longest path of Linux")
+	}
+	const longest = 4095 // there is room for the folder's name, and not for those of its files
+	dir := t.TempDir()
+	room := func() int { return longest - len(dir) - len("/00000000000000000007-000000/..") }
+	for room() > 1 {
+		dir += "/" + strings.Repeat("x", min(room()-1, 200))
+	}
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	tier := open(t, dir, Options{GenerationBytes: 1 << 20})
+	require.NoError(t, tier.StartSession(first, 0))
+	require.ErrorIs(t, tier.Append(Slot{7, 0}, group(0, 1, 100, part(1))), syscall.ENAMETOOLONG)
+	names, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, names, 1, "but the lock")
+}
+
 func TestCleanEndKeepsEverySlot(t *testing.T) {
 	dir, p := t.TempDir(), part(1)
 	for life := range uint64(3) {
@@ -652,6 +674,33 @@ func TestQuotaDropsSealedGenerationsThenRefuses(t *testing.T) {
 	tier.Rotate()
 	require.NoError(t, func() error { _ = add(); return add() }(), "it comes back by itself")
 	require.Equal(t, Healthy, tier.Stats().State)
+}
+
+// TestWhatACacheTakesBesideItsBytesIsBounded is H8 where the quota is far away: clients that
+// write a little all day, each record by itself.
+func TestWhatACacheTakesBesideItsBytesIsBounded(t *testing.T) {
+	t.Parallel()
+	for what, o := range map[string]Options{
+		"generations": {MaxBytes: 8 << 20, fewest: 4},
+		"index":       {MaxBytes: 8 << 20, IndexBytes: 400 * lineBytes},
+	} {
+		t.Run(what, func(t *testing.T) {
+			o.GenerationBytes = 4 << 20
+			tier, p := open(t, t.TempDir(), o), part(1)
+			require.NoError(t, tier.StartSession(first, 0))
+			for slot := range uint64(12) {
+				require.NoError(t, tier.Append(Slot{7, slot}, group(int64(slot)*1000, 100, 8, p)))
+				tier.Rotate()
+				for _, g := range tier.Generations() {
+					require.NoError(t, tier.MarkSealed(g.ID))
+				}
+				require.Less(t, len(tier.Generations()), 7)
+			}
+			require.Equal(t, Healthy, tier.Stats().State)
+			require.Equal(t, int64(11000), offsets(t, tier, p, 11000)[0], "the newest stay")
+			require.Less(t, tier.Stats().Bytes, int64(1<<20))
+		})
+	}
 }
 
 // TestARefusedSlotIsInNoGeneration is H3 where a generation was begun for the slot that
