@@ -45,7 +45,7 @@ type tier struct {
 // mount opens the disk: what lies on it is of earlier lives.
 func (d *disk) mount(p *process) *tier {
 	for _, g := range d.gens {
-		g.settled, g.over, g.forgot = false, true, false
+		g.settled, g.over = false, true
 	}
 	return &tier{disk: d, p: p}
 }

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -80,10 +81,12 @@ func (t *Tier) recover(ctx context.Context) error {
 	return nil
 }
 
-// scarce reports whether something failed for want of room or of descriptors: nothing is
-// wrong with what was to be opened.
+// scarce reports whether something failed for want of room, of descriptors or of memory:
+// nothing is wrong with what was to be opened. Badger makes text of what the system says.
 func scarce(err error) bool {
-	return slices.ContainsFunc([]error{ErrFull, syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM}, func(e error) bool { return errors.Is(err, e) })
+	return err != nil && slices.ContainsFunc([]error{ErrFull, syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM}, func(e error) bool {
+		return errors.Is(err, e) || strings.Contains(err.Error(), e.Error())
+	})
 }
 
 // load opens one directory and rebuilds its index from its slot tables.
@@ -93,7 +96,13 @@ func (t *Tier) load(path string) (*generation, error) {
 		return nil, err
 	}
 	g := &generation{path: path, log: t.log, state: retired, keep: true, maxTs: -1, index: make(map[record.Partition][]line)}
+	if _, err := os.Stat(filepath.Join(path, forgottenFile)); err == nil {
+		g.keep, g.forgotten = false, true
+	}
 	if err := screen(path); err != nil {
+		return nil, err
+	}
+	if err := t.roomToOpen(path); err != nil {
 		return nil, err
 	}
 	if g.values, err = openValues(path); err != nil {
@@ -120,6 +129,27 @@ func (t *Tier) load(path string) (*generation, error) {
 		g.opened, g.ended = time.Now(), time.Now()
 	}
 	return g, done()
+}
+
+// roomToOpen is ErrFull where Badger would find no room for the tables that it makes of its
+// memtables' logs as soon as it opens them: it writes them through a mapping (H5).
+func (t *Tier) roomToOpen(path string) error {
+	logs, err := filepath.Glob(filepath.Join(path, "*.mem"))
+	if err != nil {
+		return err
+	}
+	need := int64(memStep)
+	for _, log := range logs {
+		info, err := os.Stat(log)
+		if err != nil {
+			return err
+		}
+		need += info.Size()
+	}
+	if free, err := t.free(t.dir); err == nil && free < need {
+		return fmt.Errorf("%w: %d bytes are free, to open it takes %d", ErrFull, free, need)
+	}
+	return nil
 }
 
 // openingFile says how often a directory was opened without success.
@@ -254,7 +284,7 @@ func (t *Tier) Settle(s Session, fence uint64) {
 		}
 		g.mu.Lock()
 		if !g.settled || fence < g.limit {
-			g.limit, g.settled, g.past, g.keep = fence, true, true, fence < g.next
+			g.limit, g.settled, g.past, g.keep = fence, true, true, fence < g.next && !g.forgotten
 		}
 		g.mu.Unlock()
 	}
@@ -337,7 +367,7 @@ func (t *Tier) Left(session, from uint64) []record.Partition {
 }
 
 // Forget says that the leftovers of a session are dealt with: what is left of it
-// is a cache.
+// is a cache, in later lives as well. It blocks for some syncs when there were any.
 func (t *Tier) Forget(session uint64) {
 	for _, g := range t.list() {
 		if g.origin.session.ID != session {
@@ -345,10 +375,28 @@ func (t *Tier) Forget(session uint64) {
 		}
 		g.mu.Lock()
 		useless := g.settled && g.limit <= g.first && g.state != filling
+		left := !g.forgotten && g.limit < g.next
 		g.keep, g.forgotten = false, true
 		g.mu.Unlock()
+		if !useless && left {
+			if err := g.noteForgotten(); err != nil {
+				t.log.Warn("hot tier generation is dropped, since a later start would restore what is lost", "generation", g.path, "error", err)
+				useless = true
+			}
+		}
 		if useless {
 			_ = t.Drop(g.id)
 		}
 	}
+}
+
+// forgottenFile says that what a generation holds beyond its session's fence is dealt with.
+const forgottenFile = "forgotten"
+
+func (g *generation) noteForgotten() error {
+	f, err := os.Create(filepath.Join(g.path, forgottenFile))
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close(), syncDir(g.path))
 }

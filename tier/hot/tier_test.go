@@ -28,9 +28,11 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// Badger leaves these two behind when Open fails. A database that was not
-		// closed leaves ten others, too.
+		// Badger leaves these behind when Open fails. A database that was not closed
+		// leaves others, too.
 		goleak.IgnoreTopFunction("github.com/dgraph-io/badger/v4.(*DB).monitorCache"),
+		goleak.IgnoreTopFunction("github.com/dgraph-io/badger/v4.(*DB).updateSize"),
+		goleak.IgnoreTopFunction("github.com/dgraph-io/badger/v4/y.(*WaterMark).process"),
 		goleak.IgnoreTopFunction("github.com/dgraph-io/ristretto/v2/z.(*AllocatorPool).freeupAllocators"),
 	)
 }
@@ -328,23 +330,61 @@ func TestKillLosesNoSlot(t *testing.T) { // P2
 // A disk that others have filled is no reason to remove what was acknowledged from it
 // alone: it is there again when there is room.
 func TestAFullDiskAtTheStartLosesNoSlot(t *testing.T) { // P2, H7
+	tier, p := open(t, t.TempDir(), Options{GenerationBytes: 16 << 20}), part(1)
+	require.NoError(t, tier.StartSession(first, 0))
+	const slots, many = 5, 20_000 // their tables take some megabytes
+	for slot := range uint64(slots) {
+		require.NoError(t, tier.Append(Slot{7, slot}, group(int64(slot)*10*many, many, 8, p)))
+	}
+	require.NoError(t, tier.Sync(Slot{7, slots - 1}))
+	dir := crash(t, tier)
+	for _, free := range []int64{0, memStep + 1<<20} { // Badger would make a table of it, and fault
+		full := Options{GenerationBytes: 1 << 20, free: func(string) (int64, error) { return free, nil }}
+		during, err := Open(ctx, dir, full)
+		require.NoError(t, err)
+		require.Empty(t, during.Generations(), "%d bytes are free", free)
+		require.NoError(t, during.StartSession(second, 0))
+		require.ErrorIs(t, during.Append(Slot{9, 0}, group(10, 1, 100, p)), ErrFull)
+		require.NoError(t, during.Close(ctx))
+	}
+	require.Equal(t, slices.Repeat([]int{many}, slots), leftAt(t, dir))
+}
+
+// leftAt is how many batches each slot has that the first session left in a folder.
+func leftAt(t *testing.T, dir string) (left []int) {
+	t.Helper()
+	after := open(t, dir, Options{GenerationBytes: 1 << 20})
+	after.Settle(first, 0)
+	require.NoError(t, after.Leftover(7, 0, func(_ uint64, entries []Entry) error {
+		left = append(left, len(entries))
+		return nil
+	}))
+	return left
+}
+
+// Nor is a process that has no descriptors left, wherever it runs out of them.
+func TestAStartWithoutDescriptorsLosesNoSlot(t *testing.T) { // P2, H7
 	tier, p := small(t), part(1)
 	require.NoError(t, tier.Append(Slot{7, 0}, group(0, 1, 100, p)))
 	require.NoError(t, tier.Sync(Slot{7, 0}))
 	dir := crash(t, tier)
-	full := Options{GenerationBytes: 1 << 20, free: func(string) (int64, error) { return 0, nil }}
-	during, err := Open(ctx, dir, full)
-	require.NoError(t, err)
-	require.Empty(t, during.Generations())
-	require.NoError(t, during.StartSession(second, 0))
-	require.ErrorIs(t, during.Append(Slot{9, 0}, group(10, 1, 100, p)), ErrFull)
-	require.NoError(t, during.Close(ctx))
-
-	after := open(t, dir, Options{GenerationBytes: 1 << 20})
-	after.Settle(first, 0)
-	left := 0
-	require.NoError(t, after.Leftover(7, 0, func(uint64, []Entry) error { left++; return nil }))
-	require.Equal(t, 1, left)
+	var was syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was))
+	for more := range uint64(14) {
+		free, err := os.Open(os.DevNull)
+		require.NoError(t, err)
+		few := was
+		few.Cur = uint64(free.Fd()) + more
+		require.NoError(t, free.Close())
+		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few))
+		during, err := Open(ctx, dir, Options{GenerationBytes: 1 << 20})
+		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was))
+		if err == nil {
+			require.NoError(t, during.Close(ctx))
+		}
+		require.DirExists(t, filepath.Join(dir, origin{session: first}.dir()), "with %d descriptors", more)
+	}
+	require.Equal(t, []int{1}, leftAt(t, dir))
 }
 
 // A generation that cannot be made leaves no folder behind: there is a new attempt every
@@ -436,6 +476,26 @@ func TestLeftoversAreNoCache(t *testing.T) {
 	require.Empty(t, tier.Left(7, 1))
 	fill()
 	require.NotEqual(t, uint64(7), tier.Generations()[0].Session.ID, "then it is a cache")
+}
+
+// What was dealt with in one life is no leftover in the next: it was lost, or is in the log
+// already, and behind it lies what was written since (P2).
+func TestWhatIsForgottenStaysForgotten(t *testing.T) {
+	tier, p := small(t), part(1)
+	for slot := range uint64(3) {
+		require.NoError(t, tier.Append(Slot{7, slot}, group(int64(slot)*10, 1, 100, p)))
+	}
+	tier.Settle(first, 1)
+	tier.Forget(7)
+	for range 2 {
+		tier = open(t, crash(t, tier), Options{GenerationBytes: 1 << 20})
+		tier.Settle(first, 1)
+		require.Empty(t, tier.Left(7, 1))
+		require.NoError(t, tier.Leftover(7, 1, func(seq uint64, _ []Entry) error { return fmt.Errorf("slot %d is left", seq) }))
+		require.False(t, tier.Generations()[0].Kept)
+		require.Equal(t, upTo(10), offsets(t, tier, p, 0), "what lies below the fence is served")
+		require.NoError(t, tier.StartSession(second, 0))
+	}
 }
 
 // What is still on its way to the tier when its session has ended makes no new
