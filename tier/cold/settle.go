@@ -132,6 +132,7 @@ func (p *pending) attempt(ctx context.Context) (done bool, err error) {
 	p.attempts++
 	began := time.Now()
 	err = p.send(ctx)
+	p.late(err, began)
 	switch {
 	case err == nil:
 		return true, nil
@@ -142,12 +143,17 @@ func (p *pending) attempt(ctx context.Context) (done bool, err error) {
 			err = fmt.Errorf("%w: %w", ErrUndecided, err)
 		}
 		return true, err
-	case errors.Is(err, context.DeadlineExceeded) && time.Since(began) >= p.timeout:
-		// Too short a timeout would send the same bytes for ever, each time half. Time that
-		// ran out elsewhere, as for who dialled, is none that the body would have needed.
-		p.timeout = max(p.timeout, min(2*p.timeout, longest(p.body.Size())))
 	}
 	return false, err
+}
+
+// late gives requests more time when that of one ran out: too short a timeout would send
+// the same bytes for ever, or read them, each time half. Time that ran out elsewhere, as
+// for who dialled, is none that the body would have needed.
+func (p *pending) late(err error, began time.Time) {
+	if errors.Is(err, context.DeadlineExceeded) && time.Since(began) >= p.timeout {
+		p.timeout = max(p.timeout, min(2*p.timeout, longest(p.body.Size())))
+	}
 }
 
 // identify reads what has the name. A stranger is believed when two reads agree:
@@ -179,6 +185,7 @@ func (p *pending) peek(ctx context.Context) ([]byte, error) {
 	defer cancel()
 	start := time.Now()
 	existing, err := p.store.Get(ctx, p.name, p.options.Peek, nil)
+	p.late(err, start)
 	p.tell(Attempt{Name: p.name, Number: p.attempts, Peek: true, Took: time.Since(start), Err: err})
 	if errors.Is(err, ErrRange) {
 		return nil, nil // shorter than the range begins: an object all the same

@@ -170,6 +170,17 @@ func TestSettleGivesALargeBodyOnASlowLinkTheTimeItNeeds(t *testing.T) {
 	}
 }
 
+// So is one that is too short for reading what is there: the put is not decided before.
+func TestSettleGivesTheReadOfWhatIsThereTheTimeItNeeds(t *testing.T) {
+	calls, took, _, err := settling(t, fault.Always(fault.Fault{Before: 9 * time.Second}, trace.Get), mine)
+	if err != nil {
+		t.Fatalf("%v after\n%s", err, calls)
+	}
+	if took > 40*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
 // unreachable is a bucket to which nothing gets through for a while. Who dials is told
 // after two seconds that it took too long; who has a connection hears nothing on it, as
 // long as he waits.
