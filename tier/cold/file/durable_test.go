@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -99,6 +100,50 @@ func TestAnswersWaitForTheSync(t *testing.T) {
 	}
 	if err := s.PutIfAbsent(t.Context(), "b/1", one); err != nil {
 		t.Errorf("another folder: %v", err)
+	}
+}
+
+// F2 where another process has removed a folder that this one has open, and made it again.
+func TestAFolderThatWasMadeAgainIsOpenedAgain(t *testing.T) {
+	dir, one := t.TempDir(), cold.Bytes([]byte("x"))
+	var stores [2]*Store
+	for i := range stores {
+		s, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		stores[i] = s
+	}
+	ours, theirs := stores[0], stores[1]
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, forget := range []bool{false, true} {
+		must(ours.PutIfAbsent(t.Context(), "a/1", one))
+		must(theirs.Delete(t.Context(), "a/1"))
+		must(theirs.PutIfAbsent(t.Context(), "a/2", one))
+		if !forget {
+			if err := ours.PutIfAbsent(t.Context(), "a/2", one); !errors.Is(err, cold.ErrExists) {
+				t.Errorf("%v", err)
+			}
+			d := ours.folders.known("a")
+			synced, err := d.fd.Stat()
+			must(err)
+			there, err := os.Stat(filepath.Join(dir, "a"))
+			must(err)
+			if !os.SameFile(synced, there) {
+				t.Error("told that the name is taken, and another folder was synced")
+			}
+			ours.folders.put(d)
+		}
+		must(ours.Delete(t.Context(), "a/2"))
+		if _, err := ours.Stat(t.Context(), "a/2"); !errors.Is(err, cold.ErrNotFound) {
+			t.Errorf("deleted, and still there: %v", err)
+		}
 	}
 }
 

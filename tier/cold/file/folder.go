@@ -100,6 +100,12 @@ func (d *folder) finish(r *round) {
 	close(r.done)
 }
 
+// holds reports whether the name is in the folder, or cannot be looked at.
+func (d *folder) holds(base string) bool {
+	var st unix.Stat_t
+	return unix.Fstatat(int(d.fd.Fd()), base, &st, unix.AT_SYMLINK_NOFOLLOW) != unix.ENOENT
+}
+
 func (d *folder) remove(base string) error {
 	return pathError("unlink", base, unix.Unlinkat(int(d.fd.Fd()), base, 0))
 }

@@ -98,7 +98,7 @@ func (s *Store) taken(name string) error {
 	if err == nil && info.IsDir() {
 		return fmt.Errorf("%w: there is a folder of that name", cold.ErrName)
 	}
-	d, err := s.folders.get(path.Dir(name), mustExist)
+	d, err := s.holder(name)
 	if err != nil {
 		return fmt.Errorf("look at the object that is there: %w", err)
 	}
@@ -107,6 +107,25 @@ func (s *Store) taken(name string) error {
 		return err
 	}
 	return cold.ErrExists
+}
+
+// holder is the folder that an object lies in. One that another process has removed and
+// made again since it was opened here is opened anew: what is synced through the old
+// descriptor, or removed, is not what has the name now. The caller gives it back with put.
+func (s *Store) holder(name string) (*folder, error) {
+	dir, base := path.Split(name)
+	for range moves {
+		d, err := s.folders.get(path.Clean(dir), mustExist)
+		if err != nil || d.holds(base) {
+			return d, err
+		}
+		s.folders.forget(d)
+		s.folders.put(d)
+		if _, err := s.root.Lstat(name); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("folder %s was removed %d times in a row", dir, moves)
 }
 
 // write copies the body into the new, empty file.

@@ -175,8 +175,7 @@ func (s *Store) delete(ctx context.Context, name string) error {
 		}
 		return err
 	}
-	dir, base := path.Split(name)
-	parent, err := s.folders.get(path.Clean(dir), mustExist)
+	parent, err := s.holder(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -184,7 +183,7 @@ func (s *Store) delete(ctx context.Context, name string) error {
 		return err
 	}
 	defer s.folders.put(parent)
-	if err := parent.remove(base); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := parent.remove(path.Base(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err := parent.sync(); err != nil {
