@@ -123,7 +123,7 @@ func (s *Producers) Append(h *record.Header, base int64, now time.Time) {
 		return
 	}
 	n := s.touch(h.ProducerID)
-	if h.ProducerEpoch != n.Epoch {
+	if h.ProducerEpoch != n.Epoch || s.expired(n, now) { // nothing of before is a duplicate
 		n.Epoch, n.N = h.ProducerEpoch, 0
 	}
 	n.LastMs = now.UnixMilli()

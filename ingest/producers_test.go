@@ -93,6 +93,20 @@ func TestUnknownProducersBeginAnywhere(t *testing.T) { // kafka.md 27
 	require.NoError(t, err)
 	_, _, err = l.send(t, sent(1, 3, 7, 1), t0.Add(48*time.Hour))
 	require.NoError(t, err, "its state has expired")
+	for seq := int32(8); seq < 50; seq++ {
+		_, again, err := l.send(t, sent(1, 3, seq, 1), t0.Add(48*time.Hour))
+		require.NoError(t, err)
+		require.False(t, again, "sequence %d was sent before its state expired, and not since", seq)
+	}
+
+	l = producers()
+	for _, at := range []time.Duration{0, 48 * time.Hour} {
+		for seq := range int32(4) {
+			_, again, err := l.send(t, sent(1, 3, seq, 1), t0.Add(at))
+			require.NoError(t, err)
+			require.False(t, again, "sequence %d", seq)
+		}
+	}
 }
 
 func TestEpochsFenceProducers(t *testing.T) { // kafka.md 27, 28
