@@ -85,6 +85,7 @@ func (m *Machine) item(now time.Time, r *Request, i int) *Slot {
 	s.Batches++
 	s.Records += int64(h.NumRecords)
 	m.bytes += n
+	m.batches++
 	res.Base = base
 	if h.LogAppendTime() {
 		res.LogAppendTime = h.MaxTimestamp
@@ -237,6 +238,7 @@ func (m *Machine) strip(s *Slot, l *plog) {
 		n := int64(len(p.Batches[i].Bytes))
 		s.Bytes -= n
 		m.bytes -= n
+		m.batches--
 		s.Batches--
 		s.Records -= int64(p.Batches[i].Header.NumRecords)
 	}

@@ -75,6 +75,7 @@ func (m *Machine) commit(now time.Time) {
 	for i, s := range m.flight[:n] {
 		m.flight[i] = nil
 		m.bytes -= s.Bytes
+		m.batches -= s.Batches
 		c := Commit{Slot: s}
 		for j := range s.Parts {
 			p := &s.Parts[j]
@@ -199,6 +200,7 @@ func (m *Machine) abandon(err error) {
 
 func (m *Machine) drop(s *Slot, err error) {
 	m.bytes -= s.Bytes
+	m.batches -= s.Batches
 	m.failAll(s, err)
 	m.out[0].Dropped = append(m.out[0].Dropped, s)
 }

@@ -14,7 +14,7 @@ type Config struct {
 	Large int64
 	// Max is the size in bytes at which an object is always cut. Default 8 MiB.
 	Max int64
-	// Pending is the bytes that may wait for the bucket before Full says so (W7).
+	// Pending is the memory, about, that may wait for the bucket before Full says so (W7).
 	// Default 64 MiB: a window of the largest objects, and as much again.
 	Pending int64
 	// Rate is how many puts per second the bill allows, and Burst how many seconds

@@ -31,7 +31,8 @@
 //	W5  Nothing of a slot at or above the fence is committed (S3, S6).
 //	W6  A batch that a producer sends again is answered with the offset of the
 //	    first one, and not before that one is committed (kafka.md 25).
-//	W7  The bytes that wait for the bucket are bounded: Full says when.
+//	W7  The memory of what waits for the bucket is bounded, however small its batches
+//	    are: Full says when.
 //	W8  A batch bears the epoch under which its slot was bound, so that what waits
 //	    while sessions are rotated is written under the new one (S9).
 //

@@ -63,6 +63,7 @@ type Machine struct {
 	full    []*Slot // too large to take more
 	open    *Slot
 	bytes   int64 // in flight, full and open
+	batches int   // likewise
 	credit  credit
 	usual   time.Duration // moving average of what puts took
 	wall    time.Time     // what Date said
@@ -259,7 +260,7 @@ func (m *Machine) Quiet() bool { return len(m.flight) == 0 && len(m.full) == 0 &
 
 // Full reports whether as many bytes wait for the bucket as may (W7). The caller
 // then takes no more requests until it is not.
-func (m *Machine) Full() bool { return m.bytes >= m.cfg.Pending }
+func (m *Machine) Full() bool { return m.bytes+int64(m.batches)*perBatch >= m.cfg.Pending }
 
 // Pending is the bytes that wait for the bucket, and the time at which the oldest
 // of them came; the zero time when there are none.

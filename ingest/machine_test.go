@@ -3,6 +3,7 @@ package ingest
 import (
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -263,7 +264,7 @@ func TestATimeoutIsToldAndTheRecordStays(t *testing.T) { // S2, testing.md row 1
 }
 
 func TestPendingBytesAreBounded(t *testing.T) { // W7
-	b := newBench(t, Config{Pending: 10 * record.HeaderLen, Window: 1}, part(0))
+	b := newBench(t, Config{Pending: 10 * (record.HeaderLen + perBatch), Window: 1}, part(0))
 	n := 0
 	for ; !b.Full(); n++ {
 		b.send(AcksAll, plain(part(0), 1))
@@ -271,6 +272,28 @@ func TestPendingBytesAreBounded(t *testing.T) { // W7
 	assert.Equal(t, 10, n)
 	b.done(0, Mine)
 	assert.False(t, b.Full())
+}
+
+// Clients that do not batch, and wait for no answer, take no more memory than others.
+func TestSmallBatchesTakeTheMemoryThatMayWait(t *testing.T) { // W7
+	const pending = 8 << 20
+	m := New(Config{Pending: pending, Window: 1})
+	m.Begin(7, nil)
+	m.Own(part(0), Start{Epoch: 3})
+	heap := func() int64 {
+		runtime.GC()
+		var s runtime.MemStats
+		runtime.ReadMemStats(&s)
+		return int64(s.HeapAlloc)
+	}
+	before := heap()
+	for !m.Full() {
+		m.Append(t0, &Request{Acks: AcksNone, Items: []Item{plain(part(0), 1)}})
+		m.Step(t0)
+		m.Take()
+	}
+	assert.Less(t, heap()-before, int64(2*pending))
+	runtime.KeepAlive(m)
 }
 
 func TestObjectsAreCutAtTheirLargestSize(t *testing.T) {
@@ -433,7 +456,7 @@ func TestSnapshotsOfAnotherLogDoNoHarm(t *testing.T) {
 // machine and checks W1 to W7 after each step.
 func TestAnyScheduleKeepsTheInvariants(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		cfg := Config{Window: rapid.IntRange(1, 4).Draw(rt, "window"), Max: 6 * record.HeaderLen, Large: 3 * record.HeaderLen, Pending: 40 * record.HeaderLen}
+		cfg := Config{Window: rapid.IntRange(1, 4).Draw(rt, "window"), Max: 6 * record.HeaderLen, Large: 3 * record.HeaderLen, Pending: 40 * (record.HeaderLen + perBatch)}
 		b := newBench(rt, cfg, part(0), part(1))
 		b.timeout = time.Second
 		type produced struct {

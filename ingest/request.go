@@ -104,6 +104,13 @@ type Slot struct {
 	loose  int64 // records acknowledged before they were committed
 }
 
+// perBatch is the memory that a batch takes beside its bytes, about: its places in request
+// and slot, and the frame around it. Clients that do not batch send little else.
+const perBatch = 512
+
+// Memory is what the slot takes, about.
+func (s *Slot) Memory() int64 { return s.Bytes + int64(s.Batches)*perBatch }
+
 // Commit is a slot that has been committed.
 type Commit struct {
 	*Slot

@@ -107,7 +107,7 @@ func (h *hotter) push(t hotTask) bool {
 		h.since = h.now()
 	}
 	if t.flight != nil {
-		h.bytes += t.flight.slot.Bytes
+		h.bytes += t.flight.slot.Memory()
 	}
 	h.due = h.due || t.flight == nil || t.flight.slot.Sync || h.bytes >= hotGroup
 	wake := first || h.due
@@ -186,7 +186,7 @@ func (h *hotter) append(ctx context.Context) {
 			}
 			clear(entries)
 			h.mu.Lock()
-			h.bytes -= s.Bytes
+			h.bytes -= s.Memory()
 			if err == nil {
 				h.unsaved = append(h.unsaved, hot.Slot{Session: s.Session, Seq: s.Seq})
 				if s.Sync {

@@ -31,7 +31,7 @@ type Options struct {
 	// Uncovered says so: with ten thousand active partitions a slot has as many.
 	// Default 65,536: some megabytes of memory and of journal.
 	BehindRuns int
-	// HotBacklog is how many bytes may wait for the hot tier before slots pass it
+	// HotBacklog is how much memory may wait for the hot tier before slots pass it
 	// by. Default 64 MiB.
 	HotBacklog int64
 	// Wall is the time by the calendar, by which producers expire. It must not block.
