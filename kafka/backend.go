@@ -137,7 +137,7 @@ type Append struct {
 	Acks    int16 // -1, 0 or 1
 	Timeout time.Duration
 	Items   []Item
-	// Frame holds the bytes of the batches.
+	// Frame holds the bytes of the batches; nil when they have memory of their own.
 	Frame Frame
 }
 

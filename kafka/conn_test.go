@@ -481,6 +481,66 @@ func TestFramesLiveAsLongAsTheLogHoldsThem(t *testing.T) {
 	}
 }
 
+// What the log keeps of a large request takes memory by the batches that it was given:
+// neither what was refused, nor what was compressed anew, stays with them.
+func TestBatchesDoNotKeepWhatCameWithThem(t *testing.T) {
+	f := newFake()
+	f.topic("t", 1)
+	f.topic("packed", 1, "compression.type", "gzip")
+	b := f.backend()
+	k := keeper{f, make(chan Append, 1)}
+	b.Log = k
+	pool := NewPool()
+	pool.Poison = true
+	s := New(Options{Backend: b, Pool: pool})
+	ctx, cancel := context.WithCancel(context.Background())
+	p := newPipes()
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, p, "") }()
+	c := p.client(t)
+	small, large := batch(record.None, 1, "small"), batch(record.None, 1, strings.Repeat("x", 100_000))
+	h, err := record.ParseHeader(large)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed, err := record.Recompress(h, large, new(record.Decoder), record.Gzip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, x := range map[string]struct {
+		large string // topic
+		want  [][]byte
+		kept  bool
+	}{
+		"taken":           {"t", [][]byte{small, large}, true},
+		"refused":         {"nowhere", [][]byte{small}, false},
+		"compressed anew": {"packed", [][]byte{small, packed}, false},
+	} {
+		q := produceOf(9, -1, "t", 0, small)
+		q.Topics = append(q.Topics, produceOf(9, -1, x.large, 0, large).Topics...)
+		ask[*kmsg.ProduceResponse](c, 9, q)
+		a := <-k.kept
+		if kept := a.Frame != nil; kept != x.kept {
+			t.Errorf("%s: the frame of %d bytes is kept: %v, want %v", what, len(large), kept, x.kept)
+		}
+		if a.Frame == nil {
+			ask[*kmsg.ProduceResponse](c, 9, produceOf(9, -1, "nowhere", 0, small)) // the call before is over
+		}
+		for i, it := range a.Items {
+			if !bytes.Equal(it.Batch, x.want[i]) {
+				t.Errorf("%s: batch %d is not the one that was sent", what, i)
+			}
+		}
+		if a.Frame != nil {
+			a.Frame.Release()
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // What the log keeps of clients that do not batch takes memory by what they sent.
 func TestSmallBatchesKeepLittleMemory(t *testing.T) {
 	f := newFake()

@@ -225,7 +225,9 @@ func (f *fake) Append(_ context.Context, a Append) (Appending, error) {
 		l.hw += int64(it.Header.NumRecords)
 		l.lso = l.hw
 	}
-	a.Frame.Release()
+	if a.Frame != nil {
+		a.Frame.Release()
+	}
 	f.wakeLocked()
 	return out, nil
 }

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -51,6 +52,7 @@ type produced struct {
 	r      *kmsg.ProduceResponse
 	items  []Item
 	places []place // of the items, in r
+	own    []bool  // likewise: it was compressed anew, and does not lie in the frame
 	failed error   // the first fault, for acks=0
 }
 
@@ -63,11 +65,12 @@ func (n *node) produce(ctx context.Context, c *call, q *kmsg.ProduceRequest) fun
 	if len(p.items) == 0 {
 		return func(context.Context) answer { return p.answer() }
 	}
-	c.frame.Retain()
-	appending, err := n.Log.Append(ctx, Append{
-		Acks: q.Acks, Timeout: time.Duration(max(q.TimeoutMillis, 1)) * time.Millisecond,
-		Items: p.items, Frame: c.frame,
-	})
+	a := Append{Acks: q.Acks, Timeout: time.Duration(max(q.TimeoutMillis, 1)) * time.Millisecond, Items: p.items}
+	if p.worthKeeping() {
+		c.frame.Retain()
+		a.Frame = c.frame
+	}
+	appending, err := n.Log.Append(ctx, a)
 	if err != nil {
 		p.failAll(err)
 		return func(context.Context) answer { return p.answer() }
@@ -84,6 +87,32 @@ func (n *node) produce(ctx context.Context, c *call, q *kmsg.ProduceRequest) fun
 		return p.answer()
 	}
 }
+
+// worthKeeping decides whether the log is given the frame. It holds it for as long as any
+// batch in it waits for the bucket, or is in the tail cache, and counts the batches alone: a
+// large frame of which they are the smaller part is not worth the memory. Then they are
+// copied out of it, as far as they lie in it at all.
+func (p *produced) worthKeeping() bool {
+	inside := 0
+	for i := range p.items {
+		if !p.own[i] {
+			inside += len(p.items[i].Batch)
+		}
+	}
+	if p.c.bytes <= copiedFrom || inside >= p.c.bytes/2 {
+		return true
+	}
+	for i := range p.items {
+		if !p.own[i] {
+			p.items[i].Batch = bytes.Clone(p.items[i].Batch)
+		}
+	}
+	return false
+}
+
+// copiedFrom is the size above which a frame may not be worth keeping: below, the names
+// in it may take more than the batches, and a copy costs as much as it saves.
+const copiedFrom = 4 << 10
 
 // admit checks every batch; good ones become items.
 func (p *produced) admit(ctx context.Context, q *kmsg.ProduceRequest, now int64) {
@@ -137,6 +166,7 @@ func (p *produced) admit(ctx context.Context, q *kmsg.ProduceRequest, now int64)
 				continue
 			}
 			p.items = append(p.items, Item{Partition: id, Batch: batch, Header: h})
+			p.own = append(p.own, &batch[0] != &qp.Records[0])
 			p.places = append(p.places, at)
 		}
 	}
