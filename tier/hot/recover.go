@@ -13,10 +13,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/firnlog/firn/record"
 )
@@ -29,40 +32,40 @@ func (t *Tier) recover(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("recover hot tier: %w", err)
 	}
+	names = slices.DeleteFunc(names, func(n os.DirEntry) bool { return !n.IsDir() || !dirName.MatchString(n.Name()) })
+	var mu sync.Mutex
 	var found []*generation
 	var lost, left []string
-	for _, n := range names {
+	one := func(name string) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if !n.IsDir() || !dirName.MatchString(n.Name()) {
-			continue
-		}
-		path := filepath.Join(t.dir, n.Name())
-		if free, err := t.free(t.dir); err == nil && free < memStep { // Badger would fail, or fault (H5)
-			left = append(left, n.Name())
-			continue
-		}
-		g, err := t.load(path)
-		if err == nil && g.batches > 0 {
+		g, why, err := t.revive(filepath.Join(t.dir, name))
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case g != nil:
 			found = append(found, g)
-			continue
+		case scarce(why):
+			left = append(left, fmt.Sprintf("%s: %v", name, why))
+		case why != nil:
+			lost = append(lost, fmt.Sprintf("%s: %v", name, why))
 		}
-		if g != nil {
-			_ = g.end(!scarce(err))
-		}
-		if scarce(err) {
-			_ = os.Remove(filepath.Join(path, openingFile)) // it was no attempt
-			left = append(left, fmt.Sprintf("%s: %v", n.Name(), err))
-			continue
-		}
-		if err != nil {
-			lost = append(lost, fmt.Sprintf("%s: %v", n.Name(), err))
-		}
-		if err := os.RemoveAll(path); err != nil {
-			return fmt.Errorf("recover hot tier: %w", err)
-		}
+		return err
 	}
+	var at atomic.Int64
+	var turns errgroup.Group
+	for range t.atOnce(names) {
+		turns.Go(func() error {
+			for i := at.Add(1) - 1; i < int64(len(names)); i = at.Add(1) - 1 {
+				if err := one(names[i].Name()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err = turns.Wait()
 	slices.SortFunc(found, func(a, b *generation) int {
 		if c := cmp.Compare(a.origin.session.ID, b.origin.session.ID); c != 0 {
 			return c
@@ -72,6 +75,9 @@ func (t *Tier) recover(ctx context.Context) error {
 	for _, g := range found {
 		t.add(g, false)
 	}
+	if err != nil {
+		return err
+	}
 	if len(lost) > 0 {
 		t.log.Warn("hot tier: removed what cannot be read; reads go to the bucket", "generations", lost)
 	}
@@ -79,6 +85,48 @@ func (t *Tier) recover(ctx context.Context) error {
 		t.log.Error("hot tier: no room to open what an earlier life left; it stays for the next start, and what it alone holds of acks=1 is not restored before", "generations", left)
 	}
 	return nil
+}
+
+// recoverAtOnce is how many directories are opened at once: it is the disk that each waits
+// for, and Badger takes 20 MB of heap for each meanwhile.
+const recoverAtOnce = 4
+
+// atOnce is one where room is scarce, which all would count on, and after a life that ended
+// while it opened some: the one that ended it is to be suspected again (attempt), and none
+// beside it.
+func (t *Tier) atOnce(names []os.DirEntry) int {
+	if free, err := t.free(t.dir); err != nil || free < recoverAtOnce*(memTable+memStep) {
+		return 1
+	}
+	for _, n := range names {
+		if _, err := os.Stat(filepath.Join(t.dir, n.Name(), openingFile)); err == nil {
+			return 1
+		}
+	}
+	return recoverAtOnce
+}
+
+// revive opens one directory; nil when there is nothing in it, or why not. What cannot be
+// read is removed; an error is that this failed.
+func (t *Tier) revive(path string) (g *generation, why, err error) {
+	if free, err := t.free(t.dir); err == nil && free < memStep { // Badger would fail, or fault (H5)
+		return nil, ErrFull, nil
+	}
+	g, why = t.load(path)
+	if why == nil && g.batches > 0 {
+		return g, nil, nil
+	}
+	if g != nil {
+		_ = g.end(!scarce(why))
+	}
+	if scarce(why) {
+		_ = os.Remove(filepath.Join(path, openingFile)) // it was no attempt
+		return nil, why, nil
+	}
+	if err := os.RemoveAll(path); err != nil {
+		return nil, why, fmt.Errorf("recover hot tier: %w", err)
+	}
+	return nil, why, nil
 }
 
 // scarce reports whether something failed for want of room, of descriptors or of memory:
@@ -115,6 +163,9 @@ func (t *Tier) load(path string) (*generation, error) {
 	if err := g.reindex(); err != nil {
 		return g, err
 	}
+	if err := done(); err != nil {
+		return g, err
+	}
 	// Nothing is added to it any more: its Badger has done its work, as in cool.
 	if g.memory = int64(g.batches) * memPerBatch; t.roomFor(g.memory) {
 		db := g.db
@@ -128,7 +179,7 @@ func (t *Tier) load(path string) (*generation, error) {
 	} else {
 		g.opened, g.ended = time.Now(), time.Now()
 	}
-	return g, done()
+	return g, nil
 }
 
 // roomToOpen is ErrFull where Badger would find no room for the tables that it makes of its
@@ -155,16 +206,20 @@ func (t *Tier) roomToOpen(path string) error {
 // openingFile says how often a directory was opened without success.
 const openingFile = "opening"
 
-// attempt counts how often in a row a directory was opened without success, and
-// gives up the third time. Badger ends the process when it finds certain kinds
-// of damage; that must not happen for ever.
+// attempts is how often in a row a process may end while it opens a directory. Badger ends
+// it when it finds certain kinds of damage, which must not happen for ever. But a process
+// that somebody kills ends there, too, now and then, and what the directory alone holds of
+// acks=1 must outlive that: so many times in a row is no accident.
+const attempts = 10
+
+// attempt counts how often in a row a directory was opened without success.
 func attempt(path string) (done func() error, err error) {
 	name := filepath.Join(path, openingFile)
 	n := 0
 	if b, err := os.ReadFile(name); err == nil {
 		n, _ = strconv.Atoi(string(b))
 	}
-	if n >= 3 {
+	if n >= attempts {
 		return nil, fmt.Errorf("%w: opening it failed %d times", ErrDamaged, n)
 	}
 	if err := os.WriteFile(name, []byte(strconv.Itoa(n+1)), 0o644); err != nil {

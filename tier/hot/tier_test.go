@@ -660,16 +660,36 @@ func TestUnreadableGenerationIsRemoved(t *testing.T) {
 	require.NoDirExists(t, gens[0])
 }
 
+// TestKillsWhileItIsOpenedLoseNothing is P2 for a broker that is killed in its start, again
+// and again: what acks=1 was told is in no other place.
+func TestKillsWhileItIsOpenedLoseNothing(t *testing.T) {
+	tier, p := small(t), part(1)
+	require.NoError(t, tier.Append(Slot{7, 0}, group(0, 1, 100, p)))
+	dir := crash(t, tier)
+	gens, err := filepath.Glob(filepath.Join(dir, "*-000000"))
+	require.NoError(t, err)
+	for range 5 {
+		_, err := attempt(gens[0])
+		require.NoError(t, err)
+	}
+	after := open(t, dir, Options{GenerationBytes: 1 << 20})
+	require.Len(t, after.Generations(), 1)
+	require.NoFileExists(t, filepath.Join(gens[0], openingFile), "it counts anew")
+}
+
 func TestOpeningThatKillsIsGivenUp(t *testing.T) {
 	tier, p := small(t), part(1)
 	require.NoError(t, tier.Append(Slot{7, 0}, group(0, 1, 100, p)))
 	dir := crash(t, tier)
 	gens, err := filepath.Glob(filepath.Join(dir, "*-000000"))
 	require.NoError(t, err)
-	for range 3 { // three lives that ended while they opened it
+	for range attempts { // so many lives ended while they opened it
 		_, err := attempt(gens[0])
 		require.NoError(t, err)
 	}
+	names, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Equal(t, 1, (&Tier{dir: dir, free: freeBytes}).atOnce(names), "nobody beside it is suspected")
 	require.Empty(t, open(t, dir, Options{GenerationBytes: 1 << 20}).Generations())
 }
 
