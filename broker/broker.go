@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -175,15 +174,21 @@ func (b *Broker) identify() error {
 	if dir := b.values.Get("data.dir"); dir != "" {
 		file = filepath.Join(dir, "meta.properties")
 	}
-	former := readProperties(file)
-	if c := former["cluster.id"]; c != "" && c != state.ClusterID() {
-		return fmt.Errorf("data.dir %s belongs to cluster %s, but the bucket holds cluster %s: it was wiped, rolled back, or is the wrong one; use another folder or empty this one", b.values.Get("data.dir"), c, state.ClusterID())
+	former := nothing
+	if raw, err := os.ReadFile(file); err == nil {
+		ok := false
+		if former, ok = recall(string(raw)); !ok {
+			b.log.Warn("what the data folder remembers is damaged, and is not believed; it is written anew", "file", file)
+		}
 	}
-	if n, err := strconv.ParseUint(former["journal.entry"], 10, 64); err == nil && n > state.Number() {
-		return fmt.Errorf("data.dir %s has seen journal entry %d, but the journal in the bucket ends at entry %d: the bucket was rolled back; put its newer objects back, or accept that what came later is lost by using another folder or emptying this one", b.values.Get("data.dir"), n, state.Number())
+	if former.cluster != "" && former.cluster != state.ClusterID() {
+		return fmt.Errorf("data.dir %s belongs to cluster %s, but the bucket holds cluster %s: it was wiped, rolled back, or is the wrong one; use another folder or empty this one", b.values.Get("data.dir"), former.cluster, state.ClusterID())
 	}
-	if n, err := strconv.Atoi(former["node.id"]); err == nil && b.node < 0 {
-		b.node = int32(n)
+	if former.entry > state.Number() {
+		return fmt.Errorf("data.dir %s has seen journal entry %d, but the journal in the bucket ends at entry %d: the bucket was rolled back; put its newer objects back, or accept that what came later is lost by using another folder or emptying this one", b.values.Get("data.dir"), former.entry, state.Number())
+	}
+	if b.node < 0 {
+		b.node = former.node
 	}
 	for _, s := range state.Sessions() {
 		if b.node < 0 && !s.Sealed && s.Advertised == b.addr {
@@ -207,7 +212,7 @@ func (b *Broker) remember() error {
 		return nil
 	}
 	state := b.journal.State()
-	text := fmt.Sprintf("# written by firn\ncluster.id=%s\nnode.id=%d\njournal.entry=%d\n", state.ClusterID(), b.node, state.Number())
+	text := memory{state.ClusterID(), b.node, state.Number()}.String()
 	// By rename: after a crash the file is the old one or the new one.
 	file := filepath.Join(dir, "meta.properties")
 	err := os.WriteFile(file+".new", []byte(text), 0o644)
@@ -218,20 +223,6 @@ func (b *Broker) remember() error {
 		return fmt.Errorf("remember the node id: %w", err)
 	}
 	return nil
-}
-
-func readProperties(file string) map[string]string {
-	out := map[string]string{}
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return out
-	}
-	for line := range strings.Lines(string(raw)) {
-		if k, v, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
-			out[k] = v
-		}
-	}
-	return out
 }
 
 // assemble connects the parts.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"syscall"
@@ -127,6 +128,21 @@ func TestBrokersReachEachOtherByTheListenerForIt(t *testing.T) {
 	in.Close()
 	if b.reach(t.Context(), ls.advertised.String()) {
 		t.Error("reached though nobody listens")
+	}
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	go func() {
+		if c, err := other.Accept(); err == nil {
+			_, _ = c.Write([]byte("220 mail.example.com ESMTP\r\n"))
+			_, _ = io.Copy(io.Discard, c)
+			c.Close()
+		}
+	}()
+	if b.reach(t.Context(), other.Addr().String()) {
+		t.Error("reached though somebody else has the address of a broker that is gone")
 	}
 }
 

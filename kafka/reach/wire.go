@@ -23,6 +23,7 @@ var errSilent = errors.New("no answer")
 
 const (
 	maxAnswer   = 64 << 20
+	speaksTLS   = "it speaks TLS"
 	apiVersions = 18
 	metadataKey = 3
 )
@@ -83,7 +84,7 @@ func foreign(head [8]byte) string {
 	case string(head[:4]) == "HTTP":
 		return "an HTTP server answers there"
 	case head[0] == 0x15 && head[1] == 3:
-		return "it speaks TLS"
+		return speaksTLS
 	case string(head[:4]) == "SSH-":
 		return "an SSH server answers there"
 	}
