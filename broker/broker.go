@@ -45,6 +45,9 @@ type Options struct {
 	Wall func() time.Time
 	// Version of the program, for metrics.
 	Version string
+	// Left, when not nil, is told how many bytes were accepted and are not in the bucket when
+	// this broker has left: none, unless the bucket did not take them in drain.timeout.ms.
+	Left func(pending int64)
 }
 
 // Broker is one running broker.
@@ -58,6 +61,7 @@ type Broker struct {
 	addr   string // advertised, of every listener
 
 	journal *journal.Journal
+	settler *cold.Settler
 	hot     *hot.Tier
 	pump    *pump.Pump
 	tail    *tier.Tail
@@ -69,6 +73,7 @@ type Broker struct {
 	server  *kafka.Server
 	gossip  *gossip.Gossip
 	metrics *web.Metrics
+	web     *web.Server
 	ready   web.Readiness
 	lease   lease
 	clock   *clock
@@ -93,7 +98,7 @@ func (a Addresses) String() string {
 
 // Run runs a broker until ctx ends, then drains it. ready is called once, when it
 // serves. What Run returns is nil after a clean stop.
-func Run(ctx context.Context, o Options, ready func(Addresses)) (err error) {
+func Run(ctx context.Context, o Options, ready func(Addresses)) error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -105,21 +110,49 @@ func Run(ctx context.Context, o Options, ready func(Addresses)) (err error) {
 	}
 	b := &Broker{opts: o, values: o.Settings, log: o.Logger, clock: &clock{wall: o.Wall, log: o.Logger}, follower: follower{turn: make(chan struct{}, 1)}}
 	b.ready.Not("starting")
-	b.metrics = web.NewMetrics(web.MetricsOptions{Version: o.Version, Source: source{b}, Process: true})
+	b.metrics = web.NewMetrics(web.MetricsOptions{Version: o.Version, Ready: &b.ready, Process: true})
 	b.opts.Store = trace.Wrap(o.Store, b.metrics.Store)
-	defer func() {
-		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-			err = nil // stopped while it started: what did not come to its end is no news
-		}
-	}()
 	if err := b.listen(ctx); err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
 	defer b.kafka.close()
-	defer b.httpLn.Close()
+	b.web = web.NewServer(web.ServerOptions{Metrics: b.metrics, Ready: &b.ready, Logger: b.log, Pprof: b.values.Bool("http.pprof")})
+	return b.probed(ctx, func(ctx context.Context) error { return unlessStopped(ctx, b.open(ctx, ready)) })
+}
+
+// unlessStopped is an error, but for that of a broker that was stopped while it started:
+// what did not come to its end is no news.
+func unlessStopped(ctx context.Context, err error) error {
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// probed answers probes and scrapes for as long as f runs, from the broker's first moment
+// to its last: a start waits for the bucket for as long as that is away, and an
+// orchestrator that hears nothing would kill it meanwhile, again and again. When the
+// listener fails, f's context ends.
+func (b *Broker) probed(ctx context.Context, f func(context.Context) error) error {
+	hctx, done := context.WithCancel(context.WithoutCancel(ctx))
+	defer done()
+	fctx, end := context.WithCancel(ctx)
+	defer end()
+	served := make(chan error, 1)
+	go func() {
+		defer end()
+		served <- b.web.Serve(hctx, b.httpLn)
+	}()
+	err := f(fctx)
+	done()
+	return errors.Join(err, <-served)
+}
+
+// open opens the parts, runs them until ctx ends, and closes them.
+func (b *Broker) open(ctx context.Context, ready func(Addresses)) (err error) {
 	if dir := b.values.Get("data.dir"); dir != "" {
 		b.hot, err = hot.Open(ctx, filepath.Join(dir, "hot"), hot.Options{
-			Logger: o.Logger, MaxBytes: b.values.Int("hot.max.bytes"), GenerationBytes: b.values.Int("seal.bytes"),
+			Logger: b.log, MaxBytes: b.values.Int("hot.max.bytes"), GenerationBytes: b.values.Int("seal.bytes"),
 		})
 		if err != nil {
 			return fmt.Errorf("open hot tier in %s: %w", dir, err)
@@ -130,11 +163,11 @@ func Run(ctx context.Context, o Options, ready func(Addresses)) (err error) {
 			err = errors.Join(err, b.hot.Close(cctx))
 		}()
 	}
-	if err := examine(ctx, b.opts.Store, o.Place, o.Logger); err != nil {
+	if err := examine(ctx, b.opts.Store, b.opts.Place, b.log); err != nil {
 		return err
 	}
 	b.lease.limit = b.values.Duration("broker.session.timeout.ms")
-	if b.journal, err = journal.Open(ctx, b.opts.Store, journal.Options{Logger: o.Logger, Observe: b.committed, Poll: b.lease.renewal()}); err != nil {
+	if b.journal, err = journal.Open(ctx, b.opts.Store, journal.Options{Logger: b.log, Observe: b.committed, Poll: b.lease.renewal()}); err != nil {
 		return err
 	}
 	b.lease.contact = b.journal.Contact
@@ -227,9 +260,9 @@ func (b *Broker) remember() error {
 
 // assemble connects the parts.
 func (b *Broker) assemble() {
-	settler := cold.NewSettler(b.opts.Store, cold.SettlerOptions{Hedge: b.opts.Place.Remote(), Observe: b.metrics.Store.Attempt})
+	b.settler = cold.NewSettler(b.opts.Store, cold.SettlerOptions{Hedge: b.opts.Place.Remote(), Observe: b.metrics.Store.Attempt})
 	po := pump.Options{
-		Store: b.opts.Store, Settler: settler, Catalog: b.journal, Logger: b.log, Observer: b.metrics.Uploads, Wall: b.clock.now,
+		Store: b.opts.Store, Settler: b.settler, Catalog: b.journal, Logger: b.log, Observer: b.metrics.Uploads, Wall: b.clock.now,
 		Ingest: ingest.Config{
 			Rate:           b.putRate(),
 			ProducerExpiry: b.values.Duration("producer.id.expiration.ms"),
@@ -251,7 +284,7 @@ func (b *Broker) assemble() {
 	}
 	_, _ = rand.Read(me.Nonce[:])
 	b.session = &session{
-		store: b.opts.Store, settler: settler, journal: b.journal, pump: b.pump,
+		store: b.opts.Store, settler: b.settler, journal: b.journal, pump: b.pump,
 		log: b.log, me: me, reach: b.reach, stands: b.stands, asked: b.asked, clock: b.clock, replaces: b.replaces, heirs: b.heirs, producers: pump.LoadProducers,
 	}
 	if b.hot != nil {
@@ -321,6 +354,9 @@ func (b *Broker) leave(mctx context.Context) {
 		if err := b.pump.Leave(lctx, b.bequeath); err != nil {
 			b.log.Warn("left without sealing the session; the next broker will", "err", err)
 		}
+		if b.opts.Left != nil {
+			b.opts.Left(b.metrics.Uploads.Waiting())
+		}
 		b.groups.lead() // nothing any more
 		if err := b.remember(); err != nil {
 			b.log.Warn("how far the journal is was not remembered", "err", err)
@@ -374,9 +410,8 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 	g.Go(func() error { return b.patrol(ctx) })
 	g.Go(func() error { b.lease.watch(mctx, b.leased); return nil })
 	g.Go(func() error { return b.press().Run(ctx) })
-	about := [][2]string{{"cluster", b.journal.State().ClusterID()}, {"node", strconv.Itoa(int(b.node))}, {"kafka", b.addr}, {"store", b.opts.Place.String()}}
-	http := web.NewServer(web.ServerOptions{Metrics: b.metrics, Ready: &b.ready, About: about, Logger: b.log, Pprof: b.values.Bool("http.pprof")})
-	g.Go(func() error { return http.Serve(mctx, b.httpLn) })
+	b.web.Tell([][2]string{{"cluster", b.journal.State().ClusterID()}, {"node", strconv.Itoa(int(b.node))}, {"kafka", b.addr}, {"store", b.opts.Place.String()}})
+	b.metrics.Show(source{b})
 	b.ready.Unless(b.unready)
 	b.ready.Ready()
 	unready := context.AfterFunc(ctx, func() {

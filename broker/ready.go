@@ -14,7 +14,11 @@ func (b *Broker) unready() string {
 		return why
 	}
 	if d := b.pump.Starving(); d >= b.values.Duration("bucket.unready.ms") {
-		return fmt.Sprintf("no put to the bucket has succeeded for %s", d.Round(time.Millisecond))
+		why := fmt.Sprintf("no put to the bucket has succeeded for %s", d.Round(time.Millisecond))
+		if err := b.settler.Trouble(); err != nil {
+			why += ": " + err.Error()
+		}
+		return why
 	}
 	return ""
 }

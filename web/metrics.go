@@ -27,8 +27,10 @@ type Metrics struct {
 // MetricsOptions are for NewMetrics.
 type MetricsOptions struct {
 	Version string
-	// Source tells of the cluster; may be nil.
+	// Source tells of the cluster; without one, Show adds it later.
 	Source Source
+	// Ready is what /readyz says; may be nil.
+	Ready *Readiness
 	// Now is the clock; nil for time.Now.
 	Now func() time.Time
 	// Process adds the metrics of Go's runtime and of the process.
@@ -50,16 +52,31 @@ func NewMetrics(o MetricsOptions) *Metrics {
 	began := o.Now()
 	f.reading("firn_uptime_seconds", "Age of this broker's counters. Falling: it was started again; look at its log for why it ended.",
 		func() float64 { return o.Now().Sub(began).Seconds() })
+	if o.Ready != nil {
+		f.reading("firn_ready", "1 while clients may be sent to this broker, else 0; /readyz says why. 0 for minutes on one broker: look at its log; on all: at the bucket.",
+			func() float64 {
+				if o.Ready.Why() != "" {
+					return 0
+				}
+				return 1
+			})
+	}
 	m.Wire = newWire(f)
 	m.Store = newStore(f)
 	m.Uploads = newUploads(f, o.Now)
-	m.Traffic = newTraffic(o.Source)
-	m.all.MustRegister(m.Traffic)
+	m.Traffic = &Traffic{}
 	if o.Source != nil {
-		m.all.MustRegister(&cluster{source: o.Source}, &lag{source: o.Source, most: maxLagSeries}, &readings{source: o.Source})
-		m.lag.MustRegister(&lag{source: o.Source})
+		m.Show(o.Source)
 	}
 	return m
+}
+
+// Show adds what s tells of the cluster and of the broker's parts. It is called once, as
+// soon as s can tell: a broker that starts is scraped before that.
+func (m *Metrics) Show(s Source) {
+	m.Traffic.source = s
+	m.all.MustRegister(m.Traffic, &cluster{source: s}, &lag{source: s, most: maxLagSeries}, &readings{source: s})
+	m.lag.MustRegister(&lag{source: s})
 }
 
 // factory makes registered metrics.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,8 +22,6 @@ type ServerOptions struct {
 	Ready   *Readiness
 	// Pprof serves profiles under /debug/pprof/.
 	Pprof bool
-	// About is shown on the start page: names and values, without secrets.
-	About [][2]string
 	// Logger is told about what fails; nil for nobody.
 	Logger *slog.Logger
 }
@@ -31,6 +30,7 @@ type ServerOptions struct {
 type Server struct {
 	options ServerOptions
 	mux     *http.ServeMux
+	about   atomic.Pointer[[][2]string]
 }
 
 // NewServer returns a server.
@@ -54,6 +54,9 @@ func NewServer(o ServerOptions) *Server {
 	}
 	return s
 }
+
+// Tell sets what the start page shows: names and values, without secrets.
+func (s *Server) Tell(about [][2]string) { s.about.Store(&about) }
 
 // Handle adds a page, before Serve.
 func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
@@ -147,10 +150,14 @@ func (s *Server) page(w http.ResponseWriter, _ *http.Request) {
 	if s.options.Ready != nil {
 		why = s.options.Ready.Why()
 	}
+	var about [][2]string
+	if p := s.about.Load(); p != nil {
+		about = *p
+	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_ = start.Execute(w, struct {
 		About [][2]string
 		Why   string
 		Pprof bool
-	}{s.options.About, why, s.options.Pprof})
+	}{about, why, s.options.Pprof})
 }

@@ -27,7 +27,7 @@ var described = regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)
 // shown is every metric that a broker can show, by name, and what Prometheus adds.
 func shown(t testing.TB) map[string]metric {
 	t.Helper()
-	m := NewMetrics(MetricsOptions{Source: newSource(t)})
+	m := NewMetrics(MetricsOptions{Source: newSource(t), Ready: &Readiness{}})
 	all := map[string]metric{"up": {}}
 	ch := make(chan *prometheus.Desc)
 	go func() { m.all.Describe(ch); close(ch) }()

@@ -13,7 +13,7 @@ import (
 // costs no look-up of a name on the hot path; a scrape looks the names up, and
 // forgets topics that are gone.
 type Traffic struct {
-	source Source
+	source Source   // set before the first scrape that shows it (Metrics.Show)
 	topics sync.Map // record.TopicID to *traffic
 }
 
@@ -23,8 +23,6 @@ type traffic struct {
 }
 
 type volume struct{ records, bytes atomic.Int64 }
-
-func newTraffic(s Source) *Traffic { return &Traffic{source: s} }
 
 func (t *Traffic) of(topic record.TopicID) *traffic {
 	if c, ok := t.topics.Load(topic); ok {
@@ -72,9 +70,6 @@ func (t *Traffic) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (t *Traffic) Collect(ch chan<- prometheus.Metric) {
-	if t.source == nil {
-		return
-	}
 	state := t.source.State()
 	t.topics.Range(func(k, v any) bool {
 		topic, ok := state.Topic(k.(record.TopicID))

@@ -90,6 +90,9 @@ func (u *Uploads) Pending(bytes int64, oldest time.Duration) {
 	u.pending.Store(bytes)
 }
 
+// Waiting is how many bytes were accepted and are not committed, as was told last.
+func (u *Uploads) Waiting() int64 { return u.pending.Load() }
+
 // HotSkipped counts a slot that the hot tier did not take.
 func (u *Uploads) HotSkipped(int64, error) { u.skipped.Inc() }
 

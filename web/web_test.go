@@ -102,7 +102,7 @@ func newSource(t testing.TB) *source {
 func eventful(t testing.TB, s Source) *Metrics {
 	t.Helper()
 	now := time.Unix(1000, 0)
-	m := NewMetrics(MetricsOptions{Version: "1.2.3", Source: s, Now: func() time.Time { return now }})
+	m := NewMetrics(MetricsOptions{Version: "1.2.3", Source: s, Ready: &Readiness{}, Now: func() time.Time { return now }})
 	m.Wire.Connected(1)
 	m.Wire.Connected(1)
 	m.Wire.Connected(-1)
@@ -202,6 +202,28 @@ func TestNamesFollowTheRulesAndHelpSaysWhatToDo(t *testing.T) {
 		if len(help) < 30 || !strings.HasSuffix(help, ".") {
 			t.Errorf("%s: its help does not help: %q", name, help)
 		}
+	}
+}
+
+// A broker that starts is scraped before its parts are there, and meanwhile.
+func TestWhatABrokerCanTellComesWhenItCan(t *testing.T) {
+	var r Readiness
+	m := NewMetrics(MetricsOptions{Ready: &r})
+	s := NewServer(ServerOptions{Metrics: m, Ready: &r})
+	m.Traffic.Produced(orders, 1, 1)
+	if code, body, _ := get(t, s, "/metrics"); code != 200 || !strings.Contains(body, "\nfirn_ready 0\n") || strings.Contains(body, "kafka_brokers") {
+		t.Errorf("%d\n%s", code, body)
+	}
+	m.Show(newSource(t))
+	r.Ready()
+	_, body, _ := get(t, s, "/metrics")
+	for _, want := range []string{"firn_ready 1", "kafka_brokers 2", `firn_kafka_produced_records_total{topic="orders"} 1`} {
+		if !strings.Contains(body, "\n"+want+"\n") {
+			t.Errorf("no %q in\n%s", want, body)
+		}
+	}
+	if _, body, _ := get(t, s, "/metrics/lag"); !strings.Contains(body, "kafka_consumergroup_lag{") {
+		t.Error(body)
 	}
 }
 
@@ -332,7 +354,8 @@ func TestProfilesAreServedWhenAskedForOnly(t *testing.T) {
 }
 
 func TestTheStartPageEscapesWhatItShows(t *testing.T) {
-	s := NewServer(ServerOptions{Metrics: NewMetrics(MetricsOptions{}), About: [][2]string{{"Bucket", "s3://b/<script>"}}})
+	s := NewServer(ServerOptions{Metrics: NewMetrics(MetricsOptions{})})
+	s.Tell([][2]string{{"Bucket", "s3://b/<script>"}})
 	_, body, h := get(t, s, "/")
 	if strings.Contains(body, "<script>") || !strings.Contains(body, "&lt;script&gt;") || h.Get("Content-Security-Policy") == "" {
 		t.Error(body)

@@ -18,13 +18,19 @@ import (
 // readyz is what the broker says to a probe.
 func (n *node) readyz() (int, string) {
 	n.c.t.Helper()
+	return n.page(n.at.HTTP, "/readyz")
+}
+
+// page is what the broker answers over HTTP.
+func (n *node) page(at, path string) (int, string) {
+	n.c.t.Helper()
 	p := n.c.net.Boot("10.3.0.1")
 	defer p.Kill()
 	web := http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext:       func(ctx context.Context, _, at string) (net.Conn, error) { return p.Dial(ctx, at) },
 	}}
-	r, err := web.Get("http://" + n.at.HTTP + "/readyz")
+	r, err := web.Get("http://" + at + path)
 	if err != nil {
 		n.c.t.Fatal(err)
 	}
@@ -67,7 +73,8 @@ func TestReadyIsWhoseRecordsGetIntoTheBucket(t *testing.T) {
 				expect(200, "")
 				time.Sleep(21 * time.Second)
 				expect(503, "no put to the bucket has succeeded for 4")
-				if name == "puts" { // and it is no better off without a session
+				expect(503, map[string]string{"wal": "denied", "puts": "503"}[name]) // and why
+				if name == "puts" {                                                  // and it is no better off without a session
 					c.depose()
 					time.Sleep(20 * time.Second)
 					expect(503, "the bucket")
@@ -80,4 +87,30 @@ func TestReadyIsWhoseRecordsGetIntoTheBucket(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A broker that starts while its bucket is away lives, waits, and says so: whoever probes it
+// need not kill it for that, and whoever scrapes it sees what it waits for.
+func TestABrokerThatWaitsForItsBucketAnswersProbes(t *testing.T) {
+	inBubble(t, 0, nil, func(t *testing.T, c *cluster) {
+		c.store.Use(fault.Always(fault.Fault{Kind: fault.Unavailable}))
+		n := c.add()
+		ready := n.launch()
+		expect := func(path string, want int, says string) {
+			t.Helper()
+			if code, body := n.page(n.host+":8080", path); code != want || !strings.Contains(body, says) {
+				t.Errorf("%s: %d, want %d and %q in\n%s", path, code, want, says, body)
+			}
+		}
+		time.Sleep(time.Minute)
+		expect("/livez", 200, "ok")
+		expect("/readyz", 503, "starting")
+		expect("/metrics", 200, "\nfirn_ready 0\n")
+		expect("/metrics", 200, `firn_object_requests_total{op="stat",outcome="failed"`)
+		c.store.Use(usual)
+		n.at = <-ready
+		expect("/readyz", 200, "ok")
+		expect("/metrics", 200, "\nfirn_ready 1\n")
+		expect("/metrics", 200, "\nkafka_brokers 1\n")
+	})
 }

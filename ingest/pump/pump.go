@@ -210,7 +210,7 @@ func (p *Pump) until(now, next time.Time) time.Duration {
 		wait = min(wait, left)
 	case waits && left <= 0 && !p.away:
 		p.away = true
-		p.opts.Logger.Warn("the bucket does not take puts; requests wait and time out until it does", "since", now.Sub(since))
+		p.opts.Logger.Warn("the bucket does not take puts; requests wait and time out until it does", "for", now.Sub(since).Round(time.Millisecond).String(), "err", p.opts.Settler.Trouble())
 	case p.away && (!waits || left > 0):
 		p.away = false
 		p.opts.Logger.Info("the bucket takes puts again")

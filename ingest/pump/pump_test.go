@@ -124,6 +124,7 @@ func TestTheStoreGoesAwayAndComesBack(t *testing.T) { // U4, testing.md row 12
 		for _, line := range []string{"does not take puts", "takes puts again"} {
 			assert.Equal(t, 1, strings.Count(said.String(), line), said.String())
 		}
+		assert.Regexp(t, `does not take puts[^\n]*for=\d[^\n]*err=[^\n]*[a-z]{4}`, said.String(), "for how long, and why")
 	})
 }
 

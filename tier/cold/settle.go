@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 )
 
@@ -64,6 +65,16 @@ type Settler struct {
 	store   Store
 	options SettlerOptions
 	recent  latencies
+	trouble atomic.Pointer[error]
+}
+
+// Trouble is why the store did not take the put that it answered last, for people; nil when
+// it did, or nothing was put.
+func (s *Settler) Trouble() error {
+	if err := s.trouble.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // NewSettler returns a Settler for the store.
@@ -256,6 +267,12 @@ func (p *pending) once(ctx context.Context, hedge bool) error {
 	took := time.Since(start)
 	if err == nil {
 		p.recent.add(p.body.Size(), took)
+	}
+	switch {
+	case err == nil || errors.Is(err, ErrExists):
+		p.trouble.Store(nil)
+	case !errors.Is(err, context.Canceled): // by us
+		p.trouble.Store(&err)
 	}
 	p.tell(Attempt{Name: p.name, Number: p.attempts, Hedge: hedge, Took: took, Err: err})
 	return err
