@@ -16,7 +16,8 @@ FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /out/firn /usr/bin/firn
 COPY --from=build --chown=65532:65532 /out/data /var/lib/firn
 USER 65532:65532
-# Kafka, the same for containers, HTTP, gossip.
+# Kafka for clients of the host (localhost), for other containers (by this one's name),
+# HTTP, gossip.
 EXPOSE 9092 29092 8080 7946/tcp 7946/udp
 ENTRYPOINT ["/usr/bin/firn"]
-CMD ["dev", "--data-dir", "/var/lib/firn", "--listeners", "0.0.0.0:9092", "--advertised-listeners", "localhost:9092", "--http", "0.0.0.0:8080"]
+CMD ["dev", "--data-dir", "/var/lib/firn", "--listeners", "HOST://0.0.0.0:9092,INTERNAL://0.0.0.0:29092", "--advertised-listeners", "HOST://localhost:9092,INTERNAL://:29092", "--http", "0.0.0.0:8080"]

@@ -56,8 +56,13 @@ func listen(ctx context.Context, n gossip.Network, v *settings.Values) (_ *liste
 		}
 		ls.open = append(ls.open, named{ln, e.Listener})
 		a, ok := given.Of(e.Listener)
-		if !ok {
+		switch {
+		case !ok:
 			a = reachedAt(e, ln.Addr())
+		case a.Host == "": // as in Kafka
+			if a.Host, err = os.Hostname(); err != nil {
+				return nil, fmt.Errorf("advertised.listeners: %w", err)
+			}
 		}
 		ls.advertised = append(ls.advertised, a)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -194,6 +195,28 @@ func TestATakenPortClosesTheOthers(t *testing.T) {
 		t.Fatalf("the first listener is still open: %v", err)
 	}
 	again.Close()
+}
+
+// An image names no host to containers that it does not know: the machine's name is told.
+func TestAnAddressWithoutAHostIsTheMachines(t *testing.T) {
+	values, err := settings.New(settings.Source{Name: "test", Values: map[string]string{
+		"listeners": "HOST://127.0.0.1:0,INTERNAL://127.0.0.1:0", "advertised.listeners": "HOST://localhost:9092,INTERNAL://:29092",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ls, err := listen(t.Context(), gossip.Machine{}, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ls.close()
+	name, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := ls.advertised.String(), "HOST://localhost:9092,INTERNAL://"+name+":29092"; got != want {
+		t.Errorf("advertised as %s, want %s", got, want)
+	}
 }
 
 // What to do depends on why: a free port is no help to who names another machine's address.

@@ -113,13 +113,17 @@ func listeners(v string) error {
 	return nil
 }
 
-// advertised accepts addresses that clients connect to.
+// advertised accepts addresses that clients connect to. One without a host is that of the
+// machine's name, as in Kafka: what an image can say of containers that it does not know.
 func advertised(v string) error {
 	es, err := ParseEndpoints(v)
 	if err != nil {
 		return err
 	}
 	for _, e := range es {
+		if e.Host == "" && e.Port > 0 {
+			continue
+		}
 		if err := reachable(e.Address()); err != nil {
 			if len(es) > 1 {
 				err = fmt.Errorf("%s: %w", e.Listener, err)

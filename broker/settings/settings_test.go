@@ -350,6 +350,7 @@ func TestListenersFitEachOther(t *testing.T) {
 		{map[string]string{"listeners": "IN://a:1,OUT://a:2", "advertised.listeners": "out://x:3,in://y:4", "inter.broker.listener.name": "out"}, ""},
 		{map[string]string{"listeners": "IN://a:1"}, ""},
 		{map[string]string{"listeners": "PLAINTEXT://a:1", "advertised.listeners": "b:1"}, ""},
+		{map[string]string{"listeners": "IN://a:1,OUT://a:2", "advertised.listeners": "IN://:1,OUT://x:3"}, ""},
 		{map[string]string{"listeners": "IN://a:1,OUT://a:2", "advertised.listeners": "IN://x:3"}, "it has no address for the listener OUT"},
 		{map[string]string{"listeners": "a:1", "advertised.listeners": "IN://x:3"}, "there is no listener IN: listeners has PLAINTEXT"},
 		{map[string]string{"listeners": "IN://a:1", "inter.broker.listener.name": "OUT"}, "there is no listener OUT: listeners has IN"},

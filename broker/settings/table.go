@@ -49,7 +49,7 @@ const (
 
 // table is every setting, sorted by name.
 var table = []Spec{
-	common(checked(list("advertised.listeners", "", "HOST:PORT that clients are told to connect to, or NAME://HOST:PORT,… for several listeners: a client is told the address of the one it came by. The listeners' own when empty.",
+	common(checked(list("advertised.listeners", "", "HOST:PORT that clients are told to connect to, or NAME://HOST:PORT,… for several listeners: a client is told the address of the one it came by. Without HOST, this machine's name; the listeners' own when empty.",
 		"Whoever runs a broker that clients reach under another name: containers, NAT, load balancers."), advertised)),
 	live(truth("auto.create.topics.enable", "true", "Whether a topic that a client names is created.",
 		"Operators who manage topics turn it off, so that a misspelt name is an error.")),

@@ -487,11 +487,25 @@ func TestTheImageRunsTheProgramAsItIs(t *testing.T) {
 	if err != nil || cmd.CommandPath() != "firn dev" {
 		t.Fatalf("CMD %q: %v", args, err)
 	}
-	for _, a := range []string{"listeners", "http"} {
-		_, port, _ := net.SplitHostPort(v.Get(a))
-		if !strings.Contains(d["EXPOSE"][0], port) {
-			t.Errorf("%s %s is not exposed: %s", a, v.Get(a), d["EXPOSE"][0])
+	exposed := strings.Fields(d["EXPOSE"][0])
+	at := map[string]string{}
+	_, at["http"], _ = net.SplitHostPort(v.Get("http"))
+	ls, err := settings.ParseEndpoints(v.Get("listeners"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range ls {
+		at[l.String()] = strconv.Itoa(l.Port)
+	}
+	for what, port := range at {
+		if !slices.Contains(exposed, port) {
+			t.Errorf("%s is not exposed: %s", what, exposed)
 		}
+	}
+	// The host reaches the container at localhost, other containers by its name, which the
+	// image does not know.
+	if told := v.Get("advertised.listeners"); told != "HOST://localhost:9092,INTERNAL://:29092" || len(ls) != 2 {
+		t.Errorf("clients are told %s of %s", told, ls)
 	}
 	copies := strings.Join(d["COPY"], "\n")
 	if !strings.Contains(copies, "--chown=65532:65532 /out/data "+v.Get("data.dir")) || !strings.Contains(copies, "/out/firn "+imageEntrypoint(t)) || d["USER"][0] != "65532:65532" {
