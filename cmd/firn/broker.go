@@ -11,7 +11,6 @@ import (
 
 	"github.com/firnlog/firn/broker"
 	"github.com/firnlog/firn/broker/settings"
-	"github.com/firnlog/firn/tier/cold"
 )
 
 // newBroker runs one broker until it is asked to stop. The ready line is a
@@ -68,16 +67,17 @@ func leanHeap() {
 	}
 }
 
-// serve opens the store and runs a broker on it until ctx ends. wrap, when not
-// nil, may watch the store.
-func serve(ctx context.Context, v *settings.Values, log *slog.Logger, wrap func(cold.Store) cold.Store, ready func(broker.Addresses)) error {
+// serve opens the store and runs a broker on it until ctx ends. watch, when not nil,
+// counts what is flushed and what is not.
+func serve(ctx context.Context, v *settings.Values, log *slog.Logger, watch *flushed, ready func(broker.Addresses)) error {
 	leanHeap()
 	store, place, err := broker.OpenStore(ctx, v.Get("store"))
 	if err != nil {
 		return &exit{exitUsage, err}
 	}
-	if wrap != nil {
-		store = wrap(store)
+	o := broker.Options{Settings: v, Store: store, Place: place, Logger: log, Version: programVersion()}
+	if watch != nil {
+		o.Store, o.Left = watch.watch(store), watch.left
 	}
-	return broker.Run(ctx, broker.Options{Settings: v, Store: store, Place: place, Logger: log}, ready)
+	return broker.Run(ctx, o, ready)
 }

@@ -14,9 +14,13 @@ import (
 	"github.com/firnlog/firn/tier/cold"
 )
 
+// storeUsage explains --store of a client command. What the environment says is no default
+// of the flag: help would print it, with whatever secret is in it (H4).
+const storeUsage = "the bucket's `URL` ($FIRN_STORE)"
+
 // storeFlag adds --store to a command that reads a bucket.
 func storeFlag(cmd *cobra.Command, into *string) {
-	cmd.Flags().StringVar(into, "store", envOr("FIRN_STORE", ""), "the bucket's `URL`")
+	cmd.Flags().StringVar(into, "store", "", storeUsage)
 }
 
 // withStore opens the bucket for as long as f runs. What f reads is asked for again when

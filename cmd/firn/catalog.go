@@ -19,14 +19,7 @@ import (
 )
 
 func newCatalog(g *globals) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "catalog",
-		Short: "Look at what the brokers have agreed on, in the bucket",
-		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(catalogCheck(g), catalogDump(g), catalogHistory(g), catalogRecover(g))
-	return cmd
+	return newGroup("catalog", "Look at what the brokers have agreed on, in the bucket", catalogCheck(g), catalogDump(g), catalogHistory(g), catalogRecover(g))
 }
 
 // checked is the answer of firn catalog check.

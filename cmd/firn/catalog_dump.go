@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/hex"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -124,7 +123,7 @@ func dump(state *catalog.State, topic string) dumped {
 }
 
 func (d dumped) text(t *table) {
-	t.row("TOPIC", "PARTITION", "EPOCH", "OWNER", "START", "DESCRIBED", "EXTENTS", "INDEX LINES", "BYTES")
+	t.row("TOPIC", "PARTITION", "EPOCH", "OWNER", "START", "DESCRIBED", "EXTENTS", "INDEX-LINES", "BYTES")
 	for _, x := range d.Topics {
 		for _, p := range x.Partitions {
 			t.row(x.Name, p.Partition, p.Epoch, p.Owner, p.LogStart, p.Described, p.Extents, p.IndexLines, p.Bytes)
@@ -133,7 +132,7 @@ func (d dumped) text(t *table) {
 	t.row("")
 	t.row("SESSION", "NODE", "STATE", "OWNS", "COVERED", "FENCE", "STARTED", "KAFKA", "RACK")
 	for _, s := range d.Sessions {
-		t.row(s.ID, s.Node, s.State, s.Owns, s.Covered, s.Fence, s.Started.Format(time.RFC3339), strings.ReplaceAll(s.Kafka, ",", " "), s.Rack)
+		t.row(s.ID, s.Node, s.State, s.Owns, s.Covered, s.Fence, s.Started.Format(time.RFC3339), s.Kafka, orDash(s.Rack))
 	}
 	t.row("")
 	t.row(fmt.Sprintf("cluster %s, journal entry %d, %d rewrites under way, %d objects wait to be deleted", d.Cluster, d.Entry, d.Jobs, d.Garbage))

@@ -36,7 +36,7 @@ func (g *globals) connect(ctx context.Context, opts ...kgo.Opt) (context.Context
 		return nil, nil, err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
-	r := &dials{seeds: len(seeds), stop: stop, dead: map[string]error{}}
+	r := &dials{seeds: len(seeds), from: g.from, stop: stop, dead: map[string]error{}}
 	cl, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(seeds...),
 		kgo.ClientID(g.clientID),
@@ -91,6 +91,7 @@ func (g *globals) patient(ctx context.Context, fn func(ctx context.Context, adm 
 // somebody at a terminal wants to know at once that nobody listens.
 type dials struct {
 	seeds int
+	from  string // where the seeds come from
 	stop  context.CancelCauseFunc
 
 	mu      sync.Mutex
@@ -119,7 +120,7 @@ func (r *dials) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.
 		if r.arrived || len(r.dead) < r.seeds {
 			return
 		}
-		r.why = fmt.Errorf("cannot reach %s: is a broker running? Start one with `firn dev`, or name another with --brokers (%w)", addr, err)
+		r.why = fmt.Errorf("cannot reach %s%s: is a broker running? Start one with `firn dev`, or name another with --brokers (%w)", addr, r.from, err)
 	default:
 		again := r.outside != nil
 		// The advertised-address trap, the most common fault of a first run.
@@ -170,10 +171,25 @@ func (c *client) explain(err error) error {
 	return err
 }
 
-// reason is the text of Kafka's error, with what the broker says about it.
+// reason is Kafka's error with what the broker says about it, in place of what Kafka says
+// about all errors of the kind.
 func reason(err error, message string) error {
-	if err == nil || message == "" || strings.Contains(err.Error(), message) {
+	if err == nil || message == "" {
 		return err
 	}
-	return fmt.Errorf("%w: %s", err, message)
+	var kind *kerr.Error
+	if !errors.As(err, &kind) {
+		return fmt.Errorf("%w: %s", err, message)
+	}
+	return &told{kind, message}
 }
+
+// told is one of Kafka's errors, in the words of a broker.
+type told struct {
+	kind    *kerr.Error
+	message string
+}
+
+func (e *told) Error() string { return e.kind.Message + ": " + e.message }
+
+func (e *told) Unwrap() error { return e.kind }

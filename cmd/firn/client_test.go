@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -227,6 +228,41 @@ func TestClusterInfoAndHealth(t *testing.T) {
 	}
 }
 
+// A broker that is stopped takes connections and answers nothing. It is found out, and takes
+// no time of the others.
+func TestASilentBrokerIsNamedAndHidesNoOther(t *testing.T) {
+	c, k := newKafka(t, kfake.NumBrokers(3), kfake.SeedTopics(3, "one"))
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	at := strings.Split(mute.Addr().String(), ":")
+	k.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		resp := req.ResponseKind().(*kmsg.MetadataResponse)
+		resp.Brokers = append(resp.Brokers, kmsg.MetadataResponseBroker{NodeID: 0, Host: at[0], Port: port(at[1])})
+		for i, addr := range k.ListenAddrs()[1:] {
+			host, p, _ := strings.Cut(addr, ":")
+			resp.Brokers = append(resp.Brokers, kmsg.MetadataResponseBroker{NodeID: int32(i) + 1, Host: host, Port: port(p)})
+		}
+		return resp, nil, true
+	})
+	var ms []member
+	decode(t, c.ok("cluster", "members", "--json", "--timeout", "2s"), &ms)
+	states := map[int32]string{}
+	for _, m := range ms {
+		states[m.Node] = m.State
+	}
+	if want := (map[int32]string{0: "silent", 1: "active", 2: "active"}); !maps.Equal(states, want) {
+		t.Errorf("%v, want %v", states, want)
+	}
+	a := c.fails(exitProblem, "", "cluster", "health", "--timeout", "2s")
+	if !strings.HasPrefix(a.out, "broker 0 at "+mute.Addr().String()+" does not answer: ") || strings.Count(a.out, "\n") != 1 {
+		t.Error(a.out)
+	}
+}
+
 func TestProduceTellsOfRecordsWithoutAnAnswer(t *testing.T) {
 	c, k := newKafka(t, kfake.SeedTopics(1, "one"))
 	c.in("a\n").ok("produce", "one")
@@ -313,7 +349,7 @@ func TestCompletionKnowsTheCluster(t *testing.T) {
 		"broker -X http.pprof=":                    {"http.pprof=true"},
 		"topic create x -c cleanup.policy=":        {"cleanup.policy=compact"},
 		"topic list -X cl":                         {"client.id="},
-		"profile h":                                {"heap"},
+		"doctor profile h":                         {"heap"},
 		"generate ":                                {"alerts", "compose", "config", "grafana", "prometheus"},
 		"doctor ":                                  {"config", "connect", "storage"},
 	} {

@@ -64,7 +64,7 @@ func clusterDrain(g *globals) *cobra.Command {
 func drain(ctx context.Context, adm *kadm.Client, node int32, undo bool, timeout, wait time.Duration) error {
 	asking, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if err := mayDrain(asking, adm, node, undo); err != nil {
+	if err := mayDrain(asking, adm, node, undo, timeout/2); err != nil {
 		return err
 	}
 	change := kadm.AlterConfig{Op: kadm.SetConfig, Name: drainConfig, Value: kadm.StringPtr("true")}
@@ -107,8 +107,8 @@ func drain(ctx context.Context, adm *kadm.Client, node int32, undo bool, timeout
 
 // mayDrain says why a broker cannot be drained: there is none, or nobody could take its
 // partitions, which it would then lead for ever.
-func mayDrain(ctx context.Context, adm *kadm.Client, node int32, undo bool) error {
-	ms, err := members(ctx, adm)
+func mayDrain(ctx context.Context, adm *kadm.Client, node int32, undo bool, patience time.Duration) error {
+	ms, err := members(ctx, adm, patience)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func clusterInfo(g *globals) *cobra.Command {
 				t.row()
 				t.row("NODE", "HOST", "PORT", "RACK")
 				for _, b := range d.Brokers {
-					t.row(b.Node, b.Host, b.Port, b.Rack)
+					t.row(b.Node, b.Host, b.Port, orDash(b.Rack))
 				}
 			})
 		},

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/firnlog/firn/broker"
 )
@@ -17,9 +19,9 @@ type member struct {
 	Node    int32  `json:"node"`
 	Address string `json:"address"`
 	Rack    string `json:"rack"`
-	Leads   int    `json:"leads"`              // partitions
-	Load    int64  `json:"loadBytesPerSecond"` // of what clients write and read there
-	State   string `json:"state"`              // active, draining, drained, silent
+	Leads   int    `json:"leads"`                 // partitions
+	Load    int64  `json:"load_bytes_per_second"` // of what clients write and read there
+	State   string `json:"state"`                 // active, draining, drained, silent
 }
 
 // clusterMembers shows what each broker leads, and which of them drain.
@@ -40,7 +42,7 @@ func clusterMembers(g *globals) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var ms []member
 			err := g.admin(cmd.Context(), func(ctx context.Context, adm *kadm.Client) (err error) {
-				ms, err = members(ctx, adm)
+				ms, err = members(ctx, adm, g.timeout/2)
 				return err
 			})
 			if err != nil {
@@ -49,37 +51,48 @@ func clusterMembers(g *globals) *cobra.Command {
 			return g.print(cmd, ms, func(t *table) {
 				t.row("NODE", "ADDRESS", "RACK", "LEADS", "LOAD", "STATE")
 				for _, m := range ms {
-					t.row(m.Node, m.Address, m.Rack, m.Leads, size(m.Load)+"/s", m.State)
+					t.row(m.Node, m.Address, orDash(m.Rack), m.Leads, strings.ReplaceAll(size(m.Load), " ", "")+"/s", m.State)
 				}
 			})
 		},
 	}
 }
 
-func members(ctx context.Context, adm *kadm.Client) ([]member, error) {
+// members asks every broker that the metadata names, all at once and each for as long as
+// patience: a broker that is stopped takes connections and answers nothing, and must not
+// use up the time of the others.
+func members(ctx context.Context, adm *kadm.Client, patience time.Duration) ([]member, error) {
 	md, err := adm.Metadata(ctx)
 	if err != nil {
 		return nil, err
 	}
 	led := leads(md)
-	ms := make([]member, 0, len(md.Brokers))
-	for _, b := range md.Brokers {
-		m := member{Node: b.NodeID, Address: fmt.Sprintf("%s:%d", b.Host, b.Port), Leads: led[b.NodeID], State: "active"}
+	ms := make([]member, len(md.Brokers))
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var each errgroup.Group
+	each.SetLimit(64)
+	for i, b := range md.Brokers {
+		m := &ms[i]
+		*m = member{Node: b.NodeID, Address: fmt.Sprintf("%s:%d", b.Host, b.Port), Leads: led[b.NodeID], State: "active"}
 		if b.Rack != nil {
 			m.Rack = *b.Rack
 		}
-		drains, load, err := condition(ctx, adm, b.NodeID)
-		m.Load = load
-		switch {
-		case err != nil:
-			m.State = "silent" // in the metadata, and does not answer
-		case drains && m.Leads > 0:
-			m.State = "draining"
-		case drains:
-			m.State = "drained"
-		}
-		ms = append(ms, m)
+		each.Go(func() error {
+			drains, load, err := condition(ctx, adm, m.Node)
+			m.Load = load
+			switch {
+			case err != nil:
+				m.State = "silent" // in the metadata, and does not answer
+			case drains && m.Leads > 0:
+				m.State = "draining"
+			case drains:
+				m.State = "drained"
+			}
+			return nil
+		})
 	}
+	_ = each.Wait()
 	return ms, nil
 }
 

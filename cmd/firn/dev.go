@@ -225,7 +225,7 @@ func (d *dev) run(cmd *cobra.Command, vs []*settings.Values) error {
 		stop()
 	}()
 	started := false
-	err := serveAll(ctx, vs, log, pending.watch, func(as []broker.Addresses) {
+	err := serveAll(ctx, vs, log, pending, func(as []broker.Addresses) {
 		b := banner{Addresses: as[0], Others: as[1:], Values: vs[0], MinIO: d.minio, Took: time.Since(began), Demo: d.demo, Program: invocation()}
 		if started = d.demo; !started {
 			fmt.Fprint(out, b)
@@ -247,6 +247,9 @@ func (d *dev) run(cmd *cobra.Command, vs []*settings.Values) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nStopped in %v: %s; 0 bytes pending.\n", time.Since(asked).Round(time.Millisecond), pending)
+	fmt.Fprintf(out, "\nStopped in %v: %s; %d bytes pending.\n", time.Since(asked).Round(time.Millisecond), pending, pending.pending.Load())
+	if pending.pending.Load() > 0 {
+		return errors.New("the bucket did not take what is pending: what acks=1 has acknowledged of it is in the hot tier, for the next start")
+	}
 	return nil
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/firnlog/firn/broker"
 	"github.com/firnlog/firn/broker/settings"
-	"github.com/firnlog/firn/tier/cold"
 )
 
 // mostDevBrokers is how many brokers one process runs: each has a hot tier.
@@ -97,9 +96,9 @@ func (d *dev) nextPorts(list string) (string, error) {
 // serveAll runs brokers until ctx ends or one of them fails, which ends all. They
 // start one after the other, so that the first one alone examines the bucket; ready
 // is called when all of them serve, and they serve on when it has returned.
-func serveAll(ctx context.Context, vs []*settings.Values, log *slog.Logger, wrap func(cold.Store) cold.Store, ready func([]broker.Addresses)) error {
+func serveAll(ctx context.Context, vs []*settings.Values, log *slog.Logger, watch *flushed, ready func([]broker.Addresses)) error {
 	if len(vs) == 1 {
-		return serve(ctx, vs[0], log, wrap, func(a broker.Addresses) { ready([]broker.Addresses{a}) })
+		return serve(ctx, vs[0], log, watch, func(a broker.Addresses) { ready([]broker.Addresses{a}) })
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -111,7 +110,7 @@ func serveAll(ctx context.Context, vs []*settings.Values, log *slog.Logger, wrap
 		wg.Go(func() {
 			defer close(ended)
 			defer stop()
-			if err := serve(ctx, v, log.With("broker", i+1), wrap, func(a broker.Addresses) { serves <- a }); err != nil {
+			if err := serve(ctx, v, log.With("broker", i+1), watch, func(a broker.Addresses) { serves <- a }); err != nil {
 				errs[i] = fmt.Errorf("broker %d of %d: %w", i+1, len(vs), err)
 			}
 		})

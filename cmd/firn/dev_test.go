@@ -13,12 +13,14 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/firnlog/firn/broker"
 	"github.com/firnlog/firn/broker/settings"
 	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/tier/cold/coldtest/s3server"
 	"github.com/firnlog/firn/tier/cold/mem"
 	"github.com/firnlog/firn/tier/cold/open"
 )
@@ -161,6 +163,48 @@ func TestDevKeepsWhatItAcknowledged(t *testing.T) {
 	}
 	if a := d.stop(); a.code != exitOK {
 		t.Errorf("%d %s", a.code, a.err)
+	}
+}
+
+// Where clients look for brokers says nothing of how many are to run, and a broker says
+// which program it is.
+func TestDevRunsWhateverClientsAreTold(t *testing.T) {
+	clearEnvironment(t)
+	t.Setenv("FIRN_BROKERS", "localhost:9092,localhost:9093")
+	t.Setenv("FIRN_FORMAT", "json")
+	t.Setenv("FIRN_TIMEOUT", "3s")
+	t.Setenv("FIRN_PROFILE", "none")
+	d := cli{t: t}.start("Ctrl-C stops it", append([]string{"dev", "--memory"}, strings.Fields(anywhere)...)...)
+	page := fetch(t, regexp.MustCompile(`http://\S+`).FindString(d.shown)+"/metrics")
+	if want := `version="` + programVersion() + `"`; !strings.Contains(page, want) {
+		t.Errorf("no %s in\n%s", want, page)
+	}
+	if a := d.stop(); a.code != exitOK {
+		t.Errorf("%d %s", a.code, a.err)
+	}
+}
+
+// What the bucket does not take while a broker stops is not called flushed.
+func TestDevSaysWhatItCouldNotFlush(t *testing.T) {
+	clearEnvironment(t)
+	var down atomic.Bool
+	server := s3server.Start(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if down.Load() {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	c := cli{t: t}
+	d := c.start("Ctrl-C stops it", append([]string{"dev", "--store", "minio://" + server.Host + "/" + server.Bucket, "--data-dir", t.TempDir(), "--drain-timeout-ms", "200"}, strings.Fields(anywhere)...)...)
+	t.Setenv("FIRN_BROKERS", kafkaAddress(t, d.shown))
+	c.in("in the bucket\n").ok("produce", "t")
+	down.Store(true)
+	c.in("on the disk alone\n").ok("produce", "t", "--acks", "1")
+	if a := d.stop(); a.code != exitError || !regexp.MustCompile(`(?m)^Stopped in \S+: .*; [1-9]\d* bytes pending\.$`).MatchString(a.out) || !strings.Contains(a.err, "in the hot tier, for the next start") {
+		t.Errorf("exit code %d, it says\n%s%s", a.code, a.out, a.err)
 	}
 }
 

@@ -20,14 +20,14 @@ var profiles = map[string]bool{
 	"heap": false, "allocs": false, "goroutine": false, "mutex": false, "block": false, "threadcreate": false,
 }
 
-// profiling is one run of firn profile.
+// profiling is one run of firn doctor profile.
 type profiling struct {
 	http, out string
 	took      time.Duration
 }
 
-// newProfile fetches a profile of a broker.
-func newProfile(g *globals) *cobra.Command {
+// doctorProfile fetches a profile of a broker.
+func doctorProfile(g *globals) *cobra.Command {
 	p := &profiling{}
 	kinds := []string{"cpu", "trace", "heap", "allocs", "goroutine", "mutex", "block", "threadcreate"}
 	cmd := &cobra.Command{
@@ -35,8 +35,8 @@ func newProfile(g *globals) *cobra.Command {
 		Short: "Fetch a profile of a running broker",
 		Long: `Fetch a profile of a running broker, for go tool pprof (and trace, for go tool trace), by
 default that of its CPU. The broker must serve them: http.pprof=true.`,
-		Example: `  firn profile --http broker-1:8080 --for 30s && go tool pprof -http : firn-cpu.pprof
-  firn profile heap --out - | go tool pprof -top -`,
+		Example: `  firn doctor profile --http broker-1:8080 --for 30s && go tool pprof -http : firn-cpu.pprof
+  firn doctor profile heap --out - | go tool pprof -top -`,
 		Args:      cobra.MaximumNArgs(1),
 		ValidArgs: kinds,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -95,8 +95,17 @@ func (p *profiling) run(g *globals, cmd *cobra.Command, kind string) error {
 	return nil
 }
 
-// writeWhole writes a file that is there as a whole or not at all.
+// writeWhole writes a file that is there as a whole or not at all. What is there and is no
+// file, such as /dev/null, is written to and not replaced.
 func writeWhole(name string, from io.Reader) (err error) {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+		_, err = io.Copy(f, from)
+		return errors.Join(err, f.Close())
+	}
 	f, err := os.CreateTemp(filepath.Dir(name), ".firn-*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)

@@ -59,7 +59,7 @@ definite answer.`,
 		},
 	}
 	f := cmd.Flags()
-	f.String("store", envOr("FIRN_STORE", ""), "the bucket's `URL`")
+	f.String("store", "", storeUsage)
 	f.BoolVar(&quick, "quick", false, "the same checks with fewer repetitions: about 250 puts")
 	f.BoolVar(&create, "create", false, "create the bucket if it is not there")
 	f.IntVar(&connections, "connections", 4, "clients with connections of their own that race")

@@ -16,9 +16,13 @@ type flushed struct {
 	wal, walBytes          atomic.Int64
 	sealed, sealedBytes    atomic.Int64
 	journal, everythingPut atomic.Int64
+	pending                atomic.Int64 // bytes that brokers had when they left
 }
 
 func (f *flushed) watch(s cold.Store) cold.Store { return trace.Wrap(s, f) }
+
+// left counts what a broker could not flush.
+func (f *flushed) left(bytes int64) { f.pending.Add(bytes) }
 
 // begin begins to count.
 func (f *flushed) begin() { f.on.Store(true) }

@@ -133,9 +133,9 @@ func (d groupDescription) print(t *table) {
 	}
 	t.row(head...)
 	for _, p := range d.Partitions {
-		cells := []any{p.Topic, p.Partition, dash(p.Committed), dash(p.End), dash(p.Lag), p.Client}
+		cells := []any{p.Topic, p.Partition, dash(p.Committed), dash(p.End), dash(p.Lag), orDash(p.Client)}
 		if t.Wide {
-			cells = append(cells, p.Member)
+			cells = append(cells, orDash(p.Member))
 		}
 		if p.Error != "" {
 			cells = append(cells, p.Error)

@@ -12,14 +12,7 @@ import (
 )
 
 func newObject(g *globals) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "object",
-		Short: "Look at the objects in the bucket",
-		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(objectList(g), objectInspect(g), objectLocate(g), objectVerify(g), objectGiveUp(g))
-	return cmd
+	return newGroup("object", "Look at the objects in the bucket", objectList(g), objectInspect(g), objectLocate(g), objectVerify(g), objectGiveUp(g))
 }
 
 func objectVerify(g *globals) *cobra.Command {
@@ -78,7 +71,7 @@ works with and without brokers running. Exit code 3 when there is a finding.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&store, "store", envOr("FIRN_STORE", ""), "the bucket's URL")
+	storeFlag(cmd, &store)
 	cmd.Flags().IntVar(&parallel, "parallel", 8, "how many objects are read at once")
 	return cmd
 }

@@ -75,7 +75,7 @@ Exit code 3 when something is wrong with it.`,
 			}
 			ref, err := catalog.ParseRef(args[0])
 			if err != nil {
-				return usage("%w", err)
+				return usage("%w, or %sNUMBER", err, journal.PrefixEntries)
 			}
 			var x inspected
 			err = withStore(cmd.Context(), store, func(s cold.Store) error {

@@ -30,6 +30,14 @@ func (t *table) row(cells ...any) {
 	fmt.Fprintln(t.w)
 }
 
+// orDash is a dash for nothing, so that columns can be counted.
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
 // print prints a command's answer: as text by the function, or the value as JSON
 // or YAML, with the names of its json tags in both.
 func (g *globals) print(cmd *cobra.Command, v any, text func(*table)) error {
@@ -121,6 +129,7 @@ func (g *globals) confirm(cmd *cobra.Command, question string) error {
 	if g.yes {
 		return nil
 	}
+	question += g.from
 	in := cmd.InOrStdin()
 	if !isTerminal(in) || !isTerminal(cmd.ErrOrStderr()) {
 		return usage("%s There is nobody to ask: --yes says so beforehand", question)

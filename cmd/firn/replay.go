@@ -74,14 +74,11 @@ checkpoint are produced again.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			leanHeap()
 			r.cmd, r.topic = cmd, args[0]
-			if !cmd.Flags().Changed("format") {
-				r.format = "jsonl" // FIRN_FORMAT is about answers, not records
-			}
 			return r.run(cmd.Context())
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&r.store, "store", envOr("FIRN_STORE", ""), "the bucket's `URL`")
+	storeFlag(cmd, &r.store)
 	f.Int32SliceVarP(&r.partitions, "partition", "p", nil, "only these partitions: `P,…`")
 	f.StringVar(&r.from, "from", "start", "where to begin: start, end, OFFSET or @TIME")
 	f.StringVar(&r.to, "to", "end", "where to end: end, OFFSET or @TIME")

@@ -85,9 +85,17 @@ func newKafka(t testing.TB, opts ...kfake.Opt) (cli, *kfake.Cluster) {
 	return cli{t: t}, k
 }
 
-// clearEnvironment hides the caller's FIRN_ variables.
+// TestMain hides the profiles of whoever runs the tests.
+func TestMain(m *testing.M) {
+	os.Setenv("XDG_CONFIG_HOME", "/nonexistent")
+	os.Exit(m.Run())
+}
+
+// clearEnvironment hides the caller's FIRN_ variables, and gives the test profiles of its
+// own.
 func clearEnvironment(t testing.TB) {
 	t.Helper()
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	for _, kv := range os.Environ() {
 		if name, _, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "FIRN_") {
 			t.Setenv(name, "")

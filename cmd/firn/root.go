@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,8 @@ type globals struct {
 	timeout  time.Duration
 	yes      bool
 	quiet    bool
+	profile  string
+	from     string   // where brokers comes from, when nobody has typed it this time: " (profile NAME)"
 	pairs    []string // -X
 	begun    bool     // flags and arguments were understood
 }
@@ -82,11 +85,13 @@ func newRoot(g *globals) *cobra.Command {
 	f.StringVar(&g.brokers, "brokers", defaultBrokers, "`HOST:PORT,…` of brokers, for client commands ($FIRN_BROKERS)")
 	f.StringVar(&g.format, "format", "text", "how to print: `text`, wide, json or yaml ($FIRN_FORMAT)")
 	f.BoolVar(&g.json, "json", false, "the same as --format json")
+	f.StringVar(&g.profile, "profile", "", "`NAME` of a profile: what firn profile create has kept of a cluster ($FIRN_PROFILE)")
 	f.DurationVar(&g.timeout, "timeout", defaultTimeout, "how long a client command may wait for an answer ($FIRN_TIMEOUT)")
 	f.BoolVarP(&g.yes, "yes", "y", false, "do not ask before something is destroyed")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "print results only")
 	f.StringArrayVarP(&g.pairs, "set", "X", nil, "`NAME=VALUE`: a setting of a broker; brokers, client.id, format or timeout of a client command")
 	_ = root.RegisterFlagCompletionFunc("format", words(formats...))
+	_ = root.RegisterFlagCompletionFunc("profile", completeProfiles)
 	_ = root.RegisterFlagCompletionFunc("set", completeSettings)
 	root.AddCommand(newDev(g), newBroker(g), newTopic(g), newProduce(g), newConsume(g), newGroups(g), newCluster(g), newReplay(g), newObject(g), newCatalog(g), newDoctor(g), newGenerate(), newCost(g), newProfile(g), newVersion(g), newSettingsHelp())
 	return root
@@ -164,37 +169,30 @@ func wanted(bad *pflag.InvalidValueError) string {
 }
 
 // resolve gives the flags of all commands their values: flag, then -X, then
-// environment, then default. It is run before a command, and by completions.
+// environment, then profile, then default. It is run before a command, and by completions.
 func (g *globals) resolve(cmd *cobra.Command) error {
-	pairs := map[string]string{}
-	if cmd.Annotations[isBroker] == "" {
-		for _, kv := range g.pairs {
-			k, v, ok := strings.Cut(kv, "=")
-			if !ok {
-				return usage("-X %q: want NAME=VALUE", kv)
-			}
-			if !slices.Contains(clientOptions, k) {
-				hint := "want one of " + strings.Join(clientOptions, ", ")
-				if near, ok := settings.Nearest(k, slices.Values(clientOptions)); ok {
-					hint = fmt.Sprintf("did you mean %q?", near)
-				}
-				return usage("-X: unknown option %q of a client command; %s", k, hint)
-			}
-			pairs[k] = v
-		}
+	pairs, err := g.clientPairs(cmd)
+	if err != nil {
+		return err
 	}
-	g.clientID = "firn-cli/" + programVersion()
-	if id := pairs["client.id"]; id != "" {
-		g.clientID = id
+	name, p, err := g.chosen(cmd)
+	if err != nil {
+		return err
 	}
-	for _, name := range []string{"brokers", "format", "timeout"} {
-		f := cmd.Flags().Lookup(name)
-		if f == nil || f.Changed {
+	g.clientID = cmp.Or(pairs["client.id"], p["client.id"], "firn-cli/"+programVersion())
+	for _, option := range []string{"brokers", "format", "timeout"} {
+		f := cmd.Root().PersistentFlags().Lookup(option) // dev and replay have flags of their own by these names
+		if f.Changed {
 			continue
 		}
-		value, from := pairs[name], "-X "+name
+		value, from := pairs[option], "-X "+option
 		if value == "" {
-			value, from = os.Getenv(clientVariable(name)), clientVariable(name)
+			value, from = os.Getenv(clientVariable(option)), clientVariable(option)
+		}
+		if value == "" {
+			if value, from = p[option], "profile "+name; value != "" && option == "brokers" {
+				g.from = " (" + from + ")"
+			}
 		}
 		if value == "" {
 			continue
@@ -202,6 +200,18 @@ func (g *globals) resolve(cmd *cobra.Command) error {
 		if err := f.Value.Set(value); err != nil {
 			return usage("%s: %w", from, err)
 		}
+	}
+	if f := clientFlag(cmd, "store"); f != nil {
+		if value := cmp.Or(os.Getenv("FIRN_STORE"), p["store"]); value != "" {
+			_ = f.Value.Set(value) // any text: who opens it checks it
+		}
+	}
+	if f := clientFlag(cmd, "http"); f != nil && p["http"] != "" { // $FIRN_HTTP is a broker's
+		value := p["http"]
+		if f.Value.Type() == "string" {
+			value, _, _ = strings.Cut(value, ",") // one is asked
+		}
+		_ = f.Value.Set(value)
 	}
 	if g.json {
 		g.format = "json"
@@ -215,6 +225,61 @@ func (g *globals) resolve(cmd *cobra.Command) error {
 	return nil
 }
 
+// clientPairs are the -X of a client command.
+func (g *globals) clientPairs(cmd *cobra.Command) (map[string]string, error) {
+	pairs := map[string]string{}
+	if cmd.Annotations[isBroker] != "" {
+		return pairs, nil
+	}
+	for _, kv := range g.pairs {
+		k, v, ok := strings.Cut(kv, "=")
+		if !ok {
+			return nil, usage("-X %q: want NAME=VALUE", kv)
+		}
+		if !slices.Contains(clientOptions, k) {
+			hint := "want one of " + strings.Join(clientOptions, ", ")
+			if near, ok := settings.Nearest(k, slices.Values(clientOptions)); ok {
+				hint = fmt.Sprintf("did you mean %q?", near)
+			}
+			return nil, usage("-X: unknown option %q of a client command; %s", k, hint)
+		}
+		pairs[k] = v
+	}
+	return pairs, nil
+}
+
+// chosen is the profile of a client command: none of a broker's, and of those that change
+// profiles, which work also when the one in use is gone.
+func (g *globals) chosen(cmd *cobra.Command) (name string, p profile, err error) {
+	if cmd.Annotations[isBroker] != "" || cmd.HasParent() && cmd.Parent().Name() == "profile" {
+		return "", nil, nil
+	}
+	f, err := readProfiles()
+	if err == nil {
+		name = g.profileIn(f)
+		p, err = f.get(name)
+	}
+	if err != nil {
+		return "", nil, usage("%w", err)
+	}
+	return name, p, nil
+}
+
+// profileIn is the name of the profile that counts.
+func (g *globals) profileIn(f *profileFile) string {
+	return cmp.Or(g.profile, os.Getenv(clientVariable("profile")), f.Current)
+}
+
+// clientFlag is a flag of a client command that nobody has set; nil for that of a broker,
+// which is a setting.
+func clientFlag(cmd *cobra.Command, name string) *pflag.Flag {
+	f := cmd.Flags().Lookup(name)
+	if f == nil || f.Changed || cmd.Annotations[isBroker] != "" {
+		return nil
+	}
+	return f
+}
+
 // isBroker marks commands whose -X are settings of a broker.
 const isBroker = "broker"
 
@@ -222,14 +287,6 @@ const isBroker = "broker"
 var clientOptions = []string{"brokers", "client.id", "format", "timeout"}
 
 func clientVariable(name string) string { return "FIRN_" + strings.ToUpper(name) }
-
-// envOr is a variable of the environment, or a default.
-func envOr(name, def string) string {
-	if v := os.Getenv(name); v != "" {
-		return v
-	}
-	return def
-}
 
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {

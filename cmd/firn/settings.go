@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
@@ -76,7 +77,7 @@ func (s *settingFlags) sources() ([]settings.Source, error) {
 		}
 		pairs.Values[k] = v
 	}
-	all := []settings.Source{flags, pairs, settings.Environment(os.Environ(), clientVariable("brokers"), clientVariable("format"), clientVariable("timeout"))}
+	all := []settings.Source{flags, pairs, settings.Environment(os.Environ(), clientVariable("brokers"), clientVariable("format"), clientVariable("profile"), clientVariable("timeout"))}
 	if s.config != "" {
 		f, err := settings.File(s.config)
 		if err != nil {
@@ -109,7 +110,15 @@ func logger(v *settings.Values, w io.Writer) *slog.Logger {
 	if v.Get("log.format") == "text" {
 		return slog.New(tint.NewTextHandler(w, &tint.Options{NoColor: !isColorful(w), Level: level}))
 	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: readable}))
+}
+
+// readable writes durations as people do: slog writes nanoseconds.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().Round(time.Millisecond).String())
+	}
+	return a
 }
 
 // newSettingsHelp is `firn help settings`: a page, not a command.
