@@ -84,7 +84,7 @@ func (t *Tier) shed() {
 }
 
 // most is how many generations there may be: as many as the quota takes when they are
-// half full, and those of two hours that are sealed for their age.
+// half full, and those of an hour that are sealed for their age.
 func (t *Tier) most() int {
 	return int(max(t.opts.fewest, 2*t.opts.MaxBytes/t.opts.GenerationBytes))
 }

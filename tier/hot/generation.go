@@ -150,10 +150,36 @@ func createGeneration(root string, o origin, target int64, log *slog.Logger, now
 	return g, nil
 }
 
-// openBadger opens a database. Whatever it panics with becomes an error.
+// openBadger opens a database. Whatever it panics with becomes an error. Where there may
+// not be enough descriptors it does not try: what Badger has when it runs out of them,
+// descriptors, goroutines and memory, it keeps for ever, and there is an attempt a second.
 func openBadger(o badger.Options) (db *badger.DB, err error) {
+	if err := affords(descriptors); err != nil {
+		return nil, err
+	}
 	defer guard(&err)()
 	return badger.OpenManaged(o)
+}
+
+// descriptors is how many a generation may need while it is opened, and some more.
+const descriptors = 16
+
+// affords fails where so many descriptors cannot be had.
+func affords(n int) error {
+	var taken []*os.File
+	defer func() {
+		for _, f := range taken {
+			_ = f.Close()
+		}
+	}()
+	for range n {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			return err
+		}
+		taken = append(taken, f)
+	}
+	return nil
 }
 
 // guard turns a panic of Badger, or a fault on a mapped page that the disk

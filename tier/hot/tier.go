@@ -35,7 +35,7 @@ const (
 	defaultGeneration = 256 << 20
 	maxGeneration     = 1 << 30
 	defaultIndex      = 128 << 20
-	fewestGenerations = 128
+	fewestGenerations = 64
 )
 
 // Tier is the hot tier of one broker. Its methods may be called from many

@@ -28,11 +28,9 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// Badger leaves these behind when Open fails. A database that was not closed
-		// leaves others, too.
+		// Badger leaves these two behind when Open fails. A database that was not
+		// closed leaves ten others, too.
 		goleak.IgnoreTopFunction("github.com/dgraph-io/badger/v4.(*DB).monitorCache"),
-		goleak.IgnoreTopFunction("github.com/dgraph-io/badger/v4.(*DB).updateSize"),
-		goleak.IgnoreTopFunction("github.com/dgraph-io/badger/v4/y.(*WaterMark).process"),
 		goleak.IgnoreTopFunction("github.com/dgraph-io/ristretto/v2/z.(*AllocatorPool).freeupAllocators"),
 	)
 }
@@ -368,23 +366,57 @@ func TestAStartWithoutDescriptorsLosesNoSlot(t *testing.T) { // P2, H7
 	require.NoError(t, tier.Append(Slot{7, 0}, group(0, 1, 100, p)))
 	require.NoError(t, tier.Sync(Slot{7, 0}))
 	dir := crash(t, tier)
-	var was syscall.Rlimit
-	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was))
-	for more := range uint64(14) {
-		free, err := os.Open(os.DevNull)
-		require.NoError(t, err)
-		few := was
-		few.Cur = uint64(free.Fd()) + more
-		require.NoError(t, free.Close())
-		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few))
-		during, err := Open(ctx, dir, Options{GenerationBytes: 1 << 20})
-		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was))
-		if err == nil {
-			require.NoError(t, during.Close(ctx))
-		}
+	for more := range uint64(30) {
+		few(t, more, func() {
+			if during, err := Open(ctx, dir, Options{GenerationBytes: 1 << 20}); err == nil {
+				require.NoError(t, during.Close(ctx))
+			}
+		})
 		require.DirExists(t, filepath.Join(dir, origin{session: first}.dir()), "with %d descriptors", more)
 	}
 	require.Equal(t, []int{1}, leftAt(t, dir))
+}
+
+// few calls do with so many descriptors to be had.
+func few(t *testing.T, more uint64, do func()) {
+	t.Helper()
+	var was syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was))
+	free, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	few := was
+	few.Cur = uint64(free.Fd()) + more
+	require.NoError(t, free.Close())
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few))
+	defer func() { require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was)) }()
+	do()
+}
+
+// A process that is short of descriptors is not made shorter of them by attempts to make a
+// generation.
+func TestAttemptsWithoutDescriptorsKeepNone(t *testing.T) { // H7
+	tier := small(t)
+	<-tier.ready
+	names := func() int {
+		open, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip("there is no /proc here")
+		}
+		return len(open)
+	}
+	before, made := names(), 0
+	for more := range uint64(30) {
+		few(t, more, func() {
+			if g, err := createGeneration(tier.dir, origin{session: first, seq: 77}, 1<<20, tier.log, time.Now()); err == nil {
+				require.NoError(t, g.end(true))
+				made++
+			}
+		})
+	}
+	require.LessOrEqual(t, names(), before)
+	require.Positive(t, made)
+	require.Less(t, made, 25)
+	require.True(t, scarce(fmt.Errorf("while opening memtables err: %+v", syscall.ENOMEM)), "Badger does not wrap what it was told")
 }
 
 // A generation that cannot be made leaves no folder behind: there is a new attempt every
