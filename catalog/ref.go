@@ -36,6 +36,15 @@ func Seg(job, n uint64) ObjectRef { return ObjectRef{KindSeg, job, n} }
 // Index is the reference to the n-th index object of a job.
 func Index(job, n uint64) ObjectRef { return ObjectRef{KindIndex, job, n} }
 
+// CompactedFrom is the number from which on the objects of a job hold runs that were
+// compacted by key: in them every key is there once.
+const CompactedFrom = 1 << 32
+
+// IsCompacted reports whether an object holds such runs.
+func (r ObjectRef) IsCompacted() bool {
+	return r.Kind == KindSeg && r.B >= CompactedFrom && !r.IsCancelled()
+}
+
 // Prefixes of object names.
 const (
 	PrefixWAL   = "wal/"

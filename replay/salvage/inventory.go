@@ -48,7 +48,7 @@ type Inventory struct {
 	// they can be read.
 	Broken map[catalog.ObjectRef]bool
 	Lists  map[catalog.ObjectRef][]catalog.Extent
-	// Objects are those that Base does not refer to.
+	// Objects are those that Base does not refer to, or not in whole.
 	Objects []Object
 	// Alive are sessions that put something while the inventory was taken.
 	Alive []uint64
@@ -57,7 +57,7 @@ type Inventory struct {
 // Range is numbers from First to Last.
 type Range struct{ First, Last uint64 }
 
-// Object is one that the catalog does not refer to.
+// Object is one of which the catalog does not describe all.
 type Object struct {
 	Ref      catalog.ObjectRef
 	Modified time.Time
@@ -439,12 +439,15 @@ func listed(ctx context.Context, store cold.Store, ref catalog.ObjectRef) ([]cat
 	return nil, nil
 }
 
-// footers reads the ends of all objects that Base does not refer to.
+// footers reads the ends of all objects that Base does not refer to, or not in whole: of
+// slots that a session wrote above its mark it describes what was given up since (S9).
 func (inv *Inventory) footers(ctx context.Context, store cold.Store, listed map[catalog.ObjectRef]time.Time, o Options) error {
 	var refs []catalog.ObjectRef
 	for ref := range listed {
 		v, known := inv.Base.Session(ref.A)
 		switch {
+		case ref.Kind == catalog.KindWAL && known && !v.Sealed && ref.B >= v.Covered:
+			refs = append(refs, ref)
 		case inv.Base.Refs(ref) > 0 || ref.Kind == catalog.KindIndex || inv.Base.IsGarbage(ref):
 		case ref.Kind == catalog.KindWAL && known && v.Sealed && ref.B >= v.Fence: // its fence, and rubbish
 		default:

@@ -185,6 +185,8 @@ func (m *maker) session(id uint64, slots map[uint64]*Object) {
 	for slot := from; ; slot++ {
 		x := slots[slot]
 		switch {
+		case x == nil && m.inv.Base.Refs(catalog.WAL(id, slot)) > 0:
+			continue // it is missing, and had been committed
 		case x == nil:
 			m.plan.Fences = append(m.plan.Fences, Fence{id, nonce, slot})
 			return
@@ -426,18 +428,22 @@ func (m *maker) fill(p *catalog.Partition, x *catalog.Extent, path []catalog.Ext
 }
 
 // walk finds the way from begin to the last offset that a run ends at, or to end, that
-// passes the fewest offsets without a run; of several the one with most of what the
-// catalog knows already. Stretches without a run are extents without an object. Leader
+// passes the fewest offsets without a run; of several the one that least often comes from
+// what was compacted long ago, or never, to what was compacted later: there a deleted key
+// could have lost its tombstone, and its value come back. Of those the one with most of what
+// the catalog knows already. Stretches without a run are extents without an object. Leader
 // epochs do not fall on the way.
 func walk(begin, end int64, known, found []catalog.Extent) []catalog.Extent {
 	type step struct {
 		cost, fresh int64 // offsets without a run; runs that the catalog does not know
+		ups         int   // to what was compacted later
 		via         catalog.Extent
-		set         bool
+		from        uint64 // the level that it comes from
 	}
 	type run struct {
 		catalog.Extent
 		fresh int64
+		level uint64 // the job that compacted it
 	}
 	var runs []run
 	marks := map[int64]bool{begin: true, end: true}
@@ -446,7 +452,11 @@ func walk(begin, end int64, known, found []catalog.Extent) []catalog.Extent {
 			if x.Next <= begin || x.Next <= x.Base {
 				continue
 			}
-			runs = append(runs, run{x, fresh})
+			r := run{Extent: x, fresh: fresh}
+			if x.Object.IsCompacted() {
+				r.level = x.Object.A
+			}
+			runs = append(runs, r)
 			marks[x.Base], marks[x.Next] = true, true
 		}
 	}
@@ -456,40 +466,53 @@ func walk(begin, end int64, known, found []catalog.Extent) []catalog.Extent {
 		return cmp.Or(sortRuns(a.Extent, b.Extent), cmp.Compare(a.fresh, b.fresh), -cmp.Compare(a.Epoch, b.Epoch), -cmp.Compare(a.Object.Kind, b.Object.Kind), a.Object.Compare(b.Object))
 	})
 	at := slices.Sorted(maps.Keys(marks))
-	steps := map[int64]step{}
 	first := begin
 	if len(at) > 0 && at[0] < begin {
 		first = at[0] // an extent reaches over the log start
 	}
-	steps[first] = step{set: true}
-	relax := func(to int64, s step) {
-		old := steps[to]
-		if !old.set || s.cost < old.cost || s.cost == old.cost && s.fresh < old.fresh {
-			steps[to] = s
+	// The best way to each offset, for each level that the last run before it has: those of
+	// most partitions have one.
+	steps := map[int64]map[uint64]step{first: {math.MaxUint64: {}}}
+	better := func(a, b step) int {
+		return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(a.ups, b.ups), cmp.Compare(a.fresh, b.fresh))
+	}
+	relax := func(to int64, level uint64, s step) {
+		if steps[to] == nil {
+			steps[to] = map[uint64]step{}
+		}
+		if old, set := steps[to][level]; !set || better(s, old) < 0 {
+			steps[to][level] = s
 		}
 	}
 	i := 0
 	for k, b := range at {
-		s := steps[b]
-		if !s.set {
-			continue
-		}
 		for i < len(runs) && runs[i].Base < b {
 			i++
 		}
-		for j := i; j < len(runs) && runs[j].Base == b; j++ {
-			if x := runs[j]; x.Epoch >= s.via.Epoch {
-				relax(x.Next, step{s.cost, s.fresh + x.fresh, x.Extent, true})
+		for _, level := range slices.Sorted(maps.Keys(steps[b])) {
+			s := steps[b][level]
+			for j := i; j < len(runs) && runs[j].Base == b; j++ {
+				if x := runs[j]; x.Epoch >= s.via.Epoch {
+					next := step{s.cost, s.fresh + x.fresh, s.ups, x.Extent, level}
+					if x.level > level {
+						next.ups++
+					}
+					relax(x.Next, x.level, next)
+				}
+			}
+			if k+1 < len(at) {
+				gap := catalog.Extent{Base: b, Next: at[k+1], Epoch: s.via.Epoch}
+				relax(at[k+1], level, step{s.cost + at[k+1] - b, s.fresh, s.ups, gap, level})
 			}
 		}
-		if k+1 < len(at) {
-			gap := catalog.Extent{Base: b, Next: at[k+1], Epoch: s.via.Epoch}
-			relax(at[k+1], step{s.cost + at[k+1] - b, s.fresh, gap, true})
-		}
 	}
+	last := at[len(at)-1]
+	ends := slices.Sorted(maps.Keys(steps[last]))
+	level := slices.MinFunc(ends, func(a, b uint64) int { return better(steps[last][a], steps[last][b]) })
 	var path []catalog.Extent
-	for b := at[len(at)-1]; b != first; b = path[len(path)-1].Base {
-		path = append(path, steps[b].via)
+	for b := last; b != first; b = path[len(path)-1].Base {
+		s := steps[b][level]
+		path, level = append(path, s.via), s.from
 	}
 	slices.Reverse(path)
 	out := path[:0]

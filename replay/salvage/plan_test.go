@@ -62,7 +62,14 @@ func (b *bucket) part() *catalog.Partition {
 func (b *bucket) segment(job, n uint64, from, to int64) catalog.Located {
 	b.t.Helper()
 	e := object.NewEncoder(object.Header{Kind: object.Segment, Session: job, Slot: n, Nonce: ours}, 0, nil)
-	e.Begin(b.id, b.epoch, from)
+	b.run(e, b.id, from, to)
+	return b.put(e, catalog.Seg(job, n))[0]
+}
+
+// run adds a run of records.
+func (b *bucket) run(e *object.Encoder, id record.Partition, from, to int64) {
+	b.t.Helper()
+	e.Begin(id, b.epoch, from)
 	for ; from < to; from++ {
 		var build record.Builder
 		build.Add(from, []byte("k"), fmt.Append(nil, from))
@@ -75,15 +82,21 @@ func (b *bucket) segment(job, n uint64, from, to int64) catalog.Located {
 		e.Append(h, x)
 	}
 	e.Producers([]object.Producer{{ID: 7, TxnStart: -1}})
+}
+
+func (b *bucket) put(e *object.Encoder, ref catalog.ObjectRef) (out []catalog.Located) {
+	b.t.Helper()
 	runs, err := e.Finish()
+	if err == nil {
+		err = b.store.PutIfAbsent(b.t.Context(), ref.Name(), cold.Bytes(e.Segments()...))
+	}
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	ref := catalog.Seg(job, n)
-	if err := b.store.PutIfAbsent(b.t.Context(), ref.Name(), cold.Bytes(e.Segments()...)); err != nil {
-		b.t.Fatal(err)
+	for _, r := range runs {
+		out = append(out, catalog.Located{Partition: r.Partition, Extent: located(r, ref)})
 	}
-	return catalog.Located{Partition: b.id, Extent: located(runs[0], ref)}
+	return out
 }
 
 // seal adds ten records, of one slot, in a segment of their own.
@@ -210,6 +223,62 @@ func TestWhatLiesBehindALostIndexObjectIsRecovered(t *testing.T) { // V2
 				t.Errorf("lost %v, raised %v; [%d, %d) in %d extents and %d lines, of which %s was whole", p.Lost, p.Raised, c.LogStart, c.Next, len(c.Extents), len(c.Index), second)
 			}
 		})
+	}
+}
+
+// Of a slot above its session's mark the catalog describes what was given up since, and
+// what the session still owns lies there too. One that is lost with the journal is no end of
+// the session: the catalog knows that it had been committed.
+func TestASlotThatIsDescribedInPartIsRecovered(t *testing.T) { // V2, S9
+	for name, gone := range map[string]bool{"whole": false, "lost": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBucket(t)
+			other := record.Partition{Topic: record.TopicID{2}}
+			b.do(&catalog.CreateTopic{Name: "other", ID: other.Topic, Owners: []uint64{b.session}})
+			var first []catalog.Located
+			for slot := range uint64(3) {
+				e := object.NewEncoder(object.Header{Kind: object.WAL, Session: b.session, Slot: slot, Nonce: ours}, 0, nil)
+				if slot == 0 {
+					b.run(e, b.id, 0, 5)
+				}
+				b.run(e, other, int64(slot)*5, int64(slot)*5+5)
+				if xs := b.put(e, catalog.WAL(b.session, slot)); slot == 0 {
+					first = xs[:1]
+				}
+			}
+			b.do(&catalog.Release{Session: b.session, Partitions: []record.Partition{b.id}, Extents: first})
+			b.do(&catalog.ProducerIDs{Count: 1})
+			b.lose()
+			lost := 0
+			if gone {
+				b.remove(catalog.WAL(b.session, 0).Name())
+				lost = 2 // of each the front
+			}
+			p, s := b.recover(Wishes{})
+			c, _ := s.Partition(b.id)
+			d, _ := s.Partition(other)
+			if c.Next != 5 || d.Next != 15 || len(p.Lost) > 0 || len(p.Raised) != lost {
+				t.Errorf("the logs end at %d and %d; lost %v, raised %v", c.Next, d.Next, p.Lost, p.Raised)
+			}
+		})
+	}
+}
+
+// What was compacted drops old tombstones with what they deleted. Behind older objects it
+// would bring that back, where all of the compacted ones are there.
+func TestADeletedKeyStaysDeleted(t *testing.T) {
+	x := func(job, n uint64, base, next int64) catalog.Extent {
+		return catalog.Extent{Base: base, Next: next, Object: catalog.Seg(job, n)}
+	}
+	first, second := x(9, catalog.CompactedFrom, 0, 10), x(9, catalog.CompactedFrom+1, 10, 20)
+	known := []catalog.Extent{x(1, 0, 0, 10), x(3, 0, 20, 30)} // of [10, 20) the old one is deleted already
+	got := walk(0, 30, known, []catalog.Extent{first, second})
+	if len(got) != 3 || got[0] != first || got[1] != second {
+		t.Errorf("%v", got)
+	}
+	// Nothing is left out for it.
+	if got = walk(0, 30, known, []catalog.Extent{second}); len(got) != 3 || got[0] != known[0] || got[1] != second {
+		t.Errorf("%v", got)
 	}
 }
 

@@ -172,7 +172,7 @@ func (p *Press) compactOne(ctx context.Context, s *catalog.Session, c *catalog.P
 	}
 	var before, after int64
 	err := p.job(ctx, s.ID, func(j *job) (*catalog.CommitJob, error) {
-		out := segments{press: p, job: j, partition: c.ID, number: compactedFrom}
+		out := segments{press: p, job: j, partition: c.ID, number: catalog.CompactedFrom}
 		w := rewriter{emit: func(h record.Header, batch []byte) error { return out.add(ctx, h, batch) }}
 		comp := record.BorrowCompressor()
 		defer comp.Return()

@@ -16,7 +16,7 @@
 //	P4  Footers name what is known of producers at the end of the run. Only
 //	    partitions that this broker leads are rewritten, because only it knows; the
 //	    catalog refuses the others.
-//	P5  Objects of a job numbered from compactedFrom on hold runs that were
+//	P5  Objects of a job numbered from catalog.CompactedFrom on hold runs that were
 //	    compacted by key: in them every key is there once.
 package press
 

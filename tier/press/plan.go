@@ -38,14 +38,6 @@ func DefaultLimits() Limits {
 	return Limits{Budget: 64 << 20, Own: 16 << 20, Small: 16, Extents: 24, Keep: 8, Fewest: 8, Lines: 16, Keys: 1 << 20}
 }
 
-// compactedFrom: see P5.
-const compactedFrom = 1 << 32
-
-// Compacted reports whether an object holds runs that were compacted by key (P5).
-func Compacted(r catalog.ObjectRef) bool {
-	return r.Kind == catalog.KindSeg && r.B >= compactedFrom && !r.IsCancelled()
-}
-
 // Setting looks up a broker setting that gives a topic config its default.
 type Setting = func(name string) (string, bool)
 
@@ -139,7 +131,7 @@ func PlanMerge(s *catalog.State, session uint64, l Limits, skip func(catalog.Obj
 		t, _ := s.Topic(id.Topic)
 		target := min(l.Budget, t.Int("segment.bytes", setting))
 		lo, hi := mergeable(c, target, l.Small, func(x catalog.Extent) bool {
-			return x.Object.Kind == catalog.KindSeg && !Compacted(x.Object) && !skip(x.Object)
+			return x.Object.Kind == catalog.KindSeg && !x.Object.IsCompacted() && !skip(x.Object)
 		})
 		if hi == lo {
 			continue
@@ -334,7 +326,7 @@ func PlanCompact(c *catalog.Partition, k Cleaning, stable, nowMs int64) (dirty, 
 		if x.Object.Kind != catalog.KindSeg || x.Next > stable || k.MinLag > 0 && x.MaxTimestamp > nowMs-k.MinLag {
 			break
 		}
-		if front == dirty && Compacted(x.Object) {
+		if front == dirty && x.Object.IsCompacted() {
 			clean += x.Len
 			dirty++
 		} else {

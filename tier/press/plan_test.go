@@ -291,7 +291,7 @@ func TestRetentionGivesUpWholeExtentsFromTheFront(t *testing.T) {
 
 func TestCompactionBeginsWhenHalfIsDirty(t *testing.T) {
 	x := func(o catalog.ObjectRef, n int64) catalog.Extent { return catalog.Extent{Object: o, Len: n, Next: 1} }
-	clean, fresh := catalog.Seg(1, compactedFrom), catalog.Seg(2, 0)
+	clean, fresh := catalog.Seg(1, catalog.CompactedFrom), catalog.Seg(2, 0)
 	for _, c := range []struct {
 		extents      []catalog.Extent
 		dirty, front int

@@ -20,16 +20,21 @@ func simulate(seed uint64, steps int, pl plant) *world {
 	w := newWorld(seed, pl)
 	w.brokers[0].boot(true)
 	for range steps {
-		if w.rng.IntN(4) == 0 {
-			w.now = w.now.Add(time.Duration(w.rng.IntN(4000)) * time.Millisecond)
-		}
-		w.brokers[w.rng.IntN(2)].act()
+		w.act()
 		if w.check(); w.fault != nil {
 			return w
 		}
 	}
 	w.settle()
 	return w
+}
+
+// act is one step.
+func (w *world) act() {
+	if w.rng.IntN(4) == 0 {
+		w.now = w.now.Add(time.Duration(w.rng.IntN(4000)) * time.Millisecond)
+	}
+	w.brokers[w.rng.IntN(2)].act()
 }
 
 // TestNothingIsLostOrLeftWhateverDies is S10 to S12 under crashes before and after

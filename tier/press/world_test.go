@@ -232,7 +232,7 @@ func (w *world) tally(cmd catalog.Command, r catalog.Result) {
 		}
 	case c.To > c.From:
 		w.counts["sealed"]++
-	case len(c.Extents) > 0 && Compacted(c.Extents[0].Object):
+	case len(c.Extents) > 0 && c.Extents[0].Object.IsCompacted():
 		w.counts["compacted"]++
 	default:
 		w.counts["merged"]++
@@ -701,9 +701,9 @@ func (w *world) checkBytes(id record.Partition, m *model, x catalog.Extent) {
 }
 
 // checkKeys: of each key the newest record that is described is there, unless it is
-// an old tombstone.
+// an old tombstone; then nothing is there that it deleted.
 func (w *world) checkKeys(id record.Partition, m *model, c *catalog.Partition, extents []catalog.Extent) {
-	newest := map[string]int64{}
+	newest, older := map[string]int64{}, map[string]int64{}
 	for o := c.LogStart; o < min(c.Next, int64(len(m.records))); o++ {
 		newest[string(m.records[o].key)] = o
 	}
@@ -713,14 +713,22 @@ func (w *world) checkKeys(id record.Partition, m *model, c *catalog.Partition, e
 			return // told above
 		}
 		for r := range recordsOf(b) {
-			if newest[string(r.key)] == r.offset {
+			if r.offset < c.LogStart {
+				continue
+			}
+			switch o, missed := newest[string(r.key)]; {
+			case missed && r.offset == o:
 				delete(newest, string(r.key))
+			case missed && r.offset < o:
+				older[string(r.key)] = r.offset
 			}
 		}
 	}
 	for k, o := range newest {
 		if r := m.records[o]; r.value != nil || r.ts >= w.now.UnixMilli()-5000 {
 			w.fail("%s: the newest record of %s, offset %d, is gone", id, k, o)
+		} else if at, there := older[k]; there {
+			w.fail("%s: the tombstone of %s, offset %d, is gone, and what it deleted, offset %d, is there", id, k, o, at)
 		}
 	}
 }
@@ -775,30 +783,8 @@ func all(store cold.Store, c *catalog.Partition) ([]catalog.Extent, error) {
 
 // settle lets both brokers recover and work in peace, and then looks for rubbish.
 func (w *world) settle() {
-	w.calm = true
-	for _, n := range w.brokers {
-		if n.dead {
-			n.boot(false)
-		}
-		n.die, n.asleep = -1, 0
-	}
-	for range 30 {
-		w.now = w.now.Add(3 * time.Second)
-		for _, n := range w.brokers {
-			if n.dead {
-				n.boot(false)
-			}
-			n.view = w.state
-			for _, g := range n.gens {
-				g.Filling = false
-			}
-			n.press.try(n.ctx, "seal", n.press.seal)
-			n.press.Turn(n.ctx)
-		}
-		w.check()
-		if w.fault != nil {
-			return
-		}
+	if w.peace(); w.fault != nil {
+		return
 	}
 	used := map[string]bool{}
 	for ref := range w.state.Referenced() {
@@ -834,6 +820,35 @@ func (w *world) settle() {
 	}
 	if n := w.state.GarbageCount(); n > 40 {
 		w.fail("%d objects of garbage stay", n)
+	}
+}
+
+// peace is a minute and a half in which nobody dies.
+func (w *world) peace() {
+	w.calm = true
+	for _, n := range w.brokers {
+		if n.dead {
+			n.boot(false)
+		}
+		n.die, n.asleep = -1, 0
+	}
+	for range 30 {
+		w.now = w.now.Add(3 * time.Second)
+		for _, n := range w.brokers {
+			if n.dead {
+				n.boot(false)
+			}
+			n.view = w.state
+			for _, g := range n.gens {
+				g.Filling = false
+			}
+			n.press.try(n.ctx, "seal", n.press.seal)
+			n.press.Turn(n.ctx)
+		}
+		w.check()
+		if w.fault != nil {
+			return
+		}
 	}
 }
 
