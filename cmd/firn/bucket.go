@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/firnlog/firn/catalog/journal"
 	"github.com/firnlog/firn/record"
 	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/tier/cold/open"
 )
 
 // storeUsage explains --store of a client command. What the environment says is no default
@@ -26,15 +29,30 @@ func storeFlag(cmd *cobra.Command, into *string) {
 // withStore opens the bucket for as long as f runs. What f reads is asked for again when
 // the store does not answer.
 func withStore(ctx context.Context, url string, f func(cold.Store) error) error {
-	if url == "" {
-		return usage("--store is not set: want the bucket's URL")
-	}
-	s, _, err := broker.OpenStore(ctx, url)
+	s, err := openBucket(ctx, url)
 	if err != nil {
-		return &exit{exitUsage, err}
+		return err
 	}
 	defer func() { _ = cold.Close(s) }() // nothing was written
 	return f(cold.Patient(s, cold.Patience))
+}
+
+// openBucket opens the bucket for a command that expects a cluster in it: opening makes the
+// folder of a file store, and nothing is to be made by a slip of the pen.
+func openBucket(ctx context.Context, url string) (cold.Store, error) {
+	if url == "" {
+		return nil, usage("--store is not set: want the bucket's URL")
+	}
+	if at, err := open.Parse(url); err == nil && at.Path != "" {
+		if _, err := os.Stat(at.Path); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w (there is no folder %s)", errNoCluster, at.Path)
+		}
+	}
+	s, _, err := broker.OpenStore(ctx, url)
+	if err != nil {
+		return nil, &exit{exitUsage, err}
+	}
+	return s, nil
 }
 
 var errNoCluster = errors.New("no cluster in this bucket: it has no journal; is it the right bucket and prefix?")

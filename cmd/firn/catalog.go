@@ -92,7 +92,7 @@ func verdict(findings int) string {
 	if findings == 0 {
 		return "no findings"
 	}
-	return fmt.Sprintf("%d findings", findings)
+	return counted(int64(findings), "finding")
 }
 
 // entryAt is an entry of the journal in a history.

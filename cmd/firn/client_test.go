@@ -208,7 +208,27 @@ func TestClusterInfoAndHealth(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	c.prints("healthy: 1 broker, 2 partitions\n", "cluster", "health")
-	k.KeepControl()
+	// What moves while it looks is no finding; a leader that does not serve is one, as each
+	// is whose bucket is away.
+	refused := 0
+	k.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		if refused++; refused == 2 {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+		topic := kmsg.NewListOffsetsResponseTopic()
+		topic.Topic = "one"
+		p := kmsg.NewListOffsetsResponseTopicPartition()
+		p.ErrorCode = 6
+		topic.Partitions = append(topic.Partitions, p)
+		resp.Topics = append(resp.Topics, topic)
+		return resp, nil, true
+	})
+	c.prints("healthy: 1 broker, 2 partitions\n", "cluster", "health")
+	if a := c.fails(exitProblem, "", "cluster", "health"); !strings.HasPrefix(a.out, "one partition 0: broker 0 leads it and does not serve it: NOT_LEADER") {
+		t.Error(a.out)
+	}
 	k.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		k.KeepControl()
 		addr := strings.Split(k.ListenAddrs()[0], ":")

@@ -7,8 +7,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
-	"github.com/firnlog/firn/broker"
 	"github.com/firnlog/firn/replay/audit"
+	"github.com/firnlog/firn/tier/cold"
 )
 
 func newObject(g *globals) *cobra.Command {
@@ -26,13 +26,11 @@ right, offsets contiguous from log start to end, none twice, groups loadable. It
 works with and without brokers running. Exit code 3 when there is a finding.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if store == "" {
-				return usage("--store is not set: want the bucket's URL")
-			}
-			s, _, err := broker.OpenStore(cmd.Context(), store)
+			s, err := openBucket(cmd.Context(), store)
 			if err != nil {
-				return &exit{exitUsage, err}
+				return err
 			}
+			defer func() { _ = cold.Close(s) }() // nothing was written
 			leanHeap()
 			o := audit.Options{Parallel: parallel}
 			if isTerminal(cmd.ErrOrStderr()) && !g.quiet {
@@ -58,12 +56,8 @@ works with and without brokers running. Exit code 3 when there is a finding.`,
 						t.row(fmt.Sprintf("orphan %s: %d bytes, %v old: %s", o.Name, o.Size, o.Age, o.Why))
 					}
 				}
-				verdict := "no findings"
-				if n := len(r.Findings); n > 0 {
-					verdict = fmt.Sprintf("%d findings", n)
-				}
 				t.row(fmt.Sprintf("verified %d objects, %d runs, %d records, %d bytes of %d partitions in %v: %s, %d orphans",
-					r.Objects, r.Runs, r.Records, r.Bytes, r.Partitions, time.Since(began).Round(time.Millisecond), verdict, len(r.Orphans)))
+					r.Objects, r.Runs, r.Records, r.Bytes, r.Partitions, time.Since(began).Round(time.Millisecond), verdict(len(r.Findings)), len(r.Orphans)))
 			})
 			if err == nil && len(r.Findings) > 0 {
 				err = &exit{code: exitProblem}

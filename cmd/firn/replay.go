@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/firnlog/firn/broker"
 	"github.com/firnlog/firn/replay"
 	"github.com/firnlog/firn/tier/cold"
 	"github.com/firnlog/firn/web/cost"
@@ -188,9 +187,9 @@ func (r *replayer) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	store, _, err := broker.OpenStore(ctx, r.store)
+	store, err := openBucket(ctx, r.store)
 	if err != nil {
-		return &exit{exitUsage, err}
+		return err
 	}
 	defer func() { _ = cold.Close(store) }() // nothing was written
 	h, err := replay.Open(ctx, store, r.topic, replay.Options{Memory: r.memory << 20})
