@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/record"
@@ -40,12 +41,30 @@ func shortened(b []byte) bool {
 	return len(b) < record.Overhead+5 || int64(int32(binary.BigEndian.Uint32(b[8:]))) > int64(len(b)-record.Overhead)
 }
 
+// unpacking bounds how many batches are read at once that have to be decompressed: each may
+// take dozens of megabytes then, and more of them than processors are no faster.
+var unpacking = make(chan struct{}, min(runtime.GOMAXPROCS(0), 8))
+
+// unpack borrows a decoder for a batch. done gives it back.
+func unpack(h record.Header) (dec *record.Decoder, done func()) {
+	if h.Codec() == record.None {
+		dec = record.BorrowDecoder()
+		return dec, dec.Return
+	}
+	unpacking <- struct{}{}
+	dec = record.BorrowDecoder()
+	return dec, func() {
+		dec.Return()
+		<-unpacking
+	}
+}
+
 // check is record.Check, which names the records whose timestamps are out of bounds.
 func check(b []byte, l record.Limits) (record.Header, error) {
 	h, err := record.Check(b, l)
 	if errors.Is(err, record.ErrInvalidTimestamp) {
-		dec := record.BorrowDecoder()
-		defer dec.Return()
+		dec, done := unpack(h)
+		defer done()
 		err = record.NameUntimely(h, b, dec, l, err)
 	}
 	return h, err
@@ -53,8 +72,8 @@ func check(b []byte, l record.Limits) (record.Header, error) {
 
 // fillMaxTimestamp writes the largest timestamp of the records into the batch.
 func fillMaxTimestamp(h record.Header, b []byte) error {
-	dec := record.BorrowDecoder()
-	defer dec.Return()
+	dec, done := unpack(h)
+	defer done()
 	_, newest, _, err := record.MaxAt(h, b, dec)
 	if err == nil {
 		record.StampMaxTimestamp(b, newest)
@@ -100,8 +119,8 @@ func admit(b []byte, version int16, r rules, now int64) (batch []byte, h record.
 	// Reading uncompressed records costs less than their CRC. Compressed ones are
 	// read only where the topic demands it.
 	if r.needKey || recompress || h.Codec() == record.None {
-		dec := record.BorrowDecoder()
-		defer dec.Return()
+		dec, done := unpack(h)
+		defer done()
 		if err = record.CheckRecords(h, b, dec, r.needKey); err != nil {
 			return nil, h, err
 		}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -328,4 +330,45 @@ func TestInternalTopicsTakeNoProduce(t *testing.T) {
 	f.apply(&catalog.CreateTopic{Name: "__consumer_offsets", ID: record.TopicID{9}, Replicas: 1, Owners: []uint64{f.session}, Internal: true})
 	c := serve(t, f, Limits{}).client(t)
 	wantCode(t, "produce", produceOne(c, 9, "__consumer_offsets", batch(0, 1, "a")).ErrorCode, codeInvalidTopic)
+}
+
+// A hundred clients that send compressed batches to a compacted topic together take no more
+// memory than a few: what a megabyte becomes is there for few of them at a time.
+func TestFewBatchesAreDecompressedAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		before := unpacking
+		unpacking = make(chan struct{}, 1)
+		defer func() { unpacking = before }()
+		f := newFake()
+		topic := f.topic("t", 1, "cleanup.policy", "compact", "compression.type", "gzip")
+		r := rulesOf(topic, f.Setting, 1)
+		var ended atomic.Int32
+		for name, b := range map[string][]byte{
+			"zstd": batch(record.Zstd, 1, "a"), "of the future": batch(record.Zstd, 1<<50, "a"), "without a largest timestamp": untimed(batch(record.Zstd, 1, "a")),
+		} {
+			unpacking <- struct{}{}
+			go func() {
+				_, _, _ = admit(b, 9, r, 1)
+				ended.Add(1)
+			}()
+			synctest.Wait()
+			if ended.Load() != 0 {
+				t.Errorf("%s: it was decompressed beside another one", name)
+			}
+			if _, _, err := admit(batch(record.None, 1, "a"), 9, r, 1); err != nil {
+				t.Errorf("one that is not compressed: %v", err)
+			}
+			<-unpacking
+			synctest.Wait()
+			if ended.Swap(0) != 1 || len(unpacking) != 0 {
+				t.Errorf("%s: its place was not given back", name)
+			}
+		}
+	})
+}
+
+// untimed leaves the largest timestamp out of a batch.
+func untimed(b []byte) []byte {
+	record.StampMaxTimestamp(b, -1)
+	return b
 }
