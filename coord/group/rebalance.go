@@ -13,20 +13,21 @@ func (g *group) rebalance(m *Machine, now, wall int64) {
 
 // prepare begins a rebalance: everybody is to join again. A group that was empty
 // waits a while for more members, so that they need not rebalance one by one
-// (KIP-134).
+// (KIP-134), and not at all for ids that nobody has joined with.
 func (g *group) prepare(m *Machine, now, wall int64) {
 	if g.state == Completing {
 		g.unassign(m, now, ErrRebalanceInProgress)
 	}
 	g.syncBy = 0
-	g.initial = g.state == Empty && m.cfg.InitialDelayMs > 0
+	empty := g.state == Empty
+	g.initial = empty && m.cfg.InitialDelayMs > 0
 	g.enter(Preparing, wall)
 	switch {
 	case g.initial:
 		g.grew = false
 		g.step, g.left = m.cfg.InitialDelayMs, max(g.patience()-m.cfg.InitialDelayMs, 0)
 		g.joinBy = now + g.step
-	case g.all():
+	case empty, g.all():
 		g.complete(m, now, wall)
 	default:
 		g.joinBy = now + g.patience()
