@@ -13,7 +13,9 @@
 //
 //	H1  A record is delivered when it is committed, and only then: its slot and all
 //	    slots of its session before it are filled (S4), and no fence lies before it
-//	    (S6). Whatever was acknowledged with acks=all before Open is seen.
+//	    (S6). Whatever was acknowledged with acks=all before Open is seen, or said to
+//	    be damaged: a slot that cannot be read hides the ends of its session's
+//	    partitions, and nothing else.
 //	H2  The records of a partition come in the order of their offsets, each once.
 //	    Partitions are merged by timestamp: of the records that come next, the
 //	    oldest is delivered.

@@ -2,7 +2,6 @@ package replay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -45,6 +44,9 @@ type view struct {
 	state *catalog.State
 	topic *catalog.Topic
 	tails map[int32][]catalog.Extent
+	// torn are the sessions of which a slot cannot be read, and why. What their partitions
+	// hold from there on is not known, the rest is history like any other.
+	torn map[uint64]error
 }
 
 // Open reads the catalog and what live sessions have put since. It blocks for the
@@ -97,7 +99,7 @@ func (h *History) refresh(ctx context.Context, old *view) error {
 	for looks := 1; ; looks++ {
 		before := h.journal.State()
 		v, err := h.look(ctx)
-		if err != nil && !errors.Is(err, ErrDamaged) {
+		if err != nil {
 			return err
 		}
 		// A session that was sealed meanwhile may have lost slots to garbage
@@ -106,12 +108,9 @@ func (h *History) refresh(ctx context.Context, old *view) error {
 			return fmt.Errorf("read the catalog: %w", err)
 		}
 		after := h.journal.State()
-		if err != nil {
+		if len(v.torn) > 0 && after != before && looks < mostLooks {
 			// A partition that was given up and taken back while we walked goes on in an
 			// epoch that we had not read of.
-			if after == before || looks == mostLooks {
-				return err
-			}
 			continue
 		}
 		if settled(v.state, after) {
@@ -136,7 +135,7 @@ func settled(before, after *catalog.State) bool {
 
 // look makes a view of the state that the journal has been read to.
 func (h *History) look(ctx context.Context) (*view, error) {
-	v := &view{state: h.journal.State(), tails: make(map[int32][]catalog.Extent)}
+	v := &view{state: h.journal.State(), tails: make(map[int32][]catalog.Extent), torn: make(map[uint64]error)}
 	if v.state.Number() == 0 {
 		return nil, fmt.Errorf("%w: it has no journal; is it the right bucket and prefix?", ErrNoCluster)
 	}
@@ -175,7 +174,8 @@ func (v *view) partition(i int32) (*catalog.Partition, error) {
 	return v.topic.Partitions[i], nil
 }
 
-// end is the offset behind the last committed record.
+// end is the offset behind the last committed record, as far as slots can be read; see
+// torn.
 func (v *view) end(p *catalog.Partition) int64 {
 	if t := v.tails[p.ID.Index]; len(t) > 0 {
 		return t[len(t)-1].Next

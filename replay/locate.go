@@ -40,6 +40,9 @@ func (h *History) Locate(ctx context.Context, partition int32, offset int64) (Lo
 	if err != nil {
 		return Location{}, err
 	}
+	if err := v.torn[p.Owner]; err != nil && offset >= v.end(p) {
+		return Location{}, err
+	}
 	if end := v.end(p); offset < p.LogStart || offset >= end {
 		return Location{}, fmt.Errorf("%w: %s partition %d holds [%d, %d), not %d", ErrNotInLog, h.name, partition, p.LogStart, end, offset)
 	}

@@ -54,7 +54,9 @@ type Choice struct {
 
 // Resolve finds what a choice means in each partition, as of the last Refresh. An
 // offset outside of the log means its nearest end; To is exclusive. Empty spans are
-// among the result. It reads from the bucket for times, and for Committed.
+// among the result. It reads from the bucket for times, and for Committed. Where a slot is
+// damaged that the catalog does not describe, the end is not known: what means it is
+// ErrDamaged, and all before the slot can be had by offset or time.
 func (h *History) Resolve(ctx context.Context, c Choice) ([]Span, error) {
 	v := h.seen.Load()
 	which := slices.Clone(c.Partitions)
@@ -79,19 +81,17 @@ func (h *History) Resolve(ctx context.Context, c Choice) ([]Span, error) {
 			}
 		}
 		find := func(x Position) (int64, error) {
-			switch x.kind {
-			case atStart:
+			switch {
+			case x.kind == atStart:
 				return start, nil
-			case atEnd:
-				return end, nil
-			case atOffset:
-				return min(max(x.n, start), end), nil
+			case x.kind == atOffset && x.n <= end:
+				return max(x.n, start), nil
+			case x.kind == atTime:
+				if found, ok, err := r.FirstAt(ctx, p.ID, start, end, x.n); ok || err != nil {
+					return found.Offset, err
+				}
 			}
-			found, ok, err := r.FirstAt(ctx, p.ID, start, end, x.n)
-			if err != nil || !ok {
-				return end, err
-			}
-			return found.Offset, nil
+			return end, v.torn[p.Owner]
 		}
 		s := Span{Partition: i}
 		if s.From, err = find(c.From); err == nil {

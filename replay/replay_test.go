@@ -96,9 +96,44 @@ func TestASlotOfSomebodyElseIsRefused(t *testing.T) {
 	if err := w.store.PutIfAbsent(t.Context(), catalog.WAL(w.session, 0).Name(), cold.Bytes(b)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), w.store, "t", Options{}); !errors.Is(err, ErrDamaged) {
+	if _, err := w.open().Resolve(t.Context(), Choice{To: End()}); !errors.Is(err, ErrDamaged) {
 		t.Fatal(err)
 	}
+}
+
+// One damaged slot, of which the catalog does not know yet, hides what lies behind it, and
+// nothing else.
+func TestHistoryBeforeADamagedSlotIsRead(t *testing.T) {
+	w := newWorld(t, mem.New(), 2)
+	w.write(5, 0, 0, 1)
+	w.cover()
+	w.write(5, 0, 0)
+	b, err := w.store.Get(t.Context(), w.write(5, 0, 0).Name(), cold.Whole, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.delete(catalog.WAL(w.session, 2))
+	b[len(b)-1] ^= 1
+	if err := w.store.PutIfAbsent(t.Context(), catalog.WAL(w.session, 2).Name(), cold.Bytes(b)); err != nil {
+		t.Fatal(err)
+	}
+	w.write(5, 0, 0)
+	h := w.open()
+	for name, c := range map[string]Choice{
+		"to the end": {To: End()}, "from the end": {From: End(), To: Offset(1)}, "behind it": {To: Offset(11)}, "at a time behind it": {To: Time(10_000)},
+	} {
+		if _, err := h.Resolve(t.Context(), c); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), catalog.WAL(w.session, 2).Name()) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := h.Locate(t.Context(), 0, 10); !errors.Is(err, ErrDamaged) {
+		t.Error(err)
+	}
+	if _, err := h.Storage(t.Context(), nil); !errors.Is(err, ErrDamaged) {
+		t.Error(err)
+	}
+	want(t, w.all(h, Choice{Partitions: []int32{0}, To: Offset(10)}), map[int32][]int64{0: offsets(0, 10)})
+	want(t, w.all(h, Choice{Partitions: []int32{0}, From: Time(2_000), To: Time(9_000)}), map[int32][]int64{0: offsets(2, 9)})
 }
 
 func TestWhatIsNotThereIsSaid(t *testing.T) {

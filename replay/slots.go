@@ -23,17 +23,20 @@ type slot struct {
 }
 
 // walk adds to the tails what a live session has put at and above its covered mark,
-// up to the first gap (S4) or the fence (S6). Slots are asked for by name, several
-// at once: a LIST would be no proof.
+// up to the first gap (S4) or the fence (S6), or one that cannot be read: then the ends of
+// its partitions are not known. Slots are asked for by name, several at once: a LIST would
+// be no proof.
 func (h *History) walk(ctx context.Context, v *view, s *catalog.Session) error {
 	for at, width := s.Covered, uint64(1); ; width = min(2*width, mostProbes) {
-		slots := make([]slot, width)
+		slots, bad := make([]slot, width), make([]error, width)
 		g, gctx := errgroup.WithContext(ctx)
 		for i := range slots {
 			g.Go(func() error {
-				var err error
-				slots[i], err = h.slot(gctx, catalog.WAL(s.ID, at+uint64(i)))
-				return err
+				slots[i], bad[i] = h.slot(gctx, catalog.WAL(s.ID, at+uint64(i)))
+				if errors.Is(bad[i], ErrDamaged) {
+					return nil // it matters when its turn comes
+				}
+				return bad[i]
 			})
 		}
 		if err := g.Wait(); err != nil {
@@ -41,15 +44,19 @@ func (h *History) walk(ctx context.Context, v *view, s *catalog.Session) error {
 		}
 		for i := range slots {
 			ref := catalog.WAL(s.ID, at+uint64(i))
-			x := &slots[i]
-			if !x.there || x.header.Kind == object.Fence && x.header.Session == s.ID {
+			x, err := &slots[i], bad[i]
+			switch {
+			case err != nil:
+			case !x.there || x.header.Kind == object.Fence && x.header.Session == s.ID:
 				return nil
+			case x.header.Kind != object.WAL || x.header.Session != s.ID || x.header.Slot != ref.B || x.header.Nonce != s.Nonce:
+				err = fmt.Errorf("%w: %s says that it is %s %d of session %d", ErrDamaged, ref, x.header.Kind, x.header.Slot, x.header.Session)
+			default:
+				err = v.extend(ref, x.footer)
 			}
-			if x.header.Kind != object.WAL || x.header.Session != s.ID || x.header.Slot != ref.B || x.header.Nonce != s.Nonce {
-				return fmt.Errorf("%w: %s says that it is %s %d of session %d", ErrDamaged, ref, x.header.Kind, x.header.Slot, x.header.Session)
-			}
-			if err := v.extend(ref, x.footer); err != nil {
-				return err
+			if err != nil {
+				v.torn[s.ID] = err
+				return nil
 			}
 		}
 		at += width

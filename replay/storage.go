@@ -54,6 +54,9 @@ func (h *History) Storage(ctx context.Context, partitions []int32) ([]Storage, e
 		if err != nil {
 			return nil, err
 		}
+		if err := v.torn[p.Owner]; err != nil {
+			return nil, err
+		}
 		s := Storage{Partition: i, LogStart: p.LogStart, End: v.end(p), Session: p.Owner}
 		if o, ok := v.state.Session(p.Owner); ok {
 			s.Node = o.Node

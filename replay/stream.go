@@ -75,6 +75,8 @@ func (s *stream) run(ctx context.Context) error {
 			return err
 		case len(b.Views) == 0 && s.history.seen.Load() != v:
 			continue // the runs are others by now
+		case len(b.Views) == 0 && v.torn[p.Owner] != nil:
+			return v.torn[p.Owner]
 		case len(b.Views) == 0:
 			return fmt.Errorf("%w: %s: no batch at offset %d", ErrDamaged, p.ID, at)
 		}

@@ -201,7 +201,10 @@ func (r *replayer) run(ctx context.Context) error {
 		return err
 	}
 	if mark.Spans == nil {
-		if mark.Spans, err = h.Resolve(ctx, choice); err != nil {
+		if mark.Spans, err = h.Resolve(ctx, choice); errors.Is(err, replay.ErrDamaged) {
+			return fmt.Errorf("%w; what lies before that can be read with --to OFFSET or --to @TIME", err)
+		}
+		if err != nil {
 			return err
 		}
 	}

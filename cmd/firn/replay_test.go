@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -237,6 +238,25 @@ func TestReplayRefusesWhatMakesNoSense(t *testing.T) {
 	if b, _ := os.ReadFile(file); string(b) != "precious" {
 		t.Fatalf("%q", b)
 	}
+}
+
+// A slot that is damaged, and lies nowhere else yet, costs what is in it and behind it.
+func TestReplayBeforeADamagedSlot(t *testing.T) {
+	c, url, addr, _ := written(t)
+	c.in("more\n").ok("produce", "t", "-p", "1", "--brokers", addr)
+	dir := filepath.Join(t.TempDir(), "bucket")
+	copyFolder(t, dir, strings.TrimPrefix(url, "file://"))
+	slots, err := filepath.Glob(filepath.Join(dir, "wal/*/*"))
+	if err != nil || len(slots) == 0 {
+		t.Fatal(slots, err)
+	}
+	slices.Sort(slots)
+	newest := slots[len(slots)-1]
+	if err := errors.Join(os.Chmod(newest, 0o600), os.Truncate(newest, 100)); err != nil {
+		t.Fatal(err)
+	}
+	c.fails(exitError, "--to OFFSET", "replay", "t", "--store", "file://"+dir, "-p", "1")
+	c.prints("1 28\n1 29\n", "replay", "t", "--store", "file://"+dir, "-p", "1", "--from", "28", "--to", "30", "--format", "%p %o\n")
 }
 
 // TestReadmeReplay runs the README's section on a bucket whose broker is gone.
