@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/tier/cold"
@@ -27,6 +29,8 @@ type Reader struct {
 
 	started bool // start has found a place to begin
 
+	patience *atomic.Int64 // of the next get of what is small; nil: attemptTimeout
+
 	// further is what was read behind state by a Catchup that failed later: the next
 	// one goes on there, or a long journal would never be read from a store that often
 	// fails. It belongs to the state that it was read behind.
@@ -35,7 +39,9 @@ type Reader struct {
 
 // NewReader returns a reader that has read nothing yet: its State is empty.
 func NewReader(store cold.Store) *Reader {
-	return &Reader{store: store, state: catalog.NewState(), ahead: aheadMost, toll: newToll(defaultEvery)}
+	r := &Reader{store: store, state: catalog.NewState(), ahead: aheadMost, toll: newToll(defaultEvery), patience: new(atomic.Int64)}
+	r.patience.Store(int64(firstTimeout))
+	return r
 }
 
 // OneByOne makes the reader read entry after entry, without goroutines, for simulations.
@@ -296,14 +302,39 @@ func (r *Reader) get(ctx context.Context, name string, kind byte, number uint64)
 	}
 }
 
-// fetch reads an object once.
+// fetch reads an object once. What is small and takes long is lost, and asked for again, with
+// more time as long as that was not enough: a broker that waits does not know whether it
+// still leads (S13).
 func (r *Reader) fetch(ctx context.Context, name string, kind byte) ([]byte, error) {
-	if kind == kindEntry || kind == kindBoundary { // small: what takes longer is lost, and asked for again
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, attemptTimeout)
-		defer cancel()
+	if kind != kindEntry && kind != kindBoundary {
+		return r.store.Get(ctx, name, cold.Whole, nil)
 	}
-	return r.store.Get(ctx, name, cold.Whole, nil)
+	limit := attemptTimeout
+	if r.patience != nil {
+		limit = time.Duration(r.patience.Load())
+	}
+	for ; ; limit = min(2*limit, attemptTimeout) {
+		began := time.Now()
+		b, late, err := r.within(ctx, limit, name)
+		switch {
+		case late && limit < attemptTimeout:
+			continue
+		case r.patience == nil:
+		case late:
+			r.patience.Store(int64(limit))
+		default:
+			r.patience.Store(int64(min(max(firstTimeout, 4*time.Since(began)), attemptTimeout)))
+		}
+		return b, err
+	}
+}
+
+// within is one request; late says that its time was over, and not ctx.
+func (r *Reader) within(ctx context.Context, limit time.Duration, name string) (b []byte, late bool, err error) {
+	actx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	b, err = r.store.Get(actx, name, cold.Whole, nil)
+	return b, err != nil && actx.Err() != nil && ctx.Err() == nil, err
 }
 
 func (r *Reader) entry(ctx context.Context, n uint64) (Entry, writer, error) {

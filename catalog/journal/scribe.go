@@ -171,7 +171,7 @@ func (s *Scribe) putSide(ctx context.Context, w writer, n uint64, cmds []byte) e
 // reader is the caller's: tidying has its own.
 func (s *Scribe) settle(ctx context.Context, r *Reader, name string, f frame) (mine bool, err error) {
 	body := cold.Bytes(f.encode())
-	limit := attemptTimeout
+	limit := firstTimeout + time.Duration(body.Size()/usualLink)*time.Second
 	err = s.insist(ctx, r, func() error {
 		actx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
@@ -181,7 +181,7 @@ func (s *Scribe) settle(ctx context.Context, r *Reader, name string, f frame) (m
 			return nil
 		}
 		if actx.Err() != nil { // side objects and snapshots may be large, and links slow
-			limit = min(2*limit, attemptTimeout+time.Duration(body.Size()/slowestLink)*time.Second)
+			limit = max(limit, min(2*limit, attemptTimeout+time.Duration(body.Size()/slowestLink)*time.Second))
 		}
 		if !errors.Is(err, cold.ErrExists) {
 			return fmt.Errorf("put %s: %w", name, err)
@@ -196,11 +196,14 @@ func (s *Scribe) settle(ctx context.Context, r *Reader, name string, f frame) (m
 	return mine, err
 }
 
-// attemptTimeout bounds one get of an entry, which is small, and the first put of
-// anything. Whenever it was not enough for a put, the next one has twice the time, up to
-// what a link of so many bytes per second needs in addition.
+// firstTimeout bounds the first attempt to get or put an entry, and whenever it was not
+// enough the next one has twice the time: attemptTimeout at most, and for puts what a link of
+// so many bytes per second needs in addition. One request that is lost must cost no broker
+// its lease.
 const (
+	firstTimeout   = 2 * time.Second
 	attemptTimeout = 10 * time.Second
+	usualLink      = 4 << 20
 	slowestLink    = 16 << 10
 )
 
