@@ -61,9 +61,10 @@ func (g *Gossip) vouch(ctx context.Context) (left bool) {
 			}
 			g.mu.Lock()
 			defer g.mu.Unlock()
-			if g.rumours[name] == r {
+			// What he has said of himself since he was asked is his word, too.
+			if now := g.rumours[name]; now != nil && now.addr == r.addr {
 				delete(g.rumours, name)
-				g.others[name], g.reached[name] = r.Member, r.addr
+				g.others[name], g.reached[name] = now.Member, now.addr
 				g.turn()
 			}
 		})
