@@ -175,9 +175,10 @@ func (l *balance) excess(state *catalog.State, heirs []uint64, own uint64, now t
 	return l.surplus(state, heirs, own, now)
 }
 
-// balance remembers since when the brokers are the same.
+// balance remembers since when the brokers are the same. Their sessions change all the
+// time: where much is written, one of them rotates every few seconds.
 type balance struct {
-	heirs []uint64
+	nodes []int32
 	since time.Time
 }
 
@@ -188,15 +189,22 @@ const steady = 5 * time.Second
 // surplus decides what this broker gives up for others to take: nothing while
 // brokers come and go or partitions wait for an owner.
 func (l *balance) surplus(state *catalog.State, heirs []uint64, own uint64, now time.Time) []record.Partition {
-	if !slices.Equal(l.heirs, heirs) {
-		l.heirs, l.since = heirs, now
+	nodes := make([]int32, len(heirs))
+	for i, id := range heirs {
+		if v, ok := state.Session(id); ok {
+			nodes[i] = v.Node
+		}
+	}
+	slices.Sort(nodes)
+	if !slices.Equal(l.nodes, nodes) {
+		l.nodes, l.since = nodes, now
 	}
 	if now.Sub(l.since) < steady || state.Orphaned() {
 		return nil
 	}
 	loads := make([]int, len(heirs))
-	for i, id := range heirs {
-		loads[i] = state.OwnedCount(id)
+	for id, i := range lives(state, heirs) {
+		loads[i] += state.OwnedCount(id)
 	}
 	me := slices.Index(heirs, own)
 	n := placement.Surplus(loads, me)

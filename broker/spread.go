@@ -13,30 +13,39 @@ type wanted struct {
 }
 
 // share chooses owners for partitions among the heirs: for each topic the sessions that
-// get them. Orphans even out what the heirs have; what is fresh is spread over zones and
-// brokers first, within the limit above which partitions would move again.
+// get them, 0 for nobody when there are no heirs. Orphans even out what the heirs have; what
+// is fresh is spread over zones and brokers first, within the limit above which partitions
+// would move again.
 func share(state *catalog.State, heirs []uint64, want []wanted, fresh bool) [][]uint64 {
+	out := make([][]uint64, len(want))
+	if len(heirs) == 0 { // somebody takes them later
+		for i, w := range want {
+			out[i] = make([]uint64, w.n)
+		}
+		return out
+	}
 	brokers := make([]placement.Broker, len(heirs))
-	at := make(map[uint64]int, len(heirs))
+	at := lives(state, heirs)
 	total := 0
+	for id, i := range at {
+		n := state.OwnedCount(id)
+		brokers[i].Load += n
+		total += n
+	}
 	for i, id := range heirs {
-		brokers[i].Load = state.OwnedCount(id)
 		if v, ok := state.Session(id); ok {
 			brokers[i].Zone = v.Rack
 		}
-		at[id] = i
-		total += brokers[i].Load
 	}
 	topics := make([]placement.Topic, len(want))
 	for i, w := range want {
 		total += w.n
-		topics[i] = placement.Topic{Want: w.n, Has: ownersOf(state, w.topic, at)}
+		topics[i] = placement.Topic{Want: w.n, Has: ownersOf(state, w.topic, at, len(heirs))}
 	}
 	limit := placement.Share(total, len(heirs))
 	if fresh {
 		limit = placement.Limit(total, len(heirs))
 	}
-	out := make([][]uint64, len(want))
 	for i, chosen := range placement.Spread(brokers, topics, limit) {
 		out[i] = make([]uint64, len(chosen))
 		for k, c := range chosen {
@@ -46,13 +55,31 @@ func share(state *catalog.State, heirs []uint64, want []wanted, fresh bool) [][]
 	return out
 }
 
-// ownersOf is how many partitions of a topic each of some sessions has.
-func ownersOf(state *catalog.State, topic record.TopicID, at map[uint64]int) []int {
+// lives are the sessions that are not sealed of the brokers of some heirs, and which heir's
+// each is: a broker that rotates has its partitions in the session before.
+func lives(state *catalog.State, heirs []uint64) map[uint64]int {
+	of := make(map[int32]int, len(heirs))
+	for i, id := range heirs {
+		if v, ok := state.Session(id); ok {
+			of[v.Node] = i
+		}
+	}
+	out := make(map[uint64]int, len(heirs))
+	for _, v := range state.Sessions() {
+		if i, ok := of[v.Node]; ok && !v.Sealed {
+			out[v.ID] = i
+		}
+	}
+	return out
+}
+
+// ownersOf is how many partitions of a topic each of n brokers has, whose sessions are given.
+func ownersOf(state *catalog.State, topic record.TopicID, at map[uint64]int, n int) []int {
 	t, ok := state.Topic(topic)
 	if !ok {
 		return nil
 	}
-	has := make([]int, len(at))
+	has := make([]int, n)
 	for _, p := range t.Partitions {
 		if i, ok := at[p.Owner]; ok {
 			has[i]++

@@ -85,3 +85,65 @@ func TestAFlappingBrokerMovesNothing(t *testing.T) {
 		t.Fatalf("%d more at once", len(ps))
 	}
 }
+
+// A broker that rotates its session, as one does every few seconds where much is written, is
+// the same as before: what is uneven is evened out all the same, and a broker whose new
+// session has nothing yet is not taken for empty.
+func TestRotationsKeepNothingFromItsPlace(t *testing.T) {
+	s, ids := racks(t, "a", "b", "c", "d")
+	owners := make([]uint64, 100)
+	for i := range owners {
+		owners[i] = ids[i%2]
+	}
+	topic := create(t, s, 1, owners)
+	apply := func(cmds ...catalog.Command) []catalog.Result {
+		s = s.Clone()
+		res := s.Apply(s.Number()+1, cmds)
+		for _, r := range res {
+			if r.Err != nil {
+				t.Fatal(r.Err)
+			}
+		}
+		return res
+	}
+	var even balance
+	now := time.Unix(0, 0)
+	moves := 0
+	for tick := range 60 {
+		now = now.Add(time.Second)
+		node := tick % 4
+		old := ids[node]
+		ids[node] = apply(&catalog.RegisterSession{Node: int32(node)})[0].ID
+		heirs := append([]uint64{}, ids...)
+		if node == 1 { // between the two entries of its rotation
+			if got := share(s, heirs, []wanted{{topic, 4}, {record.TopicID{9}, 2}}, false); fmt.Sprint(got) != fmt.Sprint([][]uint64{{ids[2], ids[3], ids[2], ids[3]}, {ids[2], ids[3]}}) && moves == 0 {
+				t.Fatalf("orphans go to %v, of %v", got, ids)
+			}
+		}
+		apply(&catalog.Move{Old: old, New: ids[node]})
+		if ps := even.surplus(s, heirs, ids[0], now); len(ps) > 0 {
+			if moves++; len(ps) != 25 {
+				t.Fatalf("%d partitions move, want 25", len(ps))
+			}
+			items := make([]catalog.TakeItem, len(ps))
+			for i, id := range ps {
+				p, _ := s.Partition(id)
+				items[i] = catalog.TakeItem{Partition: id, Epoch: p.Epoch + 1}
+			}
+			apply(&catalog.Release{Session: ids[0], Partitions: ps}, &catalog.Take{Session: ids[2], Items: items})
+		}
+	}
+	if moves != 1 {
+		t.Errorf("a broker that has twice its share gives of it %d times in a minute, want once", moves)
+	}
+}
+
+// Where nobody is there to have them, new partitions are nobody's until somebody is.
+func TestWithoutHeirsPartitionsAreNobodys(t *testing.T) {
+	s, _ := racks(t)
+	owners := share(s, nil, []wanted{{record.TopicID{1}, 3}}, true)
+	if fmt.Sprint(owners) != "[[0 0 0]]" {
+		t.Fatalf("%v", owners)
+	}
+	create(t, s, 1, owners[0])
+}
