@@ -21,9 +21,6 @@ type follower struct {
 	state   *catalog.State
 	session uint64
 	at      time.Time // of the last look at everything
-	// taken are what was given to the pump as of states after that one, which were not
-	// followed to their end: what is made and deleted in between is in neither.
-	taken []record.Partition
 }
 
 // followAll keeps the pump at what the catalog gives this broker.
@@ -80,6 +77,7 @@ func (f *follower) look(ctx context.Context, s *session, now time.Time, lead fun
 		since = nil
 		before = s.pump.Led() // before the state, which then knows them unless they are deleted
 	}
+	given := s.given.sofar()
 	state := s.journal.State()
 	if v, ok := state.Session(own.ID); !ok || v.Sealed {
 		fence := uint64(0) // forgotten since
@@ -91,7 +89,7 @@ func (f *follower) look(ctx context.Context, s *session, now time.Time, lead fun
 		return true, err
 	}
 	take, gone, cut := shifts(state, since, own.ID, s.led)
-	for _, p := range append(before, f.taken...) {
+	for _, p := range append(before, given...) {
 		if _, ok := state.Partition(p); !ok {
 			gone = append(gone, pump.Ended{Partition: p, Epoch: pump.Deleted})
 		}
@@ -123,9 +121,6 @@ func (f *follower) look(ctx context.Context, s *session, now time.Time, lead fun
 		if err := s.own(ctx, own.ID, state, batch); err != nil {
 			return true, err
 		}
-		for _, c := range batch {
-			f.taken = append(f.taken, c.ID)
-		}
 		lead()
 		if s.journal.State() != state {
 			return false, nil
@@ -138,7 +133,8 @@ func (f *follower) look(ctx context.Context, s *session, now time.Time, lead fun
 			}
 		}
 	}
-	f.state, f.session, f.taken = state, own.ID, nil
+	f.state, f.session = state, own.ID
+	s.given.followed(len(given))
 	if all {
 		f.at = now
 	}

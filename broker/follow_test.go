@@ -1,13 +1,16 @@
 package broker
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/firnlog/firn/catalog"
+	"github.com/firnlog/firn/ingest"
 	"github.com/firnlog/firn/ingest/pump"
 	"github.com/firnlog/firn/record"
+	"github.com/firnlog/firn/tier/cold"
 )
 
 // grown is a state with that many partitions in topics of per, all owned by the
@@ -121,6 +124,51 @@ func BenchmarkFollowOneEntry(b *testing.B) {
 			}
 			b.ReportMetric(float64(apply.Microseconds())/float64(b.N), "apply-µs")
 			b.ReportMetric(float64(follow.Microseconds())/float64(b.N), "follow-µs")
+		})
+	}
+}
+
+// A partition that is opened because somebody asked for it, and deleted meanwhile, is led no
+// more as soon as that is heard of: also when the states that were followed have it in
+// neither, or are ahead of the one that it was opened as of.
+func TestWhatIsAskedForAndDeletedIsLedNoMore(t *testing.T) {
+	for _, ahead := range []bool{false, true} {
+		t.Run(fmt.Sprint("followed meanwhile: ", ahead), func(t *testing.T) {
+			h := newHeir(t)
+			ctx := t.Context()
+			if err := h.takeOver(ctx); err != nil {
+				t.Fatal(err)
+			}
+			f := follower{turn: make(chan struct{}, 1)}
+			follow := func() {
+				t.Helper()
+				if err := f.follow(ctx, h.session, time.Now(), func() {}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			follow()
+			mine, _ := h.pump.Session()
+			h.commit(&catalog.CreateTopic{Name: "t", ID: h.id.Topic, Replicas: 1, Owners: []uint64{mine.ID}})
+			gone := func() {
+				h.commit(&catalog.DeleteTopic{ID: h.id.Topic})
+				follow()
+			}
+			if ahead {
+				h.producers = func(context.Context, cold.Store, *catalog.State, ...record.Partition) (map[record.Partition][]ingest.Producer, error) {
+					gone()
+					return nil, nil
+				}
+			}
+			newSettling(h.journal.Journal, h.session).own(ctx, []record.Partition{h.id})
+			if !ahead {
+				if _, led := h.led(h.id); !led {
+					t.Fatal("what was asked for is not led")
+				}
+				gone()
+			}
+			if _, led := h.led(h.id); led {
+				t.Error("it is deleted and led")
+			}
 		})
 	}
 }

@@ -44,7 +44,8 @@ type session struct {
 
 	clock *clock // nil: the stage's time is right
 
-	hurt hurt // partitions that cannot be led
+	hurt  hurt  // partitions that cannot be led
+	given given // what the pump was given
 
 	// In simulations: where it runs, and what gives a registration its nonce.
 	stage pump.Stage
@@ -449,7 +450,10 @@ func (s *session) ownSome(ctx context.Context, id uint64, state *catalog.State, 
 			}})
 		}
 	}
-	return s.pump.Own(ctx, id, owned...)
+	if err := s.pump.Own(ctx, id, owned...); err != nil {
+		return err
+	}
+	return s.retract(ctx, id, owned)
 }
 
 func (s *session) now() time.Time {
