@@ -91,8 +91,13 @@ func moment(byMachine, since, until time.Time) time.Time {
 	return byMachine
 }
 
+// statWait is how long the bucket may take to tell its time.
+const statWait = 5 * time.Second
+
 // see reads the bucket's clock off an object that was put between two times.
 func (c *clock) see(ctx context.Context, store cold.Store, name string, since, until time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, statWait) // others wait for who asks
+	defer cancel()
 	info, err := store.Stat(ctx, name)
 	if err != nil {
 		return fmt.Errorf("ask for the bucket's time: %w", err)

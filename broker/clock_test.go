@@ -9,7 +9,9 @@ import (
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/catalog/journal"
 	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/tier/cold/fault"
 	"github.com/firnlog/firn/tier/cold/mem"
+	"github.com/firnlog/firn/tier/cold/trace"
 )
 
 func TestAMachineIsBelievedAsLongAsTheBucketAgrees(t *testing.T) {
@@ -91,4 +93,19 @@ func TestALateLookDisbelievesNoClockThatIsRight(t *testing.T) {
 			check("a slot", 2*time.Second)
 		})
 	}
+}
+
+// Who asks a bucket for its time, and is not answered, goes on: others wait for him.
+func TestABucketThatDoesNotTellItsTimeKeepsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := fault.Wrap(mem.New(), fault.Always(fault.Fault{Kind: fault.Hang}, trace.Stat))
+		c := &clock{wall: time.Now, log: slog.New(slog.DiscardHandler)}
+		began := time.Now()
+		for session := range uint64(3) {
+			_ = c.keep(t.Context(), store, session+1, 0, time.Now())
+		}
+		if took := time.Since(began); took == 0 || took > 2*statWait {
+			t.Errorf("asking twice took %s", took)
+		}
+	})
 }
