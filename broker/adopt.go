@@ -12,19 +12,38 @@ import (
 )
 
 // misses is how often in a row a broker may not answer before its session is
-// fenced. Fencing one that lives does no harm (DESIGN 8); it only costs a move.
-const misses = 3
+// fenced. Fencing one that lives does no harm (DESIGN 8); it only costs a move. One that
+// starts may take longer: it appends again what its hot tier holds, as nobody else can (P2).
+const (
+	misses         = 3
+	startingMisses = 10 * misses
+)
 
-// adopt fences the sessions of brokers that do not answer any more, and takes what
-// nobody alive owns. silent counts, for each session, how often its broker did not
-// answer. One that cannot be fenced, because it is damaged, keeps nobody from the others.
+// standing is what is known of the broker of a session otherwise than by asking it.
+type standing uint8
+
+const (
+	unheard standing = iota // nothing
+	serves
+	starts // it serves nobody yet
+	adrift // it has not reached the bucket for so long that it serves nobody any more
+)
+
+// adopt fences the sessions of brokers that do not answer any more or cannot serve, and
+// takes what nobody alive owns. silent counts, for each session, how often that was found in
+// a row. One that cannot be fenced, because it is damaged, keeps nobody from the others.
 func (s *session) adopt(ctx context.Context, id uint64, silent map[uint64]int) (fail error) {
 	for _, v := range s.journal.State().Sessions() {
-		if v.Sealed || s.served(ctx, v, id) {
+		if v.Sealed {
 			delete(silent, v.ID)
 			continue
 		}
-		if silent[v.ID]++; silent[v.ID] < misses {
+		served, patience := s.served(ctx, v, id)
+		if served {
+			delete(silent, v.ID)
+			continue
+		}
+		if silent[v.ID]++; silent[v.ID] < patience {
 			continue
 		}
 		if err := s.seal(ctx, v, id); err != nil && !errors.Is(err, errLives) {
@@ -36,16 +55,22 @@ func (s *session) adopt(ctx context.Context, id uint64, silent map[uint64]int) (
 	return errors.Join(fail, s.take(ctx, id, nil))
 }
 
-// served reports whether somebody serves a session, or is about to, as far as one can tell
-// from here, where session id is served. Sessions of this process have its address:
-// another process under the same node id, which a clone may be, is a broker like any
-// other. An older one of this process is served by nobody: an entry that was given up
+// served reports whether somebody serves a session, as far as one can tell from here, where
+// session id is served; else how often that may be found. Sessions of this process have its
+// address: another process under the same node id, which a clone may be, is a broker like
+// any other. An older one of this process is served by nobody: an entry that was given up
 // before its answer came is committed again, and may have registered a session twice (J3).
-func (s *session) served(ctx context.Context, v *catalog.Session, id uint64) bool {
+func (s *session) served(ctx context.Context, v *catalog.Session, id uint64) (ok bool, patience int) {
 	if v.Node == s.me.Node && v.Advertised == s.me.Advertised {
-		return v.ID >= id
+		return v.ID >= id, misses
 	}
-	return s.heard(ctx, v)
+	switch s.standing(v) {
+	case serves:
+		return true, 0
+	case starts:
+		return false, startingMisses
+	}
+	return s.heard(ctx, v), misses
 }
 
 // roster is the live brokers as of one state of the catalog, by listener. Every

@@ -78,6 +78,7 @@ type Broker struct {
 	lease   lease
 	clock   *clock
 	load    load
+	bearing bearing
 	roster  atomic.Pointer[roster]
 
 	follower follower
@@ -285,7 +286,7 @@ func (b *Broker) assemble() {
 	_, _ = rand.Read(me.Nonce[:])
 	b.session = &session{
 		store: b.opts.Store, settler: b.settler, journal: b.journal, pump: b.pump,
-		log: b.log, me: me, reach: b.reach, stands: b.stands, asked: b.asked, clock: b.clock, replaces: b.replaces, heirs: b.heirs, producers: pump.LoadProducers,
+		log: b.log, me: me, reach: b.reach, stands: b.stands, registers: b.registered, asked: b.asked, clock: b.clock, replaces: b.replaces, heirs: b.heirs, producers: pump.LoadProducers,
 	}
 	if b.hot != nil {
 		b.session.hot = b.hot
@@ -416,8 +417,7 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 	b.ready.Ready()
 	unready := context.AfterFunc(ctx, func() {
 		b.ready.Not("shutting down")
-		s, _ := b.pump.Session()
-		b.gossip.Set(b.member(s.ID, true))
+		b.show(func(x *bearing) { x.leaving = true })
 	})
 	defer unready()
 	ready(Addresses{Kafka: b.kafka.String(), HTTP: b.httpLn.Addr().String(), Gossip: b.gossip.Addr(), Node: b.node})

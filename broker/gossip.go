@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/firnlog/firn/catalog"
@@ -35,25 +36,54 @@ func (b *Broker) openGossip(ctx context.Context) (err error) {
 	_, _ = rand.Read(name[:])
 	b.gossip, err = gossip.Open(ctx, gossip.Options{
 		Bind: bind, Advertise: advertise, Name: hex.EncodeToString(name[:]), Cluster: b.journal.State().ClusterID(),
-		Self: b.member(0, false), Seeds: b.seeds, KeyFile: b.values.Get("gossip.key.file"), Network: b.opts.Network, Logger: b.log,
+		Self: b.member(), Seeds: b.seeds, KeyFile: b.values.Get("gossip.key.file"), Network: b.opts.Network, Logger: b.log,
 	})
 	return err
 }
 
+// bearing is what the others are told of this broker that is not to be seen elsewhere. It is
+// told of from several goroutines, by show, so that the last word is what holds.
+type bearing struct {
+	mu      sync.Mutex
+	session uint64 // the newest; guarded by mu
+	serving bool   // guarded by mu
+	leaving bool   // guarded by mu
+}
+
+// show tells the others what this broker is, after change, if not nil, has noted what is new.
+func (b *Broker) show(change func(*bearing)) {
+	b.bearing.mu.Lock()
+	defer b.bearing.mu.Unlock()
+	if s, ok := b.pump.Session(); ok {
+		b.bearing.session = s.ID
+	}
+	if change != nil {
+		change(&b.bearing)
+	}
+	b.gossip.Set(b.member())
+}
+
 // member is what this broker says of itself.
-func (b *Broker) member(session uint64, draining bool) gossip.Member {
+func (b *Broker) member() gossip.Member {
 	return gossip.Member{
-		Session: session, Node: b.node, Kafka: b.kafka.advertised[0].Address(),
-		Rack: b.values.Get("broker.rack"), Draining: draining,
+		Session: b.bearing.session, Node: b.node, Kafka: b.kafka.advertised[0].Address(), Rack: b.values.Get("broker.rack"),
+		Draining: b.bearing.leaving || b.bearing.serving && b.drains(), Starting: !b.bearing.serving, Adrift: !b.lease.held(),
 	}
 }
 
-// appear tells the others of this broker's session as soon as it has one, and looks for
-// those that have registered while it started: it asked around before it could know them.
-func (b *Broker) appear() {
-	if s, ok := b.pump.Session(); ok {
-		b.gossip.Set(b.member(s.ID, b.drains()))
+// registered tells the others of a session as soon as there is one: who starts does not
+// answer yet, and would be taken for dead.
+func (b *Broker) registered(id uint64) {
+	if b.node < 0 { // the catalog has chosen it; nobody else is there yet who asks for it
+		b.node = b.session.me.Node
 	}
+	b.show(func(x *bearing) { x.session = id })
+}
+
+// appear tells the others that this broker serves, and looks for those that have
+// registered while it started: it asked around before it could know them.
+func (b *Broker) appear() {
+	b.show(func(x *bearing) { x.serving = true })
 	b.gossip.Seek()
 }
 
@@ -79,9 +109,9 @@ func (b *Broker) meet(ctx context.Context) {
 	}
 }
 
-// expects reports whether a broker is there that has not told of its session yet.
+// expects reports whether a broker is there that is about to serve.
 func (b *Broker) expects() bool {
-	return slices.ContainsFunc(b.gossip.Members(), func(m gossip.Member) bool { return m.Node != b.node && m.Session == 0 && !m.Draining })
+	return slices.ContainsFunc(b.gossip.Members(), func(m gossip.Member) bool { return m.Node != b.node && m.Starting && !m.Draining })
 }
 
 // seeds are where other brokers may be: as set, and as their sessions say.
@@ -116,11 +146,11 @@ func (b *Broker) heed(ctx context.Context) error {
 	}
 }
 
-// turn is how many live brokers have a lower node id than this one.
+// turn is how many brokers that serve have a lower node id than this one.
 func (b *Broker) turn() int {
 	n := 0
 	for _, m := range b.gossip.Members() {
-		if m.Node < b.node && m.Session != 0 && !m.Draining {
+		if m.Node < b.node && m.Takes() {
 			n++
 		}
 	}
@@ -133,7 +163,7 @@ func (b *Broker) turn() int {
 func (b *Broker) heirs(state *catalog.State, own uint64) []uint64 {
 	alive := map[int32]bool{}
 	for _, m := range b.gossip.Members() {
-		alive[m.Node] = m.Session != 0 && !m.Draining
+		alive[m.Node] = m.Takes()
 	}
 	return heirs(state, own, b.node, alive, b.drains())
 }

@@ -66,4 +66,5 @@ func (b *Broker) leased(held bool) {
 		b.log.Error("not serving as leader", "why", b.lease.why())
 	}
 	b.groups.lead()
+	b.show(nil)
 }

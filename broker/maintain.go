@@ -28,9 +28,7 @@ func (b *Broker) maintain(ctx context.Context) error {
 	var even balance
 	lost := false // the session is over, and none has followed it
 	for {
-		if s, ok := b.pump.Session(); ok {
-			b.gossip.Set(b.member(s.ID, ctx.Err() != nil || b.drains()))
-		}
+		b.show(nil)
 		var err error
 		what := ""
 		select {

@@ -379,7 +379,7 @@ func TestASessionThatWasRegisteredTwiceIsServedOnce(t *testing.T) {
 		{"a dead broker's with the same node id", catalog.Session{ID: 45, Node: 2, Advertised: "b:1"}, false},
 		{"a dead broker's", catalog.Session{ID: 45, Node: 3, Advertised: "c:1"}, false},
 	} {
-		if got := s.served(t.Context(), &c.v, 44); got != c.want {
+		if got, _ := s.served(t.Context(), &c.v, 44); got != c.want {
 			t.Errorf("%s: %v", c.what, got)
 		}
 	}

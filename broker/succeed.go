@@ -116,12 +116,22 @@ func (b *Broker) lives(v *catalog.Session) bool {
 	return slices.ContainsFunc(b.gossip.Members(), func(m gossip.Member) bool { return m.Session == v.ID && m.Node == v.Node })
 }
 
-// stands reports whether gossip hears of a session's broker, or of the one that
-// rotated to it and has not told of it yet. A later life of the same node is another.
-func (b *Broker) stands(v *catalog.Session) bool {
-	return slices.ContainsFunc(b.gossip.Members(), func(m gossip.Member) bool {
-		return m.Node == v.Node && m.Session != 0 && m.Session <= v.ID
-	})
+// stands is what gossip hears of a session's broker, or of the one that rotated to it and
+// has not told of it yet. A later life of the same node is another.
+func (b *Broker) stands(v *catalog.Session) standing {
+	out := unheard
+	for _, m := range b.gossip.Members() { // by session: the newest counts
+		switch {
+		case m.Node != v.Node || m.Session == 0 || m.Session > v.ID:
+		case m.Adrift:
+			out = adrift
+		case m.Starting:
+			out = starts
+		default:
+			out = serves
+		}
+	}
+	return out
 }
 
 // replaces reports whether the broker of a session lives that has this broker's node id.

@@ -31,9 +31,11 @@ type session struct {
 	heirs func(state *catalog.State, own uint64) []uint64
 	// reach reports whether a broker answers at what it has advertised.
 	reach func(ctx context.Context, advertised string) bool
-	// stands reports whether the broker of a session is known to live, however it is
-	// reached; nil: of none.
-	stands func(*catalog.Session) bool
+	// stands is what is known of the broker of a session, however it is reached; nil:
+	// nothing.
+	stands func(*catalog.Session) standing
+	// registers is told of each session as soon as it is registered; nil: nobody is.
+	registers func(id uint64)
 	// asked waits until stands has heard of all that live; nil: at once.
 	asked func(ctx context.Context)
 	// producers are pump.LoadProducers.
@@ -92,6 +94,9 @@ func (s *session) takeOver(ctx context.Context) error {
 	id := res[0].ID
 	if v, ok := s.journal.State().Session(id); ok && s.me.Node < 0 {
 		s.me.Node = v.Node // given by the catalog, once: others read it from then on
+	}
+	if s.registers != nil {
+		s.registers(id)
 	}
 	if s.clock != nil {
 		if err := s.clock.first(ctx, s.store, id, asked); err != nil {
@@ -159,7 +164,7 @@ func (s *session) settleIn(ctx context.Context, id uint64, former map[record.Par
 func (s *session) sealDead(ctx context.Context, others bool) (mine []*catalog.Session, err error) {
 	left := map[uint64]bool{}
 	for {
-		var dead []*catalog.Session
+		var dead, strange []*catalog.Session
 		mine = mine[:0]
 		for _, v := range s.journal.State().Sessions() {
 			own := s.former(v)
@@ -170,10 +175,13 @@ func (s *session) sealDead(ctx context.Context, others bool) (mine []*catalog.Se
 			case v.Sealed, left[v.ID]:
 			case own && s.another(ctx, v):
 				return nil, fmt.Errorf("%w: node id %d is that of the broker at %s, which is running (session %d): is node.id set twice, or was a data folder copied?", ErrNode, v.Node, v.Advertised, v.ID)
-			case own || others && s.dead(ctx, v):
+			case own:
 				dead = append(dead, v)
+			case others:
+				strange = append(strange, v)
 			}
 		}
+		dead = append(dead, s.deadOf(ctx, strange)...)
 		if len(dead) == 0 {
 			return mine, nil
 		}
@@ -198,9 +206,23 @@ func (s *session) former(v *catalog.Session) bool {
 	return s.me.Node >= 0 && v.Node == s.me.Node || v.Advertised == s.me.Advertised
 }
 
-// heard reports whether a broker is heard of or answers.
+// standing is what is known of a session's broker without asking it.
+func (s *session) standing(v *catalog.Session) standing {
+	if s.stands == nil {
+		return unheard
+	}
+	return s.stands(v)
+}
+
+// heard reports whether a broker is heard of or answers, and may be able to serve.
 func (s *session) heard(ctx context.Context, v *catalog.Session) bool {
-	return s.stands != nil && s.stands(v) || s.reach(ctx, v.Advertised)
+	switch s.standing(v) {
+	case serves:
+		return true
+	case adrift: // it may answer all the same
+		return false
+	}
+	return s.reach(ctx, v.Advertised)
 }
 
 // silent is nil when a broker is not heard of though it is asked several times: a link that
@@ -218,6 +240,28 @@ func (s *session) silent(ctx context.Context, v *catalog.Session) error {
 	return nil
 }
 
+// deadOf are those of some sessions whose brokers are dead. They are asked together, since
+// each takes its time to say nothing.
+func (s *session) deadOf(ctx context.Context, vs []*catalog.Session) []*catalog.Session {
+	dead := make([]bool, len(vs))
+	var asks sync.WaitGroup
+	for i, v := range vs {
+		if s.stage != nil {
+			dead[i] = s.dead(ctx, v)
+			continue
+		}
+		asks.Go(func() { dead[i] = s.dead(ctx, v) })
+	}
+	asks.Wait()
+	var out []*catalog.Session
+	for i, v := range vs {
+		if dead[i] {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
 // dead reports whether a broker neither answers nor is heard of.
 func (s *session) dead(ctx context.Context, v *catalog.Session) bool {
 	if s.reach(ctx, v.Advertised) {
@@ -229,10 +273,12 @@ func (s *session) dead(ctx context.Context, v *catalog.Session) bool {
 	if s.asked != nil {
 		s.asked(ctx)
 	}
-	if !s.stands(v) {
+	switch s.stands(v) {
+	case unheard:
 		return true
+	case serves:
+		s.log.Warn("a broker lives and does not answer at the address that it advertises to clients", "node", v.Node, "advertised", v.Advertised)
 	}
-	s.log.Warn("a broker lives and does not answer at the address that it advertises to clients", "node", v.Node, "advertised", v.Advertised)
 	return false
 }
 

@@ -22,7 +22,23 @@ type Member struct {
 	Rack string
 	// Draining says that it is leaving: it takes nothing new.
 	Draining bool
+	// Starting says that it serves nobody yet. It has a session all the same once Session
+	// is set.
+	Starting bool
+	// Adrift says that it has not reached the bucket for so long that it serves nobody.
+	Adrift bool
 }
+
+// Takes reports whether it may be given partitions, and is to be counted on for what one
+// of all brokers has to do.
+func (m Member) Takes() bool { return m.Session != 0 && !m.Draining && !m.Starting && !m.Adrift }
+
+// What the bits of the metadata's second byte say.
+const (
+	draining = 1 << iota
+	starting
+	adrift
+)
 
 // metadataMost is memberlist's limit for a node's metadata.
 const metadataMost = 512
@@ -33,7 +49,7 @@ const version = 1
 // encode writes the metadata:
 //
 //	version  1 byte, 1
-//	flags    1 byte, bit 0: draining
+//	flags    1 byte, bit 0: draining, bit 1: starting, bit 2: adrift
 //	session  uvarint
 //	node     uvarint
 //	kafka    uvarint length, bytes
@@ -41,8 +57,13 @@ const version = 1
 //	load     uvarint, bytes per second; 0 when it is left out
 func (m Member) encode(load uint64) ([]byte, error) {
 	b := []byte{version, 0}
-	if m.Draining {
-		b[1] = 1
+	for _, f := range []struct {
+		set bool
+		bit byte
+	}{{m.Draining, draining}, {m.Starting, starting}, {m.Adrift, adrift}} {
+		if f.set {
+			b[1] |= f.bit
+		}
 	}
 	b = binary.AppendUvarint(b, m.Session)
 	b = binary.AppendUvarint(b, uint64(max(m.Node, 0)))
@@ -62,7 +83,7 @@ func decode(b []byte) (m Member, load uint64, err error) {
 	if len(b) < 2 || b[0] != version {
 		return m, 0, fmt.Errorf("%w: %d bytes that do not begin with version %d", ErrMember, len(b), version)
 	}
-	m.Draining = b[1]&1 != 0
+	m.Draining, m.Starting, m.Adrift = b[1]&draining != 0, b[1]&starting != 0, b[1]&adrift != 0
 	b = b[2:]
 	number := func() uint64 {
 		v, n := binary.Uvarint(b)
