@@ -83,6 +83,15 @@ func (g *groups) lead() {
 	g.Own(int32(len(t.Partitions)), led)
 }
 
+// FetchOffsets implements kafka.Offsets. Who was stopped for long and goes on may be asked
+// before lead has told the coordinator that the lease is over.
+func (g *groups) FetchOffsets(ctx context.Context, r *group.FetchRequest) (group.FetchResponse, error) {
+	if !g.b.lease.held() {
+		return group.FetchResponse{}, group.ErrNotCoordinator
+	}
+	return g.coordinator.FetchOffsets(ctx, r)
+}
+
 // groupConfig are the limits of groups as they are set now.
 func (b *Broker) groupConfig() group.Config {
 	return group.Config{

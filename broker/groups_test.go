@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
@@ -66,4 +67,63 @@ func TestGroupsAreLoadedAgainWhenSomebodyElseLedThem(t *testing.T) {
 	}
 	g.lead()
 	loaded("after somebody else has led them")
+
+	fetch := func() error {
+		_, err := g.FetchOffsets(ctx, &group.FetchRequest{Group: "g"})
+		return err
+	}
+	for began := time.Now(); errors.Is(fetch(), group.ErrLoading) && time.Since(began) < 10*time.Second; {
+	}
+	if err := fetch(); err != nil {
+		t.Fatal(err)
+	}
+	b.lease.contact = func() time.Duration { return 2 * time.Hour } // it slept, and lead was not called yet
+	if err := fetch(); !errors.Is(err, group.ErrNotCoordinator) {
+		t.Errorf("offsets are told after the lease: %v", err)
+	}
+}
+
+// A partition of groups that somebody gives to a session between its registration and the
+// moment at which it is served, when whoever follows the catalog finds no session, is
+// coordinated as soon as it is served: nothing else may happen for long.
+func TestGroupsThatComeBeforeTheirSessionIsServedAreCoordinated(t *testing.T) {
+	h := newHeir(t)
+	ctx := t.Context()
+	if err := h.takeOver(ctx); err != nil {
+		t.Fatal(err)
+	}
+	read := make(loads, 1)
+	b := &Broker{
+		journal: h.journal.Journal, pump: h.pump, session: h.session, log: h.log, follower: follower{turn: make(chan struct{}, 1)},
+		lease: lease{time.Hour, func() time.Duration { return 0 }},
+	}
+	b.groups = &groups{b: b, coordinator: coord.New(read, slog.New(slog.DiscardHandler), func() group.Config { return group.Config{} }, time.Now, b.topicNamed)}
+	rctx, stop := context.WithCancel(ctx)
+	ended := make(chan error)
+	go func() { ended <- b.groups.Run(rctx) }()
+	defer func() { stop(); <-ended }()
+
+	mine, _ := h.pump.Session()
+	f, err := pump.Fence(ctx, pump.FenceOptions{Store: h.bucket, Session: mine, Nonce: [16]byte{9}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.commit(&catalog.SealSession{Session: mine.ID, Fence: f.Slot})
+	if err := h.pump.Sealed(ctx, mine.ID, f.Slot); err != nil {
+		t.Fatal(err)
+	}
+	h.registers = func(id uint64) {
+		h.commit(&catalog.CreateTopic{Name: offsetsTopic, ID: h.id.Topic, Replicas: 1, Owners: []uint64{id}, Internal: true})
+		if err := b.follow(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := b.regain(ctx); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-read:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the groups are not loaded")
+	}
 }

@@ -68,7 +68,7 @@ func (b *Broker) maintain(ctx context.Context) error {
 			}
 		}
 		if lost {
-			what, err = "take over again after a fence", b.session.takeOver(ctx)
+			what, err = "take over again after a fence", b.regain(ctx)
 			if errors.Is(err, ErrNode) {
 				return err
 			}
@@ -76,6 +76,15 @@ func (b *Broker) maintain(ctx context.Context) error {
 		}
 		b.tell(what, err)
 	}
+}
+
+// regain takes over again, and follows what was given to the session before the pump served
+// it: nobody may change anything for long.
+func (b *Broker) regain(ctx context.Context) error {
+	if err := b.session.takeOver(ctx); err != nil {
+		return err
+	}
+	return b.follow(ctx)
 }
 
 // next is the registration of this broker's next session.
