@@ -25,11 +25,12 @@ const keyFetch = 1
 //   - Sessions are declined: every answer has session id 0, which makes clients send
 //     whole requests (kafka.md 32). A request that continues a session gets
 //     FETCH_SESSION_ID_NOT_FOUND.
-//   - v5 log start, v9 current leader epoch (KIP-320), v10 zstd: before it a batch of
-//     zstd is UNSUPPORTED_COMPRESSION_TYPE (KIP-110), v11 rack (KIP-392, nearest.go), v12
+//   - v5 log start, v9 current leader epoch (KIP-320), v11 rack (KIP-392, nearest.go), v12
 //     diverging epoch and current leader (KIP-595), v13 topic ids only (KIP-516), v16
 //     addresses of current leaders (KIP-951). v17 and v18 are for replicas, of which
 //     there are none; a request that claims to be one is refused.
+//   - Batches of zstd are sent in every version, as Kafka 4 does: KIP-110 refused them
+//     before v10, but there are clients that know zstd and ask with less.
 //   - Payloads are not copied: the answer refers to what the log read (encode.go).
 func apiFetch() api {
 	return api{
@@ -325,12 +326,8 @@ func (f *fetching) readOne(ctx context.Context, p *fetchPart, limit int, whole b
 	p.a.found, err = f.n.Log.Read(ctx, Read{
 		Partition: p.id, From: p.q.FetchOffset, End: p.end, MaxBytes: limit, Whole: whole, Aborted: p.a.committed,
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		p.a.code = f.fault(ctx, err)
-	case f.version < 10 && hasZstd(p.a.found.Bytes):
-		p.a.drop()
-		p.a.code = codeUnsupportedCompressionType
 	}
 }
 
@@ -423,21 +420,4 @@ func (f *fetching) hint(p *fetchPart) {
 	}
 	b, _ := v.broker(node)
 	f.f.brokers = append(f.f.brokers, b)
-}
-
-// hasZstd says whether one of the batches is compressed by zstd.
-func hasZstd(parts [][]byte) bool {
-	for _, b := range parts {
-		for len(b) > 0 {
-			h, _, rest, err := record.Next(b)
-			if err != nil {
-				return false
-			}
-			if h.Codec() == record.Zstd {
-				return true
-			}
-			b = rest
-		}
-	}
-	return false
 }
