@@ -277,7 +277,7 @@ func TestASilentBrokerIsNamedAndHidesNoOther(t *testing.T) {
 	if want := (map[int32]string{0: "silent", 1: "active", 2: "active"}); !maps.Equal(states, want) {
 		t.Errorf("%v, want %v", states, want)
 	}
-	a := c.fails(exitProblem, "", "cluster", "health", "--timeout", "2s")
+	a := c.fails(exitProblem, "", "cluster", "health", "--timeout", "1500ms")
 	if !strings.HasPrefix(a.out, "broker 0 at "+mute.Addr().String()+" does not answer: ") || strings.Count(a.out, "\n") != 1 {
 		t.Error(a.out)
 	}

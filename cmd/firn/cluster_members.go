@@ -110,13 +110,28 @@ func leads(md kadm.Metadata) map[int32]int {
 // drainConfig is the broker's setting.
 const drainConfig = "broker.drain"
 
-// condition is whether a broker drains, and its load.
+// condition is whether a broker drains, and its load. It ends with ctx: the client itself
+// waits longer for a broker that takes its connection and answers nothing.
 func condition(ctx context.Context, adm *kadm.Client, node int32) (drains bool, load int64, err error) {
-	rs, err := adm.DescribeBrokerConfigs(ctx, node)
-	if err != nil {
-		return false, 0, err
+	type answer struct {
+		configs kadm.ResourceConfigs
+		err     error
 	}
-	for _, r := range rs {
+	came := make(chan answer, 1)
+	go func() {
+		rs, err := adm.DescribeBrokerConfigs(ctx, node)
+		came <- answer{rs, err}
+	}()
+	var a answer
+	select {
+	case a = <-came:
+	case <-ctx.Done():
+		a.err = ctx.Err()
+	}
+	if a.err != nil {
+		return false, 0, a.err
+	}
+	for _, r := range a.configs {
 		if r.Err != nil {
 			return false, 0, r.Err
 		}
