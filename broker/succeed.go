@@ -179,7 +179,7 @@ func (b *Broker) bequeath(after *catalog.State) []catalog.Command {
 func (b *Broker) patrol(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	silent, unheard := map[uint64]int{}, earshot{}
+	silent, ears := map[uint64]int{}, earshot{}
 	var bucket pace
 	for {
 		select {
@@ -197,7 +197,7 @@ func (b *Broker) patrol(ctx context.Context) error {
 		}
 		if s, ok := b.pump.Session(); ok {
 			b.tell("take over from a broker that does not answer", b.session.adopt(ctx, s.ID, silent))
-			for _, v := range unheard.notice(b.journal.State().Sessions(), b.node, b.stands, silent) {
+			for _, v := range ears.notice(b.journal.State().Sessions(), b.node, func(v *catalog.Session) bool { return b.stands(v) != unheard }, silent) {
 				b.log.Warn("a broker answers and gossip does not hear of it: work is not shared with it; do both have the same gossip.key.file, and do they reach each other's gossip?",
 					"node", v.Node, "kafka", v.Advertised, "gossip", v.Gossip)
 			}

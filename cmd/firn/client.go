@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/firnlog/firn/kafka/reach"
 )
 
 // client is a Kafka client that knows why it does not get through.
@@ -35,6 +37,11 @@ func (g *globals) connect(ctx context.Context, opts ...kgo.Opt) (context.Context
 	if err != nil {
 		return nil, nil, err
 	}
+	if len(seeds) > 1 { // who begins at one that is stopped waits for all of --timeout
+		if awake := reach.Awake(ctx, seeds, g.timeout/3); len(awake) > 0 {
+			seeds = awake
+		}
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	r := &dials{seeds: len(seeds), from: g.from, stop: stop, dead: map[string]error{}}
 	cl, err := kgo.NewClient(append([]kgo.Opt{
@@ -55,9 +62,13 @@ func (g *globals) connect(ctx context.Context, opts ...kgo.Opt) (context.Context
 func (g *globals) seeds() ([]string, error) {
 	var seeds []string
 	for s := range strings.SplitSeq(g.brokers, ",") {
-		if s = strings.TrimSpace(s); s != "" {
-			seeds = append(seeds, s)
+		if s = strings.TrimSpace(s); s == "" {
+			continue
 		}
+		if _, _, err := net.SplitHostPort(s); err != nil && !strings.Contains(s, ":") {
+			s = net.JoinHostPort(s, "9092") // as any client takes it
+		}
+		seeds = append(seeds, s)
 	}
 	if len(seeds) == 0 {
 		return nil, usage("--brokers is empty: want HOST:PORT,…")

@@ -283,6 +283,19 @@ func TestASilentBrokerIsNamedAndHidesNoOther(t *testing.T) {
 	}
 }
 
+// One of several brokers to begin with is enough, whichever it is.
+func TestAStoppedBrokerToBeginWithCostsNothing(t *testing.T) {
+	c, k := newKafka(t)
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	for range 5 { // a client takes them in any order
+		c.prints("[]\n", "topic", "list", "--json", "--timeout", "1m", "--brokers", mute.Addr().String()+",127.0.0.1:1,"+k.ListenAddrs()[0])
+	}
+}
+
 func TestProduceTellsOfRecordsWithoutAnAnswer(t *testing.T) {
 	c, k := newKafka(t, kfake.SeedTopics(1, "one"))
 	c.in("a\n").ok("produce", "one")
