@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -83,7 +82,8 @@ type Broker struct {
 
 	follower follower
 	settling *settling
-	left     sync.Once
+	leaving  atomic.Bool   // somebody lets it leave
+	left     chan struct{} // closed when it has left
 }
 
 // Addresses are where a broker is reached.
@@ -109,7 +109,7 @@ func Run(ctx context.Context, o Options, ready func(Addresses)) error {
 	if o.Wall == nil {
 		o.Wall = time.Now
 	}
-	b := &Broker{opts: o, values: o.Settings, log: o.Logger, clock: &clock{wall: o.Wall, log: o.Logger}, follower: follower{turn: make(chan struct{}, 1)}}
+	b := &Broker{opts: o, values: o.Settings, log: o.Logger, clock: &clock{wall: o.Wall, log: o.Logger}, follower: follower{turn: make(chan struct{}, 1)}, left: make(chan struct{})}
 	b.ready.Not("starting")
 	b.metrics = web.NewMetrics(web.MetricsOptions{Version: o.Version, Ready: &b.ready, Process: true})
 	b.opts.Store = trace.Wrap(o.Store, b.metrics.Store)
@@ -343,26 +343,29 @@ func (b *Broker) run(ctx context.Context, ready func(Addresses)) error {
 }
 
 // leave gives everything up, in one entry of the journal: once, and only while the
-// machinery runs.
+// machinery runs. Who comes later waits until that is done.
 func (b *Broker) leave(mctx context.Context) {
-	b.left.Do(func() {
-		if mctx.Err() != nil {
-			return
-		}
-		lctx, done := context.WithTimeout(mctx, b.values.Duration("drain.timeout.ms"))
-		defer done()
-		b.meet(lctx)
-		if err := b.pump.Leave(lctx, b.bequeath); err != nil {
-			b.log.Warn("left without sealing the session; the next broker will", "err", err)
-		}
-		if b.opts.Left != nil {
-			b.opts.Left(b.metrics.Uploads.Waiting())
-		}
-		b.groups.lead() // nothing any more
-		if err := b.remember(); err != nil {
-			b.log.Warn("how far the journal is was not remembered", "err", err)
-		}
-	})
+	if !b.leaving.CompareAndSwap(false, true) {
+		<-b.left
+		return
+	}
+	defer close(b.left)
+	if mctx.Err() != nil {
+		return
+	}
+	lctx, done := context.WithTimeout(mctx, b.values.Duration("drain.timeout.ms"))
+	defer done()
+	b.meet(lctx)
+	if err := b.pump.Leave(lctx, b.bequeath); err != nil {
+		b.log.Warn("left without sealing the session; the next broker will", "err", err)
+	}
+	if b.opts.Left != nil {
+		b.opts.Left(b.metrics.Uploads.Waiting())
+	}
+	b.groups.lead() // nothing any more
+	if err := b.remember(); err != nil {
+		b.log.Warn("how far the journal is was not remembered", "err", err)
+	}
 }
 
 // linger stays for a while after this broker has left, when there are others: clients
