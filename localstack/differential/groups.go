@@ -122,25 +122,27 @@ func committed(group string, all bool, cs ...commit) *kmsg.OffsetFetchRequest {
 
 func versionName(base string, v int16) string { return base + "-" + string(rune('a'+v)) }
 
+// ready waits for the coordinator: its topic is made when it is first asked for.
+func ready(s *side) {
+	q := kmsg.NewPtrFindCoordinatorRequest()
+	q.CoordinatorKey, q.CoordinatorKeys = "warm", []string{"warm"}
+	for range 100 {
+		r := quiet[*kmsg.FindCoordinatorResponse](s, q)
+		if len(r.Coordinators) == 1 && r.Coordinators[0].ErrorCode == 0 {
+			break
+		}
+		eventually(s, func() {})
+	}
+	for range 100 {
+		if quiet[*kmsg.HeartbeatResponse](s, beating("warm", "x", 1)).ErrorCode == 25 {
+			return
+		}
+		eventually(s, func() {})
+	}
+}
+
 // groups are joined, described, and left; their offsets committed and fetched.
 func groups() []scenario {
-	ready := func(s *side) { // the coordinator's topic is made when it is first asked for
-		q := kmsg.NewPtrFindCoordinatorRequest()
-		q.CoordinatorKey, q.CoordinatorKeys = "warm", []string{"warm"}
-		for range 100 {
-			r := quiet[*kmsg.FindCoordinatorResponse](s, q)
-			if len(r.Coordinators) == 1 && r.Coordinators[0].ErrorCode == 0 {
-				break
-			}
-			eventually(s, func() {})
-		}
-		for range 100 {
-			if quiet[*kmsg.HeartbeatResponse](s, beating("warm", "x", 1)).ErrorCode == 25 {
-				return
-			}
-			eventually(s, func() {})
-		}
-	}
 	describing := func(groups ...string) *kmsg.DescribeGroupsRequest {
 		q := kmsg.NewPtrDescribeGroupsRequest()
 		q.Groups, q.IncludeAuthorizedOperations = groups, true
@@ -190,7 +192,11 @@ func groups() []scenario {
 				if sv >= 5 {
 					y.Protocol = kmsg.StringPtr("other")
 					ask[*kmsg.SyncGroupResponse](s, "sync with another protocol", sv, y)
-					y.Protocol = kmsg.StringPtr("range")
+					y.Protocol = nil
+					ask[*kmsg.SyncGroupResponse](s, "sync without a protocol", sv, y)
+					y.ProtocolType, y.Protocol = nil, kmsg.StringPtr("range")
+					ask[*kmsg.SyncGroupResponse](s, "sync without a type", sv, y)
+					y.ProtocolType = kmsg.StringPtr("consumer")
 				}
 				ask[*kmsg.SyncGroupResponse](s, "sync", sv, y)
 				ask[*kmsg.SyncGroupResponse](s, "sync again", sv, syncing(g, id, r.Generation))

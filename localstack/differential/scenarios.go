@@ -11,7 +11,7 @@ import (
 // scenarios are all there are, in their order.
 func scenarios() []scenario {
 	var all []scenario
-	for _, some := range [][]scenario{connections(), metadata(), topics(), configs(), producing(), fetching(), offsets(), groups(), tools()} {
+	for _, some := range [][]scenario{connections(), metadata(), topics(), configs(), producing(), fetching(), offsets(), groups(), crowds(), late(), tools()} {
 		all = append(all, some...)
 	}
 	return all

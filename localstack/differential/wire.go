@@ -22,8 +22,9 @@ var errClosed = errors.New("closed")
 
 // wire is one connection to a broker.
 type wire struct {
-	nc   net.Conn
-	corr int32
+	nc    net.Conn
+	corr  int32
+	ahead []byte // that peek has read
 }
 
 func dial(addr string) (*wire, error) {
@@ -49,7 +50,9 @@ func (w *wire) send(version int16, q kmsg.Request) {
 func (w *wire) frame() (int32, []byte, error) {
 	_ = w.nc.SetReadDeadline(time.Now().Add(patience))
 	var head [8]byte
-	if _, err := io.ReadFull(w.nc, head[:]); err != nil {
+	n := copy(head[:], w.ahead)
+	w.ahead = nil
+	if _, err := io.ReadFull(w.nc, head[n:]); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return 0, nil, fmt.Errorf("no answer within %v", patience)
 		}
@@ -60,6 +63,19 @@ func (w *wire) frame() (int32, []byte, error) {
 		return 0, nil, fmt.Errorf("an answer that is cut: %w", err)
 	}
 	return int32(binary.BigEndian.Uint32(head[4:])), body, nil
+}
+
+// peek waits for the beginning of an answer. It fails with os.ErrDeadlineExceeded when
+// none comes.
+func (w *wire) peek(wait time.Duration) error {
+	if len(w.ahead) > 0 {
+		return nil
+	}
+	_ = w.nc.SetReadDeadline(time.Now().Add(wait))
+	var b [1]byte
+	n, err := w.nc.Read(b[:])
+	w.ahead = b[:n]
+	return err
 }
 
 // receive reads the answer to a request of this version.
