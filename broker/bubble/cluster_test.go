@@ -198,7 +198,8 @@ func (n *node) crash() {
 	n.dir = image
 	n.cancel()
 	n.cancel = nil
-	<-n.ended // it cannot end well
+	ended := n.ended // not well, and not at once: a dead process does not know that it is dead
+	n.c.halt = append(n.c.halt, func() { <-ended })
 }
 
 // disk makes an empty folder, in memory where that is possible: nothing here asks
