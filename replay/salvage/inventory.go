@@ -366,7 +366,8 @@ func (inv *Inventory) miss(ctx context.Context, store cold.Store, listed map[cat
 }
 
 // indexes reads the index objects that Base refers to. A line is whole when its object
-// can be read and everything that it lists is there.
+// can be read and everything that it lists is there. What lines list, those that are garbage
+// too, is deleted with them, whatever else lies in it: nothing else may be described there.
 func (inv *Inventory) indexes(ctx context.Context, store cold.Store, there map[catalog.ObjectRef]time.Time, parallel int) error {
 	type line struct {
 		of  record.Partition
@@ -404,7 +405,7 @@ func (inv *Inventory) indexes(ctx context.Context, store cold.Store, there map[c
 			}
 			for _, x := range lists[i] {
 				if !broken {
-					delete(there, x.Object) // it stays where it is
+					delete(there, x.Object) // it stays where it is, and goes with its line
 				}
 			}
 			if broken {
@@ -414,6 +415,18 @@ func (inv *Inventory) indexes(ctx context.Context, store cold.Store, there map[c
 				inv.Lists[l.ref] = lists[i]
 			}
 			delete(there, l.ref)
+		}
+	}
+	for ref := range inv.Base.Garbage() {
+		if ref.Kind != catalog.KindIndex {
+			continue
+		}
+		xs, err := listed(ctx, store, ref)
+		if err != nil {
+			return err
+		}
+		for _, x := range xs {
+			delete(there, x.Object) // it goes with it
 		}
 	}
 	return nil
@@ -440,15 +453,18 @@ func listed(ctx context.Context, store cold.Store, ref catalog.ObjectRef) ([]cat
 }
 
 // footers reads the ends of all objects that Base does not refer to, or not in whole: of
-// slots that a session wrote above its mark it describes what was given up since (S9).
+// slots that a session wrote above its mark it describes what was given up since (S9). If
+// something is missing that Base does refer to, all others may hold it too: what was
+// rewritten stays for a while, and for as long as its neighbours were not.
 func (inv *Inventory) footers(ctx context.Context, store cold.Store, listed map[catalog.ObjectRef]time.Time, o Options) error {
+	whole := len(inv.Missing)+len(inv.Broken) == 0
 	var refs []catalog.ObjectRef
 	for ref := range listed {
 		v, known := inv.Base.Session(ref.A)
 		switch {
 		case ref.Kind == catalog.KindWAL && known && !v.Sealed && ref.B >= v.Covered:
 			refs = append(refs, ref)
-		case inv.Base.Refs(ref) > 0 || ref.Kind == catalog.KindIndex || inv.Base.IsGarbage(ref):
+		case ref.Kind == catalog.KindIndex, whole && (inv.Base.Refs(ref) > 0 || inv.Base.IsGarbage(ref)):
 		case ref.Kind == catalog.KindWAL && known && v.Sealed && ref.B >= v.Fence: // its fence, and rubbish
 		default:
 			refs = append(refs, ref)

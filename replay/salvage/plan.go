@@ -409,13 +409,8 @@ func (m *maker) partition(id record.Partition) catalog.Partition {
 
 // fill makes an object with an empty run in the place of what is lost of a partition.
 func (m *maker) fill(p *catalog.Partition, x *catalog.Extent, path []catalog.Extent, i int) {
-	switch {
-	case i > 0:
-		x.Epoch = path[i-1].Epoch
-	case i+1 < len(path):
-		x.Epoch = path[i+1].Epoch
-	default: // all that lies behind the index
-		x.Epoch, _, _ = p.EpochAt(x.Base)
+	if x.Epoch, _, _ = p.EpochAt(x.Base); i > 0 {
+		x.Epoch = max(x.Epoch, path[i-1].Epoch)
 	}
 	job := m.plan.Number << 10
 	n := uint64(len(m.plan.Fillers))
