@@ -237,6 +237,10 @@ func (j *Journal) Commit(ctx context.Context, cmds ...catalog.Command) ([]catalo
 	}
 }
 
+// complain is how often a journal that stays out of reach is told of: it is asked for many
+// times a second while clients wait.
+const complain = 10 * time.Second
+
 // Run commits proposals and follows the entries of others until ctx ends. It
 // returns an error only if the journal cannot be followed any further.
 func (j *Journal) Run(ctx context.Context) error {
@@ -246,6 +250,7 @@ func (j *Journal) Run(ctx context.Context) error {
 	var looking []chan struct{}
 	allowed, more := newAllowance(time.Now()), time.NewTimer(0)
 	defer more.Stop()
+	var away time.Time     // when it was last told that the journal is out of reach; zero while it is not
 	var tidying chan error // nil while nothing is tidied; the journal goes on meanwhile
 	tctx, cancel := context.WithCancel(ctx)
 	defer func() {
@@ -304,7 +309,13 @@ func (j *Journal) Run(ctx context.Context) error {
 			if errors.Is(err, catalog.ErrVersion) || errors.Is(err, catalog.ErrCorrupt) {
 				return err
 			}
-			j.log.Warn("journal is out of reach", "err", err, "contact", j.Contact())
+			if now := time.Now(); away.IsZero() || now.Sub(away) >= complain {
+				away = now
+				j.log.Warn("journal is out of reach", "err", err, "contact", j.Contact())
+			}
+		} else if err == nil && !away.IsZero() {
+			away = time.Time{}
+			j.log.Info("journal is within reach again")
 		}
 		for _, l := range looking { // an entry that was put since they came is a look, too
 			close(l)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -416,6 +417,27 @@ func TestAStoreThatIsAwayDelaysCommitsOnly(t *testing.T) {
 		s.mu.Unlock()
 		if r, err := j.Commit(t.Context(), &catalog.ProducerIDs{Count: 1}); err != nil || r[0].ID != 1 {
 			t.Fatal(r, err) // the first one was committed after all: nobody was told that it failed
+		}
+	})
+}
+
+// An outage of the bucket is told of when it begins, now and then, and when it is over: not
+// each time that somebody asks.
+func TestAnOutageIsToldOfNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said bytes.Buffer
+		store := fault.Wrap(mem.New(), fault.Healthy)
+		j, stop := open(t, store, Options{Logger: slog.New(slog.NewTextHandler(&said, nil))})
+		store.Use(fault.Always(fault.Fault{Kind: fault.Unavailable}))
+		for range 300 { // a minute
+			j.Nudge()
+			time.Sleep(200 * time.Millisecond)
+		}
+		store.Use(fault.Healthy)
+		time.Sleep(10 * time.Second)
+		stop()
+		if n, back := strings.Count(said.String(), "out of reach"), strings.Count(said.String(), "within reach again"); n < 4 || n > 8 || back != 1 {
+			t.Errorf("told %d times of a minute's outage, and %d times of its end:\n%s", n, back, said.String())
 		}
 	})
 }
