@@ -138,8 +138,8 @@ func (n *node) alter(ctx context.Context, what resource, times int, edits []conf
 func (n *node) inEffect(ctx context.Context, what resource) ([]described, error) {
 	current, err := n.describeResource(ctx, what.kind, what.name)
 	if err != nil {
-		if message(err) == nil {
-			err = fmt.Errorf("%w: there is no such resource", err)
+		if bare, ok := err.(code); ok {
+			err = bare.because("there is no %q", what.name)
 		}
 		return nil, err
 	}

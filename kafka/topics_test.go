@@ -239,6 +239,11 @@ func TestSemantic17DescribeConfigs(t *testing.T) {
 // edit edits one config of a resource.
 func edit(c *client, kind kmsg.ConfigResourceType, resource, name string, op kmsg.IncrementalAlterConfigOp, value *string, validateOnly bool) code {
 	c.t.Helper()
+	return code(edited(c, kind, resource, name, op, value, validateOnly).ErrorCode)
+}
+
+func edited(c *client, kind kmsg.ConfigResourceType, resource, name string, op kmsg.IncrementalAlterConfigOp, value *string, validateOnly bool) kmsg.IncrementalAlterConfigsResponseResource {
+	c.t.Helper()
 	q := kmsg.NewPtrIncrementalAlterConfigsRequest()
 	q.ValidateOnly = validateOnly
 	r := kmsg.NewIncrementalAlterConfigsRequestResource()
@@ -247,7 +252,17 @@ func edit(c *client, kind kmsg.ConfigResourceType, resource, name string, op kms
 	x.Name, x.Op, x.Value = name, op, value
 	r.Configs = append(r.Configs, x)
 	q.Resources = append(q.Resources, r)
-	return code(ask[*kmsg.IncrementalAlterConfigsResponse](c, 1, q).Resources[0].ErrorCode)
+	return ask[*kmsg.IncrementalAlterConfigsResponse](c, 1, q).Resources[0]
+}
+
+// Clients have names for codes: the words beside one say what they do not know.
+func TestWhatIsNotThereIsCalledByItsName(t *testing.T) {
+	c := serve(t, newFake(), Limits{}).client(t)
+	r := edited(c, ofTopic, "nowhere", "retention.ms", kmsg.IncrementalAlterConfigOpSet, kmsg.StringPtr("1"), false)
+	wantCode(t, "no topic", r.ErrorCode, codeUnknownTopicOrPartition)
+	if r.ErrorMessage == nil || *r.ErrorMessage != `there is no "nowhere"` {
+		t.Errorf("%v", r.ErrorMessage)
+	}
 }
 
 func TestSemantic18AlterReplacesAndIncrementalEdits(t *testing.T) {
