@@ -232,11 +232,14 @@ func (b *Broker) identify() error {
 	return nil
 }
 
-// settleNode takes the node id that the session was registered with.
-func (b *Broker) settleNode() error {
+// settleNode takes the node id that the session was registered with. A folder that cannot
+// be written to, because its disk is full, say, remembers less and keeps nobody from anything.
+func (b *Broker) settleNode() {
 	b.node = b.session.me.Node
 	b.config.node = b.node
-	return b.remember()
+	if err := b.remember(); err != nil {
+		b.log.Warn("the data folder does not remember this node; without node.id its next life goes by the address", "err", err)
+	}
 }
 
 // remember writes to the data folder what identify asks it for.
@@ -328,9 +331,7 @@ func (b *Broker) run(ctx context.Context, ready func(Addresses)) error {
 
 	err := b.session.start(sctx)
 	if err == nil {
-		err = b.settleNode()
-	}
-	if err == nil {
+		b.settleNode()
 		b.appear()
 		err = b.serve(sctx, g, mctx, ready)
 	}

@@ -1,8 +1,14 @@
 package broker
 
 import (
+	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/firnlog/firn/broker/settings"
+	"github.com/firnlog/firn/tier/cold/mem"
 )
 
 // A data folder is a cache: whatever bit of meta.properties is wrong, and wherever it is cut
@@ -28,5 +34,25 @@ func TestDamageToWhatABrokerRemembersIsAnEmptyFolder(t *testing.T) {
 				t.Errorf("with bit %d of byte %d flipped, %q is %+v (%v)", bit, n, b, got, ok)
 			}
 		}
+	}
+}
+
+// A disk that is full to the last byte, or a folder that is not there any more, stops no start.
+func TestABrokerServesThoughItsFolderRemembersNothing(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "meta.properties.new"), 0o755); err != nil { // it cannot be written
+		t.Fatal(err)
+	}
+	values, err := settings.New(settings.Source{Name: "test", Values: map[string]string{
+		"store": "mem://", "data.dir": dir, "listeners": "127.0.0.1:0", "http": "127.0.0.1:0", "gossip": "127.0.0.1:0", "offsets.topic.num.partitions": "1",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	served := false
+	if err := Run(ctx, Options{Settings: values, Store: mem.New()}, func(Addresses) { served = true; cancel() }); err != nil || !served {
+		t.Errorf("served: %v, %v", served, err)
 	}
 }
