@@ -414,6 +414,8 @@ func TestWhatIsNotUnderstoodIsAUsageError(t *testing.T) {
 	c := cli{t: t}
 	for args, want := range map[string]string{
 		"topics":                            `unknown command "topics" of firn; did you mean "topic"?`,
+		"help topics":                       `unknown command "topics" of firn; did you mean "topic"?`,
+		"help topic lst":                    `unknown command "lst" of firn topic; did you mean "list"?`,
 		"topic lst":                         `unknown command "lst" of firn topic; did you mean "list"?`,
 		"topic frobnicate":                  "firn topic --help lists them",
 		"topic list --brokerz x":            "did you mean --brokers?",

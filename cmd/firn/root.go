@@ -94,7 +94,41 @@ func newRoot(g *globals) *cobra.Command {
 	_ = root.RegisterFlagCompletionFunc("profile", completeProfiles)
 	_ = root.RegisterFlagCompletionFunc("set", completeSettings)
 	root.AddCommand(newDev(g), newBroker(g), newTopic(g), newProduce(g), newConsume(g), newGroups(g), newCluster(g), newReplay(g), newObject(g), newCatalog(g), newDoctor(g), newGenerate(), newCost(g), newProfile(g), newVersion(g), newSettingsHelp())
+	root.SetHelpCommand(newHelp())
 	return root
+}
+
+// newHelp is firn help COMMAND. Cobra's own prints the help of the program for what does not
+// exist, and succeeds.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Help about any command",
+		ValidArgsFunction: func(cmd *cobra.Command, given []string, prefix string) ([]string, cobra.ShellCompDirective) {
+			var out []string
+			if of, left, err := cmd.Root().Find(given); err == nil && len(left) == 0 {
+				for _, c := range of.Commands() {
+					if !c.Hidden && strings.HasPrefix(c.Name(), prefix) {
+						out = append(out, c.Name()+"\t"+c.Short)
+					}
+				}
+			}
+			return out, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			of, left, err := cmd.Root().Find(args)
+			if err != nil {
+				return usage("%w", err)
+			}
+			if of.HasSubCommands() && of.Args != nil {
+				if err := of.Args(of, left); err != nil { // it says what was meant
+					return err
+				}
+			}
+			of.InitDefaultHelpFlag()
+			return of.Help()
+		},
+	}
 }
 
 // newGroup is a command that only has commands below it.
