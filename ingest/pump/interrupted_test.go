@@ -12,6 +12,7 @@ import (
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/ingest"
+	"github.com/firnlog/firn/record"
 	"github.com/firnlog/firn/tier/cold"
 	"github.com/firnlog/firn/tier/cold/fault"
 	"github.com/firnlog/firn/tier/cold/trace"
@@ -180,5 +181,31 @@ func TestAFencerLeavesNoSlotOut(t *testing.T) { // S6, S7
 		require.True(t, store.done)
 		assert.Len(t, f.Extents(s.ID), 2)
 		r.kill()
+	})
+}
+
+// A release whose caller has given up, because the bucket was away, lands just before the
+// broker leaves. The leave is of more than there is to be given up by then; it may be
+// refused, and must not end the session without telling what it has committed.
+func TestALeaveBehindAReleaseThatLandsLateLosesNothing(t *testing.T) { // P1, S9
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 2, Options{})
+		s, _ := r.Session()
+		require.NoError(t, r.produce(ingest.AcksAll, part(0), "acknowledged").Err)
+		require.NoError(t, r.produce(ingest.AcksAll, part(1), "released").Err)
+		late := &catalog.Release{Session: s.ID, Partitions: []record.Partition{part(1)}}
+		for _, x := range r.Recent(part(1), 0) {
+			late.Extents = append(late.Extents, catalog.Located{Partition: part(1), Extent: x})
+		}
+		r.catalog.before = func(catalog.Command) {
+			r.catalog.before = nil
+			r.catalog.must(t, late)
+		}
+		_ = r.Leave(t.Context(), nil)
+		r.kill()
+		r.boot()
+		defer r.kill()
+		assert.Equal(t, []string{"acknowledged"}, r.log(part(0)))
+		assert.Equal(t, []string{"released"}, r.log(part(1)))
 	})
 }

@@ -207,7 +207,7 @@ func (p *Pump) Release(ctx context.Context, heirs Heirs, partitions ...record.Pa
 	if err != nil {
 		return err
 	}
-	if err := p.giveUp(ctx, session, partitions, heirs, nil); err != nil {
+	if err := p.giveUp(ctx, session, partitions, heirs); err != nil {
 		return fmt.Errorf("release %d partitions: %w", len(partitions), err)
 	}
 	return p.call(ctx, func(time.Time) { // when they may be somebody else's, or ours again
@@ -221,39 +221,38 @@ func (p *Pump) Release(ctx context.Context, heirs Heirs, partitions ...record.Pa
 	})
 }
 
-// giveUp commits the release of partitions, another command with it, and who owns them
-// next. The other command is told of the extents of the partitions that the session keeps.
-func (p *Pump) giveUp(ctx context.Context, session uint64, partitions []record.Partition, heirs Heirs, and func(*catalog.State, []catalog.Located) catalog.Command) error {
+// giveUp commits the release of partitions, and who owns them next.
+func (p *Pump) giveUp(ctx context.Context, session uint64, partitions []record.Partition, heirs Heirs) error {
 	picked := make(map[record.Partition]bool, len(partitions))
 	for _, id := range partitions {
 		picked[id] = true
 	}
+	_, to := p.Committed()
+	return p.bequeath(ctx, session, to, heirs, func(c *catalog.Partition) bool { return picked[c.ID] },
+		func(_ uint64, extents []catalog.Located) catalog.Command {
+			return &catalog.Release{Session: session, Partitions: partitions, Extents: extents}
+		})
+}
+
+// bequeath commits a command that gives partitions up, told of the session's covered mark
+// and of all that is committed of them in slots below to and not described yet, and who
+// owns them next. It is one command: of two, the catalog may reject one and take the other,
+// and what the one has described would be lost with a session that the other has sealed.
+func (p *Pump) bequeath(ctx context.Context, session, to uint64, heirs Heirs, pick func(*catalog.Partition) bool, command func(covered uint64, extents []catalog.Located) catalog.Command) error {
 	for tries := 0; ; tries++ {
 		state := p.opts.Catalog.State()
 		s, ok := state.Session(session)
 		if !ok || s.Sealed {
 			return fmt.Errorf("%w: session %d", catalog.ErrSealed, session)
 		}
-		_, to := p.Committed()
 		extents, err := p.overlay(ctx, session, s.Covered, to, func(id record.Partition, x catalog.Extent) bool {
 			c, ok := state.Partition(id)
-			return ok && x.Base >= c.Next && (picked[id] || and != nil && c.Owner == session)
+			return ok && x.Base >= c.Next && pick(c)
 		})
 		if err != nil {
 			return err
 		}
-		var kept []catalog.Located
-		extents = slices.DeleteFunc(extents, func(x catalog.Located) bool {
-			if !picked[x.Partition] {
-				kept = append(kept, x)
-			}
-			return !picked[x.Partition]
-		})
-		cmds := []catalog.Command{&catalog.Release{Session: session, Partitions: partitions, Extents: extents}}
-		if and != nil {
-			cmds = append(cmds, and(state, kept))
-		}
-		ours := len(cmds)
+		cmds := []catalog.Command{command(s.Covered, extents)}
 		if heirs != nil {
 			after := state.Fork()
 			after.Apply(after.Number()+1, cmds)
@@ -263,12 +262,8 @@ func (p *Pump) giveUp(ctx context.Context, session uint64, partitions []record.P
 		if err != nil {
 			return err
 		}
-		err = nil
-		for _, r := range res[:ours] {
-			err = errors.Join(err, r.Err)
-		}
 		// The mark moved between our look and the commit: look again.
-		if err == nil || tries == 10 || !errors.Is(err, catalog.ErrStale) && !errors.Is(err, catalog.ErrInvalidExtents) {
+		if err = res[0].Err; err == nil || tries == 10 || !errors.Is(err, catalog.ErrStale) && !errors.Is(err, catalog.ErrInvalidExtents) {
 			return err
 		}
 	}
@@ -292,7 +287,7 @@ func (p *Pump) drain(ctx context.Context, leaving bool) error {
 }
 
 // Leave ends the session in good order: Drain, its own fence, and one entry in the
-// journal that releases all partitions and seals the session. Nobody has to walk
+// journal that seals the session and gives its partitions to heirs. Nobody has to walk
 // its slots afterwards. When ctx ends before, the session is left to be sealed
 // like that of a stranger, and nothing is lost.
 //
@@ -314,20 +309,12 @@ func (p *Pump) Leave(ctx context.Context, heirs Heirs) error {
 	if err != nil {
 		return fmt.Errorf("leave: %w", err)
 	}
-	// The catalog may know of partitions that the loop was not told of yet. Those that are
-	// held back stay the session's: their hot tier has more of them, for the next one that
-	// begins here, unless an heir is quicker (P2).
-	owned := p.opts.Catalog.State().Owned(s.ID)
-	if err := p.call(ctx, func(time.Time) { owned = slices.DeleteFunc(owned, p.machine.Held) }); err != nil {
-		return err
-	}
-	err = p.giveUp(ctx, s.ID, owned, heirs, func(state *catalog.State, kept []catalog.Located) catalog.Command {
-		c := &catalog.SealSession{Session: s.ID, Fence: fence, Extents: kept}
-		if v, ok := state.Session(s.ID); ok {
-			c.Covered = v.Covered
-		}
-		return c
-	})
+	// All that is the session's is given up with it, also what the loop was not told of yet.
+	// A release that was given up may be on its way still: what it has described counts.
+	err = p.bequeath(ctx, s.ID, fence, heirs, func(c *catalog.Partition) bool { return c.Owner == s.ID },
+		func(covered uint64, extents []catalog.Located) catalog.Command {
+			return &catalog.SealSession{Session: s.ID, Covered: covered, Fence: fence, Extents: extents}
+		})
 	if err != nil {
 		return fmt.Errorf("leave: seal session %d: %w", s.ID, err)
 	}
