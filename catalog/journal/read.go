@@ -29,7 +29,7 @@ type Reader struct {
 
 	started bool // start has found a place to begin
 
-	patience *atomic.Int64 // of the next get of what is small; nil: attemptTimeout
+	patience *atomic.Int64 // of the next get of what is small; nil: it takes as long as it takes
 
 	// further is what was read behind state by a Catchup that failed later: the next
 	// one goes on there, or a long journal would never be read from a store that often
@@ -44,9 +44,10 @@ func NewReader(store cold.Store) *Reader {
 	return r
 }
 
-// OneByOne makes the reader read entry after entry, without goroutines, for simulations.
+// OneByOne makes the reader read entry after entry, without goroutines and clocks, for
+// simulations.
 func (r *Reader) OneByOne() *Reader {
-	r.ahead = 1
+	r.ahead, r.patience = 1, nil
 	return r
 }
 
@@ -306,20 +307,15 @@ func (r *Reader) get(ctx context.Context, name string, kind byte, number uint64)
 // more time as long as that was not enough: a broker that waits does not know whether it
 // still leads (S13).
 func (r *Reader) fetch(ctx context.Context, name string, kind byte) ([]byte, error) {
-	if kind != kindEntry && kind != kindBoundary {
+	if kind != kindEntry && kind != kindBoundary || r.patience == nil {
 		return r.store.Get(ctx, name, cold.Whole, nil)
 	}
-	limit := attemptTimeout
-	if r.patience != nil {
-		limit = time.Duration(r.patience.Load())
-	}
-	for ; ; limit = min(2*limit, attemptTimeout) {
+	for limit := time.Duration(r.patience.Load()); ; limit = min(2*limit, attemptTimeout) {
 		began := time.Now()
 		b, late, err := r.within(ctx, limit, name)
 		switch {
 		case late && limit < attemptTimeout:
 			continue
-		case r.patience == nil:
 		case late:
 			r.patience.Store(int64(limit))
 		default:

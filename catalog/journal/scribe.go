@@ -32,8 +32,11 @@ type Scribe struct {
 // NewScribe returns a scribe that has read nothing yet. The nonce tells its objects
 // from those of all others.
 func NewScribe(store cold.Store, nonce [16]byte, opts Options) *Scribe {
+	r := NewReader(store)
+	if r.ahead = 1; opts.Sleep != nil { // its time is not that of the clock
+		r = r.OneByOne()
+	}
 	opts = opts.defaults()
-	r := NewReader(store).OneByOne()
 	r.toll = newToll(opts.SnapshotEvery)
 	return &Scribe{store: store, opts: opts, nonce: nonce, log: opts.Logger, reader: r, state: r.state}
 }
@@ -173,7 +176,10 @@ func (s *Scribe) settle(ctx context.Context, r *Reader, name string, f frame) (m
 	body := cold.Bytes(f.encode())
 	limit := firstTimeout + time.Duration(body.Size()/usualLink)*time.Second
 	err = s.insist(ctx, r, func() error {
-		actx, cancel := context.WithTimeout(ctx, limit)
+		actx, cancel := ctx, context.CancelFunc(func() {})
+		if r.patience != nil {
+			actx, cancel = context.WithTimeout(ctx, limit)
+		}
 		defer cancel()
 		err := s.store.PutIfAbsent(actx, name, body)
 		if err == nil {
