@@ -57,9 +57,9 @@ func (h *History) Storage(ctx context.Context, partitions []int32) ([]Storage, e
 		if err := v.torn[p.Owner]; err != nil {
 			return nil, err
 		}
-		s := Storage{Partition: i, LogStart: p.LogStart, End: v.end(p), Session: p.Owner}
-		if o, ok := v.state.Session(p.Owner); ok {
-			s.Node = o.Node
+		s := Storage{Partition: i, LogStart: p.LogStart, End: v.end(p)}
+		if o, ok := v.state.Session(p.Owner); ok && !o.Sealed {
+			s.Session, s.Node = o.ID, o.Node
 		}
 		here := map[catalog.ObjectRef]int{}
 		for _, e := range p.Extents {

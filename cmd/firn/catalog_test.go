@@ -31,7 +31,7 @@ func TestTheCatalogIsShownAndChecked(t *testing.T) {
 		t.Fatalf("%+v", after)
 	}
 	for n, p := range after.Topics[0].Partitions {
-		if p.Described != 30 || p.LogStart != 0 || p.Extents == 0 || p.Owner != 0 {
+		if p.Described != 30 || p.LogStart != 0 || p.Extents == 0 || p.Owner != after.Sessions[0].ID {
 			t.Errorf("partition %d: %+v", n, p)
 		}
 	}
