@@ -36,10 +36,11 @@ type node struct {
 	tenure  *broker.Tenure
 	press   *press.Press
 	serving bool
-	gone    []uint64       // sessions that gossip said are dead
-	hears   map[int]bool   // whom gossip says to be alive
-	sees    map[int32]bool // as which nodes
-	retired bool           // it does not start again
+	stop    context.CancelFunc // ends maintain, once it serves
+	gone    []uint64           // sessions that gossip said are dead
+	hears   map[int]bool       // whom gossip says to be alive
+	sees    map[int32]bool     // as which nodes
+	retired bool               // it does not start again
 }
 
 func (n *node) String() string { return fmt.Sprintf("broker %d.%d", n.at, n.life) }
@@ -127,7 +128,9 @@ func (n *node) live(ctx context.Context) {
 	w.trace("%s serves as session %d", n, n.session())
 	n.serving = true
 	p.spawn(func() { n.follow(ctx) })
-	p.spawn(func() { n.maintain(ctx) })
+	mctx, stop := context.WithCancel(ctx)
+	n.stop = stop
+	p.spawn(func() { n.maintain(mctx) })
 	p.spawn(func() { n.succeed(ctx) })
 	p.spawn(func() { n.patrol(ctx) })
 	p.spawn(func() { n.tidy(ctx) })
@@ -172,9 +175,11 @@ func (n *node) maintain(ctx context.Context) {
 			due = w.now.Add(time.Second)
 			w.at(due, p, func() {})
 		}
-		_ = p.Wait(ctx, func() bool {
+		if p.Wait(ctx, func() bool {
 			return len(n.pump.Uncovered()) > 0 || len(n.pump.Over()) > 0 || !w.now.Before(due)
-		})
+		}) != nil {
+			return
+		}
 		switch {
 		case len(n.pump.Uncovered()) > 0:
 			<-n.pump.Uncovered()
@@ -199,6 +204,9 @@ func (n *node) maintain(ctx context.Context) {
 			n.tell("read the bucket's clock", n.tenure.Date(ctx))
 			if ps := n.tenure.Excess(); len(ps) > 0 {
 				w.count("releases")
+				if w.rng.IntN(10) == 0 { // it is told to leave before the answer has come
+					w.after(between(w.rng, 0, 100*time.Millisecond), p, func() { n.leave(between(w.rng, time.Second, 10*time.Second)) })
+				}
 				n.tell("release", n.pump.Release(ctx, n.tenure.Bequeath, ps...))
 			}
 			rotated, err := n.tenure.Rotate(ctx, w.now.Sub(since), w.rotateSlots, w.rotateAge)

@@ -290,6 +290,7 @@ func (n *node) leave(again time.Duration) {
 	w.count("leaves")
 	w.trace("%s leaves", n)
 	n.serving = false
+	n.stop() // what it has proposed may be committed all the same
 	over := func() {
 		w.after(0, nil, func() {
 			if n.process == p && !p.dead {
