@@ -24,7 +24,7 @@ func (g *given) add(owned []pump.Owned) {
 	}
 }
 
-// so are all of them by now. Asked before a state, which then is as new as those that they
+// sofar is all of it by now. Asked before a state, which then is as new as those that they
 // were given as of.
 func (g *given) sofar() []record.Partition {
 	g.mu.Lock()

@@ -92,10 +92,10 @@ func TestAClientIsToldTheAddressesOfItsListener(t *testing.T) {
 	}
 }
 
-func TestBrokersReachEachOtherByTheListenerForIt(t *testing.T) {
-	values, err := settings.New(settings.Source{Name: "test", Values: map[string]string{
-		"listeners": "OUT://127.0.0.1:0,IN://127.0.0.1:0", "inter.broker.listener.name": "IN",
-	}})
+// listening are the listeners of settings, for as long as the test runs.
+func listening(t *testing.T, set map[string]string) *listeners {
+	t.Helper()
+	values, err := settings.New(settings.Source{Name: "test", Values: set})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,12 @@ func TestBrokersReachEachOtherByTheListenerForIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ls.close()
+	t.Cleanup(ls.close)
+	return ls
+}
+
+func TestBrokersReachEachOtherByTheListenerForIt(t *testing.T) {
+	ls := listening(t, map[string]string{"listeners": "OUT://127.0.0.1:0,IN://127.0.0.1:0", "inter.broker.listener.name": "IN"})
 	if !strings.HasPrefix(ls.advertised.String(), "IN://127.0.0.1:") {
 		t.Errorf("advertised as %s", ls.advertised)
 	}
@@ -199,17 +204,9 @@ func TestATakenPortClosesTheOthers(t *testing.T) {
 
 // An image names no host to containers that it does not know: the machine's name is told.
 func TestAnAddressWithoutAHostIsTheMachines(t *testing.T) {
-	values, err := settings.New(settings.Source{Name: "test", Values: map[string]string{
+	ls := listening(t, map[string]string{
 		"listeners": "HOST://127.0.0.1:0,INTERNAL://127.0.0.1:0", "advertised.listeners": "HOST://localhost:9092,INTERNAL://:29092",
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ls, err := listen(t.Context(), gossip.Machine{}, values)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ls.close()
+	})
 	name, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)
