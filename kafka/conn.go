@@ -177,7 +177,7 @@ func (c *conn) next(work, drain context.Context) (*pending, error) {
 	}
 	switch {
 	case size < 10 || size > limit:
-		return nil, bad("", fmt.Errorf("%w: frame of %d bytes, at most %d are allowed%s", ErrMalformed, size, limit, foreign(head)))
+		return nil, bad("", fmt.Errorf("%w: frame of %d bytes, 10 to %d are allowed%s", ErrMalformed, size, limit, foreign(head)))
 	case !a.serves(version) && a.key != keyApiVersions:
 		// Kafka closes too (kafka.md 3).
 		return nil, bad("", fmt.Errorf("%w: version %d of %s, served are %d to %d", ErrMalformed, version, a.name, a.min, a.max))
