@@ -44,7 +44,7 @@ var topicConfigs = []ConfigSpec{
 	{Name: "compression.lz4.level", Type: TypeInt, Default: "9", Synonym: "compression.lz4.level", Min: 1, Max: 17, Doc: "Accepted; see compression.gzip.level."},
 	{Name: "compression.type", Type: TypeString, Default: "producer", Broker: "compression.type", Synonym: "compression.type", Values: []string{"uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"}, Doc: "The codec of stored batches; 'producer' keeps what the producer sent."},
 	{Name: "compression.zstd.level", Type: TypeInt, Default: "3", Synonym: "compression.zstd.level", Min: -131072, Max: 22, Doc: "Accepted; see compression.gzip.level."},
-	{Name: "delete.retention.ms", Type: TypeLong, Default: "86400000", Broker: "log.cleaner.delete.retention.ms", Synonym: "log.cleaner.delete.retention.ms", Max: math.MaxInt64, Doc: "How long a tombstone stays in a compacted topic."},
+	{Name: "delete.retention.ms", Type: TypeLong, Default: "86400000", Broker: "log.cleaner.delete.retention.ms", Synonym: "log.cleaner.delete.retention.ms", Max: math.MaxInt64, Doc: "How long a tombstone stays in a compacted topic, from the first compaction that keeps it."},
 	{Name: "file.delete.delay.ms", Type: TypeLong, Default: "60000", Synonym: "log.segment.delete.delay.ms", Max: math.MaxInt64, Doc: "Accepted; gc.grace.ms of the broker decides when objects go."},
 	{Name: "flush.messages", Type: TypeLong, Default: "9223372036854775807", Broker: "log.flush.interval.messages", Synonym: "log.flush.interval.messages", Min: 1, Max: math.MaxInt64, Doc: "Accepted; an acks=all record is in the bucket before it is acknowledged."},
 	{Name: "flush.ms", Type: TypeLong, Default: "9223372036854775807", Broker: "log.flush.interval.ms", Max: math.MaxInt64, Doc: "Accepted; see flush.messages."},

@@ -25,6 +25,8 @@ type Builder struct {
 	n          int32
 	lastDelta  int32
 	until      int32
+	horizon    int64
+	mortal     bool // it has a horizon
 	baseTime   int64
 	maxTime    int64
 	baseOffset int64
@@ -88,6 +90,9 @@ func (b *Builder) AddAt(delta int32, timestamp int64, key, value []byte, headers
 // last record lies before it. A batch must have records.
 func (b *Builder) Until(delta int32) { b.until = delta }
 
+// DeleteHorizon gives the batch one: see [Header.DeleteHorizon].
+func (b *Builder) DeleteHorizon(ms int64) { b.horizon, b.mortal = ms, true }
+
 func appendBytes(b, v []byte) []byte {
 	if v == nil {
 		return binary.AppendVarint(b, -1)
@@ -102,14 +107,22 @@ func (b *Builder) Build() ([]byte, error) {
 	}
 	h := b.Template
 	h.BaseOffset, h.Magic = b.baseOffset, 2
-	h.Attributes = h.Attributes&^(attrCodec|attrLogAppendTime) | int16(b.Codec)
+	h.Attributes = h.Attributes&^(attrCodec|attrLogAppendTime|attrDeleteHorizon) | int16(b.Codec)
 	h.LastOffsetDelta, h.NumRecords = max(b.lastDelta, b.until), b.n
 	h.BaseTimestamp, h.MaxTimestamp = b.baseTime, b.maxTime
 	if !b.HasProducer {
 		h.ProducerID, h.ProducerEpoch, h.BaseSequence = -1, -1, -1
 	}
+	if b.mortal {
+		var err error
+		if b.scratch, err = shift(b.scratch[:0], b.body, b.baseTime-b.horizon); err != nil {
+			return nil, err
+		}
+		b.body, b.scratch = b.scratch, b.body
+		h.Attributes, h.BaseTimestamp = h.Attributes|attrDeleteHorizon, b.horizon
+	}
 	out, err := b.z.seal(h, b.Codec, b.Level, b.body)
-	b.body, b.n, b.lastDelta, b.until = b.body[:0], 0, 0, 0
+	b.body, b.n, b.lastDelta, b.until, b.mortal = b.body[:0], 0, 0, 0, false
 	return out, err
 }
 

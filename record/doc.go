@@ -9,9 +9,10 @@
 //	12      4     partition leader epoch       │ epoch in place (Rebase)
 //	16      1     magic, 2                    ─┘
 //	17      4     CRC-32C of all that follows
-//	21      2     attributes: codec (3 bits), timestamp type, transactional, control
+//	21      2     attributes: codec (3 bits), timestamp type, transactional, control,
+//	              delete horizon
 //	23      4     last offset delta
-//	27      8     base timestamp, ms
+//	27      8     base timestamp, ms; with a delete horizon, that (KIP-534)
 //	35      8     max timestamp, ms
 //	43      8     producer id
 //	51      2     producer epoch

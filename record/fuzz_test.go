@@ -99,6 +99,11 @@ func FuzzIterate(f *testing.F) {
 		if spent > most {
 			t.Errorf("%d bytes of %s took %d, want %d", len(b), h.Codec(), spent, most)
 		}
+		if out, err := new(Compressor).SetDeleteHorizon(h, b, dec, 9); err == nil {
+			if g, err := ParseHeader(out); err != nil || g.LastOffset() != h.LastOffset() || g.NumRecords != h.NumRecords {
+				t.Error(err, g)
+			}
+		}
 		out, err := Filter(h, b, dec, func(r Record) bool { return r.OffsetDelta%2 == 0 })
 		if err != nil {
 			return

@@ -76,6 +76,63 @@ func same(r *rapid.T, h Header, b []byte, want []kmsg.Record) {
 	}
 }
 
+// dated holds a batch with a delete horizon against what it was, as Kafka's clients read it.
+func dated(r *rapid.T, was Header, b []byte, records []kmsg.Record, horizon int64) {
+	g, err := CheckStored(b)
+	if err != nil {
+		r.Fatal(err)
+	}
+	if ms, ok := g.DeleteHorizon(); !ok || ms != horizon {
+		r.Fatalf("the delete horizon is %d, %v", ms, ok)
+	}
+	want := make([]kmsg.Record, len(records))
+	for i, k := range records {
+		k.TimestampDelta64 += was.BaseTimestamp - horizon
+		want[i] = k
+	}
+	same(r, g, b, want)
+	unlike := g
+	unlike.Length, unlike.CRC, unlike.Attributes, unlike.BaseTimestamp = was.Length, was.CRC, was.Attributes, was.BaseTimestamp
+	if unlike != was {
+		r.Fatalf("%+v\n%+v", g, was)
+	}
+}
+
+// TestABuilderDatesWhatKafkasClientsRead is the horizon of a batch that is built, and of
+// that one alone.
+func TestABuilderDatesWhatKafkasClientsRead(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		b := Builder{Codec: Codec(rapid.IntRange(0, 4).Draw(r, "codec"))}
+		var records []kmsg.Record
+		base := rapid.Int64Range(-1, 1<<42).Draw(r, "time")
+		for i := range int32(rapid.IntRange(1, 9).Draw(r, "records")) {
+			k := kmsg.Record{OffsetDelta: i, Key: []byte{byte(i)}}
+			if i > 0 {
+				k.TimestampDelta64 = rapid.Int64Range(-1<<33, 1<<33).Draw(r, "delta")
+			}
+			records = append(records, k)
+		}
+		build := func() []byte {
+			for _, k := range records {
+				b.Add(base+k.TimestampDelta64, k.Key, k.Value)
+			}
+			out, err := b.Build()
+			if err != nil {
+				r.Fatal(err)
+			}
+			return out
+		}
+		plain := build()
+		h, _ := ParseHeader(plain)
+		horizon := rapid.Int64().Draw(r, "horizon")
+		b.DeleteHorizon(horizon)
+		dated(r, h, build(), records, horizon)
+		if again := build(); !bytes.Equal(again, plain) {
+			r.Fatalf("%x\n%x", again, plain)
+		}
+	})
+}
+
 func equal(r *rapid.T, got, want []byte) {
 	if !bytes.Equal(got, want) || (got == nil) != (want == nil) {
 		r.Fatalf("%#v, want %#v: null and empty are not the same", got, want)
@@ -151,6 +208,13 @@ func TestRewritingChangesOnlyWhatItSays(t *testing.T) {
 			r.Fatalf("%v\n%+v\n%+v", err, e, h)
 		}
 		same(r, e, f, left)
+
+		horizon := rapid.Int64().Draw(r, "horizon")
+		z, err := new(Compressor).SetDeleteHorizon(g, b, new(Decoder), horizon)
+		if err != nil {
+			r.Fatal(err)
+		}
+		dated(r, h, z, d.records, horizon)
 
 		before := bytes.Clone(f)
 		Rebase(f, 77, 8)

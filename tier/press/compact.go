@@ -168,7 +168,7 @@ func (p *Press) compactOne(ctx context.Context, s *catalog.Session, c *catalog.P
 	rule := keeping{
 		newest: n.offsets, known: n.known, dirtyFrom: c.Extents[dirty].Base,
 		// Older values of a key may be in what was pressed out of the catalog.
-		tombstonesBefore: sub(p.wallMs(), k.DeleteRetention), tombstonesGo: len(c.Index) == 0,
+		now: p.wallMs(), retention: k.DeleteRetention, tombstonesGo: len(c.Index) == 0,
 	}
 	var before, after int64
 	err := p.job(ctx, s.ID, func(j *job) (*catalog.CommitJob, error) {
@@ -255,25 +255,32 @@ func (s *segments) end(ctx context.Context, next uint64) error {
 
 // keeping decides which records stay.
 type keeping struct {
-	newest           map[keyDigest]int64
-	known            int64 // records below it are known to newest, from dirtyFrom on
-	dirtyFrom        int64
-	tombstonesBefore int64 // ms
-	tombstonesGo     bool
+	newest       map[keyDigest]int64
+	known        int64 // records below it are known to newest, from dirtyFrom on
+	dirtyFrom    int64
+	now          int64 // ms
+	retention    int64 // ms that tombstones stay
+	tombstonesGo bool
 }
 
-// keep decides one record. A tombstone goes once it is old and was kept by a
-// compaction before: nothing older of its key is left then, and readers have had
-// the time since to see it.
-func (k keeping) keep(offset, timestamp int64, key, value []byte) bool {
+// tombstones says until when those of a batch stay, and whether they still do. Their time
+// begins with the first compaction that keeps them (KIP-534): nothing older of their keys is
+// left from then on, and readers who saw it are to see them, too, however old they are.
+// Those of transactions superseded nothing.
+func (k keeping) tombstones(h record.Header) (horizon int64, stay bool) {
+	if ms, ok := h.DeleteHorizon(); ok && h.BaseOffset < k.dirtyFrom {
+		return ms, !k.tombstonesGo || ms > k.now || h.Transactional()
+	}
+	return k.now + min(k.retention, math.MaxInt64-k.now), true
+}
+
+// keep decides one record; stay is whether tombstones of its batch do.
+func (k keeping) keep(offset int64, key, value []byte, stay bool) bool {
 	if key == nil || offset >= k.known {
 		return true
 	}
 	if last, ok := k.newest[digest(key)]; ok && (last > offset || planted.Is(planted.NewestDropped)) {
 		return false
 	}
-	if planted.Is(planted.TombstonesEarly) {
-		return value != nil
-	}
-	return value != nil || !k.tombstonesGo || offset >= k.dirtyFrom || timestamp >= k.tombstonesBefore
+	return value != nil || stay && !planted.Is(planted.TombstonesEarly)
 }

@@ -20,6 +20,9 @@ type rewriter struct {
 	from, next int64
 	open       bool
 	b          record.Builder
+	// horizon is that of the tombstones in b, if it has any.
+	horizon int64
+	graves  bool
 }
 
 // take takes a batch.
@@ -37,12 +40,12 @@ func (w *rewriter) take(h record.Header, batch []byte, dec *record.Decoder, comp
 	if h.ProducerID < 0 && !h.LogAppendTime() {
 		return w.gather(h, batch, dec, rule)
 	}
+	horizon, stay := rule.tombstones(h)
+	graves := false
 	left, err := comp.Filter(h, batch, dec, func(x record.Record) bool {
-		ts := h.BaseTimestamp + x.TimestampDelta
-		if h.LogAppendTime() {
-			ts = h.MaxTimestamp
-		}
-		return rule.keep(h.BaseOffset+int64(x.OffsetDelta), ts, x.Key, x.Value)
+		ok := rule.keep(h.BaseOffset+int64(x.OffsetDelta), x.Key, x.Value, stay)
+		graves = graves || ok && x.Value == nil
+		return ok
 	})
 	if err != nil {
 		return err
@@ -53,6 +56,14 @@ func (w *rewriter) take(h record.Header, batch []byte, dec *record.Decoder, comp
 	if h.NumRecords == 0 {
 		w.next = h.NextOffset()
 		return nil
+	}
+	if at, ok := h.DeleteHorizon(); graves && (!ok || at != horizon) {
+		if left, err = comp.SetDeleteHorizon(h, left, dec, horizon); err != nil {
+			return err
+		}
+		if h, err = record.ParseHeader(left); err != nil {
+			return err
+		}
 	}
 	return w.whole(h, left)
 }
@@ -66,14 +77,25 @@ func (w *rewriter) whole(h record.Header, batch []byte) error {
 	return w.emit(h, batch)
 }
 
-// gather adds what is left of a batch to the one that is being built.
+// gather adds what is left of a batch to the one that is being built. Tombstones that go at
+// different times do not lie in one batch: those that go last would keep the others.
 func (w *rewriter) gather(h record.Header, batch []byte, dec *record.Decoder, rule keeping) error {
 	it := record.Iterate(h, batch, dec)
 	var hs []record.KeyValue
+	horizon, stay := rule.tombstones(h)
 	for it.Next() {
 		r := it.Record
-		if !rule.keep(it.Offset(), it.Timestamp(), r.Key, r.Value) {
+		if !rule.keep(it.Offset(), r.Key, r.Value, stay) {
 			continue
+		}
+		if r.Value == nil {
+			if w.graves && w.horizon != horizon {
+				w.next = it.Offset()
+				if err := w.flush(); err != nil {
+					return err
+				}
+			}
+			w.horizon, w.graves = horizon, true
 		}
 		if !w.open {
 			w.open, w.b.Codec = true, h.Codec()
@@ -92,6 +114,10 @@ func (w *rewriter) flush() error {
 	if w.open {
 		w.open = false
 		w.b.Until(int32(w.next - 1 - w.from))
+		if w.graves {
+			w.b.DeleteHorizon(w.horizon)
+			w.graves = false
+		}
 		b, err := w.b.Build()
 		if err != nil {
 			return err

@@ -327,19 +327,20 @@ func (n *node) Covered(context.Context) error {
 	return nil
 }
 
-// append puts one slot with batches of some partitions. It is acknowledged when the
-// put succeeds.
+// add is a batch that is produced to a partition.
+type add struct {
+	id     record.Partition
+	recs   []rec
+	codec  record.Codec
+	dedupe bool // of an idempotent producer
+}
+
+// append puts one slot with batches of some partitions.
 func (n *node) append() {
 	if n.dead || len(n.led) == 0 {
 		return
 	}
 	w := n.w
-	e := object.NewEncoder(object.Header{Kind: object.WAL, Session: n.session, Slot: n.slot, Nonce: n.nonce}, w.now.UnixMilli(), nil)
-	var entries []hot.Entry
-	type add struct {
-		id   record.Partition
-		recs []rec
-	}
 	var adds []add
 	few := 0
 	if !w.calm {
@@ -349,31 +350,43 @@ func (n *node) append() {
 		if w.rng.IntN(3+few) <= few {
 			continue
 		}
-		c, _ := n.view.Partition(id)
-		b := record.Builder{Codec: record.Codec(2 * w.rng.IntN(2))}
-		if w.rng.IntN(4) == 0 {
-			b.HasProducer, b.Template = true, record.Header{ProducerID: 5, BaseSequence: int32(n.led[id])}
-		}
-		a := add{id: id}
+		a := add{id: id, codec: record.Codec(2 * w.rng.IntN(2)), dedupe: w.rng.IntN(4) == 0}
 		for range 1 + w.rng.IntN(4) {
 			r := rec{key: fmt.Appendf(nil, "k%d", w.rng.IntN(9)), ts: w.now.UnixMilli()}
 			if w.rng.IntN(5) > 0 {
 				r.value = fmt.Appendf(nil, "v%d-%d", w.state.Number(), w.rng.IntN(1000))
 			}
-			b.Add(r.ts, r.key, r.value)
 			a.recs = append(a.recs, r)
+		}
+		adds = append(adds, a)
+	}
+	n.produce(adds)
+}
+
+// produce puts one slot. What is in it is acknowledged when the put succeeds.
+func (n *node) produce(adds []add) {
+	w := n.w
+	e := object.NewEncoder(object.Header{Kind: object.WAL, Session: n.session, Slot: n.slot, Nonce: n.nonce}, w.now.UnixMilli(), nil)
+	var entries []hot.Entry
+	for _, a := range adds {
+		c, _ := n.view.Partition(a.id)
+		b := record.Builder{Codec: a.codec, HasProducer: a.dedupe}
+		if a.dedupe {
+			b.Template = record.Header{ProducerID: 5, BaseSequence: int32(n.led[a.id])}
+		}
+		for _, r := range a.recs {
+			b.Add(r.ts, r.key, r.value)
 		}
 		bytes, err := b.Build()
 		if err != nil {
 			w.fail("build: %w", err)
 			return
 		}
-		record.Rebase(bytes, n.led[id], c.Epoch)
+		record.Rebase(bytes, n.led[a.id], c.Epoch)
 		h, _ := record.ParseHeader(bytes)
-		e.Begin(id, c.Epoch, n.led[id])
+		e.Begin(a.id, c.Epoch, n.led[a.id])
 		e.Append(h, bytes)
-		entries = append(entries, hot.Entry{Partition: id, Base: h.BaseOffset, Last: h.LastOffset(), Epoch: c.Epoch, MaxTimestamp: h.MaxTimestamp, Value: bytes})
-		adds = append(adds, a)
+		entries = append(entries, hot.Entry{Partition: a.id, Base: h.BaseOffset, Last: h.LastOffset(), Epoch: c.Epoch, MaxTimestamp: h.MaxTimestamp, Value: bytes})
 	}
 	runs, err := e.Finish()
 	if err != nil {
