@@ -88,7 +88,9 @@ func (r *Reader) MaxAt(ctx context.Context, p record.Partition, from, upto int64
 		// may promise a record that is out of range.
 		i := -1
 		for j := range places {
-			if top := places[j].top(); (!found || top > best.Timestamp) && (i < 0 || top > places[i].top()) {
+			top := places[j].top()
+			worth := !found || top > best.Timestamp || top == best.Timestamp && places[j].base() < best.Offset
+			if worth && (i < 0 || top > places[i].top()) {
 				i = j
 			}
 		}
@@ -127,6 +129,14 @@ func (p Place) top() int64 {
 		return p.Index.MaxTimestamp
 	}
 	return p.Extents[0].MaxTimestamp
+}
+
+// base is the first offset of a place.
+func (p Place) base() int64 {
+	if len(p.Extents) == 0 {
+		return p.Index.Base
+	}
+	return p.Extents[0].Base
 }
 
 // places lists what is known to hold [from, upto), one extent or index line each.
@@ -169,10 +179,11 @@ func (r *Reader) maxOf(ctx context.Context, p record.Partition, e catalog.Extent
 		}
 		return found && best.Timestamp >= e.MaxTimestamp, it.Err()
 	})
-	if err != nil || found && best.Timestamp >= e.MaxTimestamp || e.Base >= from && e.Next <= upto && found {
+	if err != nil || found && best.Timestamp >= e.MaxTimestamp {
 		return best, found, err
 	}
-	// What the run promises is out of range: look at all of it.
+	// What the run promises is out of range, or is in no record: clients write what a
+	// header says. Look at all of it.
 	err = r.scan(ctx, p, e, max(e.Base, from), upto, -1, func(h record.Header, batch []byte) (bool, error) {
 		it := record.Iterate(h, batch, dec)
 		for it.Next() {
