@@ -1,5 +1,7 @@
 package tier
 
+import "slices"
+
 // Source is where bytes came from, the cheapest first.
 type Source uint8
 
@@ -74,6 +76,15 @@ func (b *Batches) extend(view []byte, next int64, n int) {
 	b.Next = next
 	b.Bytes += n
 	b.from[FromBucket] += int64(n)
+}
+
+// copy makes the bytes their own, and gives back what they lay in.
+func (b *Batches) copy() {
+	data := slices.Concat(b.Views...)
+	for _, h := range b.held {
+		h.Release()
+	}
+	b.held, b.Views = nil, [][]byte{data}
 }
 
 // fits reports whether one more batch of so many bytes may be added. The first

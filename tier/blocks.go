@@ -37,7 +37,8 @@ type chunk struct {
 	first  int64 // block
 	data   []byte
 	refs   atomic.Int32
-	unread atomic.Bool // read ahead, and nobody came yet
+	loans  atomic.Int32 // results of reads that refer to it
+	unread atomic.Bool  // read ahead, and nobody came yet
 	blocks *blocks
 }
 
@@ -54,12 +55,35 @@ func (c *chunk) Release() {
 	}
 }
 
+// loan is a chunk to which the result of a read refers, which has a reference to it. It
+// stays in memory for as long as the reader of the result likes, cached or not.
+type loan chunk
+
+// lend makes a caller's reference to a chunk a loan.
+func (c *chunk) lend() *loan {
+	if c.loans.Add(1) == 1 {
+		c.blocks.lent.Add(int64(cap(c.data)))
+	}
+	return (*loan)(c)
+}
+
+// Release ends the loan.
+func (l *loan) Release() {
+	c := (*chunk)(l)
+	if c.loans.Add(-1) == 0 {
+		c.blocks.lent.Add(-int64(cap(c.data)))
+	}
+	c.Release()
+}
+
 // flight is a GET under way. Its result is counted once for each who waits.
 type flight struct {
 	object  catalog.ObjectRef
 	first   int64
 	n       int64
 	done    chan struct{}
+	needed  chan struct{} // closed when somebody waits for what is to be read ahead
+	ahead   bool          // nobody does; guarded by blocks.mu
 	chunk   *chunk
 	err     error
 	waiters int32 // guarded by blocks.mu; 0 once the result is there
@@ -73,6 +97,8 @@ type blocks struct {
 	cached  *lru[blockKey, *chunk] // keyed by the chunk's first block
 	where   map[blockKey]*chunk    // every block of what is cached
 	flights map[blockKey]*flight
+
+	lent atomic.Int64 // bytes of chunks that results of reads refer to
 
 	// Two limits, so that reading ahead never makes a reader wait.
 	now, ahead chan struct{}
@@ -225,6 +251,10 @@ func (b *blocks) claim(s *stretch, object catalog.ObjectRef, first, last int64, 
 			if n := len(theirs); !ahead && (n == 0 || theirs[n-1] != f) && (len(mine) == 0 || mine[len(mine)-1] != f) {
 				f.waiters++
 				theirs = append(theirs, f)
+				if f.ahead {
+					f.ahead = false
+					close(f.needed)
+				}
 			}
 			continue
 		}
@@ -232,7 +262,7 @@ func (b *blocks) claim(s *stretch, object catalog.ObjectRef, first, last int64, 
 		if n > 0 && mine[n-1].first+mine[n-1].n == at && mine[n-1].n < mostBlocks {
 			mine[n-1].n++
 		} else {
-			mine = append(mine, &flight{object: object, first: at, n: 1, done: make(chan struct{}), waiters: 1})
+			mine = append(mine, &flight{object: object, first: at, n: 1, done: make(chan struct{}), needed: make(chan struct{}), ahead: ahead, waiters: 1})
 		}
 		b.flights[k] = mine[len(mine)-1]
 	}
@@ -287,7 +317,7 @@ func (b *blocks) leave(f *flight) {
 
 // fetch performs one flight.
 func (b *blocks) fetch(ctx context.Context, f *flight, ahead bool) {
-	data, err := b.download(ctx, f.object, f.first, f.n, ahead)
+	data, err := b.whenItsTurn(ctx, f, ahead)
 	var c *chunk
 	if err == nil {
 		c = &chunk{object: f.object, first: f.first, data: data, blocks: b}
@@ -311,18 +341,35 @@ func (b *blocks) fetch(ctx context.Context, f *flight, ahead bool) {
 	close(f.done)
 }
 
-// download performs one GET.
-func (b *blocks) download(ctx context.Context, object catalog.ObjectRef, first, n int64, ahead bool) ([]byte, error) {
-	turn := b.now
+// whenItsTurn performs the GET of a flight. One that reads ahead has another turn, until
+// somebody needs what it is to bring (R5).
+func (b *blocks) whenItsTurn(ctx context.Context, f *flight, ahead bool) ([]byte, error) {
 	if ahead {
-		turn = b.ahead
+		select {
+		case b.ahead <- struct{}{}:
+			defer func() { <-b.ahead }()
+			return b.request(ctx, f.object, f.first, f.n)
+		case <-f.needed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
+	return b.download(ctx, f.object, f.first, f.n)
+}
+
+// download performs one GET that somebody waits for.
+func (b *blocks) download(ctx context.Context, object catalog.ObjectRef, first, n int64) ([]byte, error) {
 	select {
-	case turn <- struct{}{}:
-		defer func() { <-turn }()
+	case b.now <- struct{}{}:
+		defer func() { <-b.now }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	return b.request(ctx, object, first, n)
+}
+
+// request performs one GET, in the caller's turn.
+func (b *blocks) request(ctx context.Context, object catalog.ObjectRef, first, n int64) ([]byte, error) {
 	buf := b.buffer(n)
 	b.stats.gets.Add(1)
 	data, err := b.store.Get(ctx, object.Name(), cold.Range{Offset: first * blockSize, Length: n * blockSize}, buf)
@@ -351,7 +398,7 @@ func (b *blocks) download(ctx context.Context, object catalog.ObjectRef, first, 
 func (b *blocks) alone(ctx context.Context, object catalog.ObjectRef, first, last, end int64) (stretch, error) {
 	s := stretch{fetched: true}
 	for at := first; at <= last; at += mostBlocks {
-		data, err := b.download(ctx, object, at, min(mostBlocks, last-at+1), false)
+		data, err := b.download(ctx, object, at, min(mostBlocks, last-at+1))
 		if err != nil {
 			s.release()
 			return s, err
@@ -365,6 +412,21 @@ func (b *blocks) alone(ctx context.Context, object catalog.ObjectRef, first, las
 		return s, fmt.Errorf("%w: %s ends at byte %d, before byte %d", ErrDamaged, object, at, end)
 	}
 	return s, nil
+}
+
+// spread reports whether a result that refers to so many bytes keeps more than these, in
+// chunks that it shares with few others, while more is lent than the cache is to hold.
+func (b *blocks) spread(held []held, bytes int) bool {
+	if b.lent.Load() <= b.cached.budget {
+		return false
+	}
+	var kept int64
+	for _, h := range held {
+		if l, ok := h.(*loan); ok {
+			kept += int64(cap(l.data)) / int64(l.loans.Load()) // it is one of them
+		}
+	}
+	return kept > int64(bytes)
 }
 
 // held is how many bytes the cache holds.

@@ -47,7 +47,7 @@ func (r *Reader) readExtents(ctx context.Context, out *Batches, p record.Partiti
 		for i := range got {
 			fetched = fetched || got[i].fetched
 			for _, c := range got[i].chunks {
-				out.held = append(out.held, c)
+				out.held = append(out.held, c.lend())
 			}
 		}
 		if err != nil {
@@ -55,6 +55,9 @@ func (r *Reader) readExtents(ctx context.Context, out *Batches, p record.Partiti
 		}
 		if len(out.Views) > 0 || len(pieces) == 0 {
 			r.goOn(st, known, extents, out, fetched)
+			if r.blocks.spread(out.held, out.Bytes) {
+				out.copy()
+			}
 			return nil
 		}
 		if at := st.need; at > 0 {

@@ -27,5 +27,8 @@
 //	R4  A 404 is believed only after the Locator was asked again: compaction may
 //	    have moved the records.
 //	R5  Reading ahead never delays a read that somebody waits for: it has its own
-//	    limit, a bounded queue, and is dropped when that is full.
+//	    limit, a bounded queue, and is dropped when that is full. What waits in it
+//	    is fetched at once when somebody needs it.
+//	R6  Results that nobody releases keep about their own bytes in memory, and not
+//	    the chunks that these came in, once more is lent than the cache may hold.
 package tier
