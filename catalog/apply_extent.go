@@ -13,7 +13,9 @@ import (
 // deleted since, or released, and the session may even have got it back: what it
 // wrote before was described with the release (S9), other owners have written
 // behind it or merged it with theirs, and it is left as it is.
-func (s *State) describe(session uint64, extents []Located) error {
+//
+// Nothing changes either when a log would end before one of the tips (I9).
+func (s *State) describe(session uint64, extents []Located, tips []Tip) error {
 	var p *Partition
 	known := func(r Located) bool {
 		if p == nil || p.ID != r.Partition {
@@ -26,7 +28,31 @@ func (s *State) describe(session uint64, extents []Located) error {
 	if slices.ContainsFunc(extents, known) {
 		extents = slices.DeleteFunc(slices.Clone(extents), known)
 	}
+	if err := s.reach(tips, extents); err != nil {
+		return err
+	}
 	return s.splice(extents, func(p *Partition) bool { return p.Owner == session })
+}
+
+// reach checks that logs would reach their tips with extents, which are in the order of
+// partitions (splice sees to that). A partition that was deleted has no tip.
+func (s *State) reach(tips []Tip, extents []Located) error {
+	for _, t := range tips {
+		p, ok := s.Partition(t.Partition)
+		if !ok || p.Next >= t.Next {
+			continue
+		}
+		behind, _ := slices.BinarySearchFunc(extents, t.Partition, func(x Located, id record.Partition) int {
+			if x.Partition.Compare(id) <= 0 {
+				return -1
+			}
+			return 1
+		})
+		if behind == 0 || extents[behind-1].Partition != t.Partition || extents[behind-1].Next < t.Next {
+			return fmt.Errorf("%w: %s would end before %d, which is committed", ErrInvalidExtents, t.Partition, t.Next)
+		}
+	}
+	return nil
 }
 
 // splice puts runs in their places: those that lie below a partition's Next
@@ -164,10 +190,10 @@ func (s *State) drop(p *Partition, below int64) {
 }
 
 func (c *Cover) apply(s *State, _ position) (Result, error) {
-	return Result{}, s.cover(c.Session, c.From, c.To, c.Extents)
+	return Result{}, s.cover(c.Session, c.From, c.To, c.Extents, nil)
 }
 
-func (s *State) cover(session, from, to uint64, extents []Located) error {
+func (s *State) cover(session, from, to uint64, extents []Located, tips []Tip) error {
 	v, err := s.live(session)
 	if err != nil {
 		return err
@@ -175,7 +201,7 @@ func (s *State) cover(session, from, to uint64, extents []Located) error {
 	if v.Covered != from || to < from {
 		return ErrStale
 	}
-	if err := s.describe(session, extents); err != nil {
+	if err := s.describe(session, extents, tips); err != nil {
 		return err
 	}
 	if to != from {
@@ -213,7 +239,7 @@ func (c *CommitJob) apply(s *State, _ position) (Result, error) {
 		}
 	}
 	if c.To > c.From { // it sealed the session's own slots
-		if err := s.cover(j.Session, c.From, c.To, c.Extents); err != nil {
+		if err := s.cover(j.Session, c.From, c.To, c.Extents, c.Tips); err != nil {
 			return Result{}, err
 		}
 	} else if err := s.splice(c.Extents, func(*Partition) bool { return false }); err != nil {

@@ -55,7 +55,7 @@ func (c *SealSession) apply(s *State, _ position) (Result, error) {
 	if v.Covered != c.Covered || c.Fence < v.Covered { // S7
 		return Result{}, ErrStale
 	}
-	if err := s.describe(c.Session, c.Extents); err != nil {
+	if err := s.describe(c.Session, c.Extents, c.Tips); err != nil {
 		return Result{}, err
 	}
 	s.seal(c.Session, c.Fence)
@@ -157,7 +157,7 @@ func (c *Release) apply(s *State, _ position) (Result, error) {
 			return Result{}, ErrNotOwner
 		}
 	}
-	if err := s.describe(c.Session, c.Extents); err != nil {
+	if err := s.describe(c.Session, c.Extents, c.Tips); err != nil {
 		return Result{}, err
 	}
 	for _, id := range c.Partitions {
@@ -180,7 +180,7 @@ func (c *Move) apply(s *State, _ position) (Result, error) {
 	if c.Old == c.New || old.Covered != c.Covered || c.Fence < old.Covered {
 		return Result{}, ErrStale
 	}
-	if err := s.describe(c.Old, c.Extents); err != nil {
+	if err := s.describe(c.Old, c.Extents, c.Tips); err != nil {
 		return Result{}, err
 	}
 	s.seal(c.Old, c.Fence)

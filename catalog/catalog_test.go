@@ -657,3 +657,49 @@ func randomSchedule(t *testing.T, r *rand.Rand) {
 		}
 	}
 }
+
+// Whoever ends a log or moves a covered mark may be wrong about what there is to describe.
+// What somebody else was told of is not lost by that: the command is refused (I9).
+func TestNoLogEndsBeforeWhatIsCommitted(t *testing.T) {
+	j := newJournal(t)
+	a, b := j.session(), j.session()
+	topic := j.topic("t", a, a)
+	p, q := record.Partition{Topic: topic}, record.Partition{Topic: topic, Index: 1}
+	both := []Located{run(p, 0, 0, 7, WAL(a, 0)), run(q, 0, 0, 4, WAL(a, 0))}
+	tips := []Tip{{p, 7}, {q, 4}}
+	job := j.ok(&BeginJob{Session: a}).ID
+	for _, less := range [][]Located{nil, both[:1], both[1:], {both[0], run(q, 0, 0, 3, WAL(a, 0))}} {
+		j.rejects(&SealSession{Session: a, Fence: 1, Extents: less, Tips: tips}, ErrInvalidExtents)
+		j.rejects(&Move{Old: a, New: b, Fence: 1, Extents: less, Tips: tips}, ErrInvalidExtents)
+		j.rejects(&Release{Session: a, Partitions: []record.Partition{p, q}, Extents: less, Tips: tips}, ErrInvalidExtents)
+		j.rejects(&CommitJob{Job: job, To: 1, Extents: less, Tips: tips}, ErrInvalidExtents)
+	}
+	j.ok(&Release{Session: a, Partitions: []record.Partition{q}, Extents: both[1:], Tips: tips[1:]})
+	// What is described already may be left out, and what was deleted is nobody's.
+	gone := Tip{record.Partition{Topic: record.TopicID{9}}, 5}
+	j.ok(&SealSession{Session: a, Fence: 1, Extents: both[:1], Tips: append(tips, gone)})
+	for id, next := range map[record.Partition]int64{p: 7, q: 4} {
+		if c, _ := j.state.Partition(id); c.Next != next {
+			t.Errorf("%s ends at %d, want %d", id, c.Next, next)
+		}
+	}
+}
+
+// Entries that older programs wrote have no tips, and are read.
+func TestEntriesWithoutTipsAreRead(t *testing.T) {
+	e := encoder{b: []byte{1, 1, byte(kindSealSession)}}
+	e.u(5)
+	e.u(2)
+	e.u(3)
+	e.located(nil)
+	cmds, err := DecodeCommands(e.b)
+	if c, ok := cmds[0].(*SealSession); err != nil || !ok || c.Session != 5 || c.Fence != 3 || c.Tips != nil {
+		t.Fatal(cmds, err)
+	}
+	for _, v := range []byte{0, entryVersion + 1} {
+		e.b[0] = v
+		if _, err := DecodeCommands(e.b); !errors.Is(err, ErrVersion) {
+			t.Errorf("version %d: %v", v, err)
+		}
+	}
+}

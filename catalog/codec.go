@@ -93,6 +93,25 @@ func (e *encoder) located(xs []Located) {
 	}
 }
 
+func (e *encoder) tips(ts []Tip) {
+	e.u(uint64(len(ts)))
+	for _, t := range ts {
+		e.partition(t.Partition)
+		e.i(t.Next)
+	}
+}
+
+func (d *decoder) tips() []Tip {
+	if d.version < 2 {
+		return nil
+	}
+	var out []Tip
+	for range d.count(18) {
+		out = append(out, Tip{d.partition(), d.i()})
+	}
+	return out
+}
+
 func (e *encoder) line(l IndexRef) {
 	e.i(l.Base)
 	e.u(uint64(l.Next - l.Base))
@@ -105,8 +124,9 @@ func (e *encoder) line(l IndexRef) {
 // decoder reads what encoder wrote. The first fault sticks; lists are bounded by
 // the bytes that are left, so that lying counts cost nothing.
 type decoder struct {
-	b   []byte
-	err error
+	b       []byte
+	version byte // of a journal entry
+	err     error
 }
 
 func (d *decoder) fail(what string) {

@@ -2,7 +2,8 @@ package catalog
 
 import "fmt"
 
-const entryVersion = 1
+// entryVersion 2 has tips. Entries of version 1, which has none, are read.
+const entryVersion = 2
 
 // EncodeCommands is the commands part of a journal entry: a version byte, the
 // number of commands, and for each its kind and fields.
@@ -20,8 +21,8 @@ func EncodeCommands(cmds []Command) []byte {
 // not know: a broker that cannot follow the journal must stop (ErrVersion).
 func DecodeCommands(b []byte) ([]Command, error) {
 	d := decoder{b: b}
-	if v := d.byte(); d.err == nil && v != entryVersion {
-		return nil, fmt.Errorf("journal entry: %w: version %d, this program knows %d", ErrVersion, v, entryVersion)
+	if d.version = d.byte(); d.err == nil && (d.version == 0 || d.version > entryVersion) {
+		return nil, fmt.Errorf("journal entry: %w: version %d, this program knows up to %d", ErrVersion, d.version, entryVersion)
 	}
 	n := d.count(1)
 	cmds := make([]Command, 0, min(n, 1024)) // a count that lies costs nothing
@@ -66,11 +67,12 @@ func (c *SealSession) encode(e *encoder) {
 	e.u(c.Covered)
 	e.u(c.Fence)
 	e.located(c.Extents)
+	e.tips(c.Tips)
 }
 
 func (c *SealSession) decode(d *decoder) {
 	c.Session, c.Covered, c.Fence = d.u(), d.u(), d.u()
-	c.Extents = d.located()
+	c.Extents, c.Tips = d.located(), d.tips()
 }
 
 func (c *SweepSession) encode(e *encoder)  { e.u(c.Session) }
@@ -131,6 +133,7 @@ func (c *Release) encode(e *encoder) {
 		e.partition(p)
 	}
 	e.located(c.Extents)
+	e.tips(c.Tips)
 }
 
 func (c *Release) decode(d *decoder) {
@@ -138,7 +141,7 @@ func (c *Release) decode(d *decoder) {
 	for range d.count(17) {
 		c.Partitions = append(c.Partitions, d.partition())
 	}
-	c.Extents = d.located()
+	c.Extents, c.Tips = d.located(), d.tips()
 }
 
 func (c *Move) encode(e *encoder) {
@@ -147,11 +150,12 @@ func (c *Move) encode(e *encoder) {
 	e.u(c.Covered)
 	e.u(c.Fence)
 	e.located(c.Extents)
+	e.tips(c.Tips)
 }
 
 func (c *Move) decode(d *decoder) {
 	c.Old, c.New, c.Covered, c.Fence = d.u(), d.u(), d.u(), d.u()
-	c.Extents = d.located()
+	c.Extents, c.Tips = d.located(), d.tips()
 }
 
 func (c *Cover) encode(e *encoder) { e.u(c.Session); e.u(c.From); e.u(c.To); e.located(c.Extents) }
@@ -173,6 +177,7 @@ func (c *CommitJob) encode(e *encoder) {
 		e.line(p.Line)
 	}
 	e.refs(c.Objects)
+	e.tips(c.Tips)
 }
 
 func (c *CommitJob) decode(d *decoder) {
@@ -180,7 +185,7 @@ func (c *CommitJob) decode(d *decoder) {
 	for range d.count(25) {
 		c.Presses = append(c.Presses, Press{d.partition(), d.line()})
 	}
-	c.Objects = d.refs()
+	c.Objects, c.Tips = d.refs(), d.tips()
 }
 
 func (c *CancelJob) encode(e *encoder) { e.u(c.Job) }

@@ -133,6 +133,16 @@ type RegisterSession struct {
 	StartedMs  int64
 }
 
+// Tip says that the log of a partition reaches up to Next at least: its owner has told
+// somebody so. Whoever ends a log, or moves a covered mark, names the tips that it knows
+// of from elsewhere than the extents that it describes. The command is rejected with
+// ErrInvalidExtents when a log would end before its tip: what is missing was acknowledged,
+// and nobody would look for it any more (I9).
+type Tip struct {
+	Partition record.Partition
+	Next      int64
+}
+
 // SealSession records that slot Fence of the session holds a fence, and all runs
 // in its slots from Covered up to the fence (S7). It is rejected with ErrStale
 // when the session's covered mark is not Covered, so that the walk is done again.
@@ -141,6 +151,7 @@ type SealSession struct {
 	Covered uint64
 	Fence   uint64
 	Extents []Located
+	Tips    []Tip
 }
 
 // SweepSession says that the WAL objects of a sealed session are deleted, its
@@ -212,6 +223,7 @@ type Release struct {
 	Session    uint64
 	Partitions []record.Partition
 	Extents    []Located
+	Tips       []Tip
 }
 
 // Move ends the session Old by the fence that its own broker put and hands all
@@ -223,6 +235,7 @@ type Move struct {
 	Covered  uint64 // of Old, as the writer knows it; ErrStale otherwise
 	Fence    uint64
 	Extents  []Located
+	Tips     []Tip
 }
 
 // Cover records runs that lie in the WAL slots [From, To) of a session, and
@@ -247,6 +260,7 @@ type CommitJob struct {
 	Extents  []Located
 	Presses  []Press
 	Objects  []ObjectRef
+	Tips     []Tip // with To > From
 }
 
 // Press replaces what describes the offsets [Line.Base, Line.Next) of a partition by one

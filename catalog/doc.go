@@ -39,6 +39,8 @@
 //	    in Refs whose job was cancelled.
 //	I7  Commands of a sealed or unknown session are rejected.
 //	I8  The number of partitions that each session owns is counted.
+//	I9  No log ends before an offset that the command which ends it, or which moves the
+//	    covered mark past it, names as committed (Tip).
 //
 // A State is persistent: Clone is cheap, and a State that was cloned or
 // published is never changed again, so readers need no lock. Leaf values

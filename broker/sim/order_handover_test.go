@@ -397,6 +397,25 @@ func TestNoOrderOfEventsLosesWhatIsHandedOver(t *testing.T) {
 	}
 }
 
+// The same with a broker that forgets what it has committed when it hands over: the catalog
+// refuses that, and nothing is lost by it (I9).
+func TestNoOrderOfEventsLosesWhatAHandoverForgets(t *testing.T) {
+	forget := func(c catalog.Command) {
+		switch c := c.(type) {
+		case *catalog.Release:
+			c.Extents = nil
+		case *catalog.Move:
+			c.Extents = nil
+		}
+	}
+	for _, sc := range []handoverScope{
+		{values: 1, gives: true, writes: true, bend: forget},
+		{values: 1, rotates: true, bend: forget},
+	} {
+		visit(t, sc, handovers(sc))
+	}
+}
+
 func TestEveryShortcutOfAHandoverIsCaught(t *testing.T) {
 	wal := func(name string) bool { return strings.HasPrefix(name, catalog.PrefixWAL) }
 	for _, v := range []struct {
@@ -406,14 +425,14 @@ func TestEveryShortcutOfAHandoverIsCaught(t *testing.T) {
 		{"who takes over puts no fence", handoverScope{values: 1, fences: true, b: func(s port) port { s.void = wal; return s }}},
 		{"a fenced broker takes the fence for its own object", handoverScope{values: 1, fences: true, a: func(s port) port { s.take = true; return s }}},
 		{"no answer is success", handoverScope{values: 1, fences: true, faults: 1, a: func(s port) port { s.lose = true; return s }}},
-		{"a release describes nothing", handoverScope{values: 1, gives: true, writes: true, bend: func(c catalog.Command) {
+		{"a release describes nothing, and names no tip", handoverScope{values: 1, gives: true, writes: true, bend: func(c catalog.Command) {
 			if r, ok := c.(*catalog.Release); ok {
-				r.Extents = nil
+				r.Extents, r.Tips = nil, nil
 			}
 		}}},
-		{"a rotation describes nothing", handoverScope{values: 1, rotates: true, bend: func(c catalog.Command) {
+		{"a rotation describes nothing, and names no tip", handoverScope{values: 1, rotates: true, bend: func(c catalog.Command) {
 			if m, ok := c.(*catalog.Move); ok {
-				m.Extents = nil
+				m.Extents, m.Tips = nil, nil
 			}
 		}}},
 	} {

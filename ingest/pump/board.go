@@ -142,6 +142,18 @@ func (b *board) overlays(fn func(record.Partition, []catalog.Extent)) {
 	}
 }
 
+// ends calls fn with each partition and its high watermark, in no particular order.
+func (b *board) ends(fn func(p record.Partition, hw int64)) {
+	b.entries.Range(func(k, v any) bool {
+		e := v.(*entry)
+		e.mu.Lock()
+		hw := e.progress.HighWatermark
+		e.mu.Unlock()
+		fn(k.(record.Partition), hw)
+		return true
+	})
+}
+
 // covered is how many of the extents lie in slots of the session below to, or of
 // sessions before it.
 func covered(recent []catalog.Extent, session, to uint64) int {

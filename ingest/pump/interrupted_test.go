@@ -209,3 +209,39 @@ func TestALeaveBehindAReleaseThatLandsLateLosesNothing(t *testing.T) { // P1, S9
 		assert.Equal(t, []string{"released"}, r.log(part(1)))
 	})
 }
+
+// What the pump has noted of a commit is gone, by a fault that nobody knows of yet. However
+// the broker gives the partition up, the catalog does not take it without what clients were
+// told is there; whoever seals the session finds it in the bucket.
+func TestWhatWasNotNotedIsNotLost(t *testing.T) { // P1, I9
+	for what, giveUp := range map[string]func(*rig) error{
+		"leave":   func(r *rig) error { return r.Leave(r.t.Context(), nil) },
+		"release": func(r *rig) error { return r.Release(r.t.Context(), nil, part(0), part(1)) },
+		"rotate": func(r *rig) error {
+			return r.Rotate(r.t.Context(), catalog.RegisterSession{Node: 1, Nonce: [16]byte{9}})
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 2, Options{})
+				require.NoError(t, r.produce(ingest.AcksAll, part(0), "noted").Err)
+				require.NoError(t, r.produce(ingest.AcksAll, part(1), "forgotten").Err)
+				require.NoError(t, r.call(t.Context(), func(time.Time) {
+					r.board.find(part(1)).recent = nil
+					delete(r.board.loose, part(1))
+				}))
+				assert.ErrorIs(t, giveUp(r), catalog.ErrInvalidExtents)
+				if what == "leave" {
+					r.kill()
+					r.boot()
+				} else {
+					<-r.Over()
+					r.takeOver()
+				}
+				defer r.kill()
+				assert.Equal(t, []string{"noted"}, r.log(part(0)))
+				assert.Equal(t, []string{"forgotten"}, r.log(part(1)))
+			})
+		})
+	}
+}

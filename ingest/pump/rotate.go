@@ -120,11 +120,13 @@ func (p *Pump) move(ctx context.Context, old, fresh Session, fence uint64) error
 		if err != nil {
 			return err
 		}
-		err = p.one(ctx, &catalog.Move{Old: old.ID, New: fresh.ID, Covered: s.Covered, Fence: fence, Extents: extents})
+		err = p.one(ctx, &catalog.Move{Old: old.ID, New: fresh.ID, Covered: s.Covered, Fence: fence, Extents: extents, Tips: p.tips(state, nil)})
 		switch {
 		case err == nil:
 			return p.handOver(ctx, fresh)
-		case errors.Is(err, catalog.ErrInvalidExtents), errors.Is(err, catalog.ErrNoSession):
+		case errors.Is(err, catalog.ErrInvalidExtents):
+			return p.distrust(ctx, old.ID, err)
+		case errors.Is(err, catalog.ErrNoSession):
 			return err
 		}
 		// Stale: the covered mark moved. Sealed: look above. Anything else is the
@@ -207,7 +209,11 @@ func (p *Pump) Release(ctx context.Context, heirs Heirs, partitions ...record.Pa
 	if err != nil {
 		return err
 	}
-	if err := p.giveUp(ctx, session, partitions, heirs); err != nil {
+	err = p.giveUp(ctx, session, partitions, heirs)
+	if errors.Is(err, catalog.ErrInvalidExtents) {
+		err = p.distrust(ctx, session, err)
+	}
+	if err != nil {
 		return fmt.Errorf("release %d partitions: %w", len(partitions), err)
 	}
 	return p.call(ctx, func(time.Time) { // when they may be somebody else's, or ours again
@@ -229,16 +235,16 @@ func (p *Pump) giveUp(ctx context.Context, session uint64, partitions []record.P
 	}
 	_, to := p.Committed()
 	return p.bequeath(ctx, session, to, heirs, func(c *catalog.Partition) bool { return picked[c.ID] },
-		func(_ uint64, extents []catalog.Located) catalog.Command {
-			return &catalog.Release{Session: session, Partitions: partitions, Extents: extents}
+		func(state *catalog.State, _ uint64, extents []catalog.Located) catalog.Command {
+			return &catalog.Release{Session: session, Partitions: partitions, Extents: extents, Tips: p.tips(state, picked)}
 		})
 }
 
-// bequeath commits a command that gives partitions up, told of the session's covered mark
-// and of all that is committed of them in slots below to and not described yet, and who
+// bequeath commits a command that gives partitions up, told of the catalog's state, of the
+// session's covered mark in it and of all that is committed of them in slots below to and not described yet, and who
 // owns them next. It is one command: of two, the catalog may reject one and take the other,
 // and what the one has described would be lost with a session that the other has sealed.
-func (p *Pump) bequeath(ctx context.Context, session, to uint64, heirs Heirs, pick func(*catalog.Partition) bool, command func(covered uint64, extents []catalog.Located) catalog.Command) error {
+func (p *Pump) bequeath(ctx context.Context, session, to uint64, heirs Heirs, pick func(*catalog.Partition) bool, command func(state *catalog.State, covered uint64, extents []catalog.Located) catalog.Command) error {
 	for tries := 0; ; tries++ {
 		state := p.opts.Catalog.State()
 		s, ok := state.Session(session)
@@ -252,7 +258,7 @@ func (p *Pump) bequeath(ctx context.Context, session, to uint64, heirs Heirs, pi
 		if err != nil {
 			return err
 		}
-		cmds := []catalog.Command{command(s.Covered, extents)}
+		cmds := []catalog.Command{command(state, s.Covered, extents)}
 		if heirs != nil {
 			after := state.Fork()
 			after.Apply(after.Number()+1, cmds)
@@ -267,6 +273,19 @@ func (p *Pump) bequeath(ctx context.Context, session, to uint64, heirs Heirs, pi
 			return err
 		}
 	}
+}
+
+// distrust ends a session of which the catalog refuses what its broker has to say (I9). It
+// becomes like one that somebody else has fenced: its slots are read from the bucket.
+func (p *Pump) distrust(ctx context.Context, session uint64, err error) error {
+	return errors.Join(err, p.call(ctx, func(time.Time) {
+		if p.session.ID != session {
+			return
+		}
+		p.opts.Logger.Error("the catalog refuses what this broker says of its own session; the session ends, and is read from the bucket", "session", session, "err", err)
+		p.machine.Abort()
+		p.shutAll()
+	}))
 }
 
 // Drain refuses what comes, and waits until all that was accepted is committed.
@@ -312,8 +331,8 @@ func (p *Pump) Leave(ctx context.Context, heirs Heirs) error {
 	// All that is the session's is given up with it, also what the loop was not told of yet.
 	// A release that was given up may be on its way still: what it has described counts.
 	err = p.bequeath(ctx, s.ID, fence, heirs, func(c *catalog.Partition) bool { return c.Owner == s.ID },
-		func(covered uint64, extents []catalog.Located) catalog.Command {
-			return &catalog.SealSession{Session: s.ID, Covered: covered, Fence: fence, Extents: extents}
+		func(state *catalog.State, covered uint64, extents []catalog.Located) catalog.Command {
+			return &catalog.SealSession{Session: s.ID, Covered: covered, Fence: fence, Extents: extents, Tips: p.tips(state, nil)}
 		})
 	if err != nil {
 		return fmt.Errorf("leave: seal session %d: %w", s.ID, err)

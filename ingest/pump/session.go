@@ -344,6 +344,39 @@ func (p *Pump) overlay(ctx context.Context, session, from, to uint64, pick func(
 	return out, nil
 }
 
+// tips are the ends of logs that clients were told of and that the catalog does not
+// describe yet: of the partitions picked, or of all that are led. They come from the high
+// watermarks, and not from the extents that are noted with each commit: whichever of the
+// two is wrong, the catalog refuses to end a log before what is acknowledged (I9).
+func (p *Pump) tips(state *catalog.State, picked map[record.Partition]bool) []catalog.Tip {
+	var out []catalog.Tip
+	p.board.ends(func(id record.Partition, hw int64) {
+		if c, ok := state.Partition(id); ok && c.Next < hw && (picked == nil || picked[id]) {
+			out = append(out, catalog.Tip{Partition: id, Next: hw})
+		}
+	})
+	slices.SortFunc(out, func(a, b catalog.Tip) int { return a.Partition.Compare(b.Partition) })
+	return out
+}
+
+// Tips are the ends of what is committed in slots of the session below to, as far as the
+// catalog may not describe it yet; none once the session has ended. Whoever moves the
+// covered mark up to there names them: they come from what was noted with each commit,
+// and not from the hot tier, which may lack something (I9).
+func (p *Pump) Tips(ctx context.Context, session, to uint64) ([]catalog.Tip, error) {
+	extents, err := p.overlay(ctx, session, 0, to, nil)
+	if err != nil && !errors.Is(err, ErrSession) {
+		return nil, err
+	}
+	var out []catalog.Tip
+	for i, x := range extents {
+		if i+1 == len(extents) || extents[i+1].Partition != x.Partition {
+			out = append(out, catalog.Tip{Partition: x.Partition, Next: x.Next})
+		}
+	}
+	return out, nil
+}
+
 // Index moves the covered mark up to what is committed, with extents that point
 // into WAL objects (DESIGN 6). It does nothing when nothing is uncovered.
 func (p *Pump) Index(ctx context.Context) error {

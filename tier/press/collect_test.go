@@ -50,6 +50,8 @@ type idle struct {
 
 func (i idle) Committed() (session, slot uint64) { return i.session, 0 }
 
+func (idle) Tips(context.Context, uint64, uint64) ([]catalog.Tip, error) { return nil, nil }
+
 // Brokers put several objects at once. Who deletes them has to as well, or a bucket far
 // away would grow for ever, and nothing be sealed meanwhile.
 func TestGarbageGoesFasterThanItComes(t *testing.T) { // P3

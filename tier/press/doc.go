@@ -46,6 +46,9 @@ type Writer interface {
 	Committed() (session, slot uint64)
 	// Index moves the covered mark up to what is committed.
 	Index(ctx context.Context) error
+	// Tips are the ends of what is committed in slots of the session below to, and may
+	// not be described yet (I9).
+	Tips(ctx context.Context, session, to uint64) ([]catalog.Tip, error)
 	// Covered says that the covered mark may have moved.
 	Covered(ctx context.Context) error
 	// Producers is what a footer says of a partition's producers: what is known from

@@ -92,8 +92,9 @@ func (p *Press) sealOne(ctx context.Context, s *catalog.Session, g hot.Info) err
 		c := &catalog.CommitJob{Extents: extents}
 		if g.Session.ID == s.ID && g.Next > s.Covered {
 			c.From, c.To = s.Covered, g.Next
+			c.Tips, err = p.Writer.Tips(ctx, s.ID, g.Next)
 		}
-		return c, nil
+		return c, err
 	})
 	switch {
 	case errors.Is(err, hot.ErrDamaged):

@@ -254,6 +254,16 @@ func TestOldIndexLinesAreJoined(t *testing.T) {
 	}
 }
 
+// TestTheCatalogRefusesASealThatLacksASlot is I9: what a hot tier has lost without
+// knowing is not lost with it.
+func TestTheCatalogRefusesASealThatLacksASlot(t *testing.T) {
+	for seed := uint64(1); seed <= 30; seed++ {
+		if w := simulate(seed, 400, gapHidden); w.fault != nil {
+			t.Fatalf("seed %d: %v", seed, w.fault)
+		}
+	}
+}
+
 // TestTheSimulationSeesShortcuts plants what S10 to S12 forbid, and H3.
 func TestTheSimulationSeesShortcuts(t *testing.T) {
 	for _, c := range []struct {
@@ -264,7 +274,7 @@ func TestTheSimulationSeesShortcuts(t *testing.T) {
 		{"no grace period for readers", noGrace},
 		{"a rewrite is not registered", unregistered},
 		{"fences are deleted", fencesGo},
-		{"a generation hides a slot that it did not take", gapHidden},
+		{"a generation hides a slot that it did not take, and nobody names the tips", gapUntold},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for seed := uint64(1); seed <= 100; seed++ {

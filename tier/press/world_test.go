@@ -59,7 +59,8 @@ const (
 	noGrace
 	unregistered
 	fencesGo
-	gapHidden
+	gapHidden // the catalog refuses it
+	gapUntold // and is not told of the tips
 )
 
 type seen struct {
@@ -319,6 +320,25 @@ func (n *node) Index(ctx context.Context) error {
 	return n.Covered(ctx)
 }
 
+// Tips implements Writer.
+func (n *node) Tips(_ context.Context, session, to uint64) ([]catalog.Tip, error) {
+	if n.w.plant == gapUntold {
+		return nil, nil
+	}
+	ends := map[record.Partition]int64{}
+	for _, x := range n.overlay {
+		if x.Object.A == session && x.Object.B < to {
+			ends[x.Partition] = max(ends[x.Partition], x.Next)
+		}
+	}
+	var out []catalog.Tip
+	for p, next := range ends {
+		out = append(out, catalog.Tip{Partition: p, Next: next})
+	}
+	slices.SortFunc(out, func(a, b catalog.Tip) int { return a.Partition.Compare(b.Partition) })
+	return out, nil
+}
+
 // Covered implements Writer.
 func (n *node) Covered(context.Context) error {
 	if s, ok := n.view.Session(n.session); ok {
@@ -413,7 +433,7 @@ func (n *node) produce(adds []add) {
 	}
 	if !w.calm && w.rng.IntN(6) == 0 { // the hot tier does not take it, and has no generation with a gap
 		w.counts["slots refused"]++
-		if w.plant != gapHidden {
+		if w.plant != gapHidden && w.plant != gapUntold {
 			n.Rotate()
 		}
 		return
