@@ -221,9 +221,8 @@ func (c *conn) readHead(head []byte, drain context.Context) error {
 		switch {
 		case n == len(head):
 			return nil
-		case n >= 4 && int32(binary.BigEndian.Uint32(head)) < 4:
-			// Nothing that makes sense follows a size that has no room for key and version.
-			return &fault{"no request", 0, "", fmt.Errorf("%w: frame of %d bytes", ErrMalformed, int32(binary.BigEndian.Uint32(head)))}
+		case n >= 4 && !c.s.limits.sensible(int32(binary.BigEndian.Uint32(head))):
+			return &fault{"no request", 0, "", fmt.Errorf("%w: frame of %d bytes%s", ErrMalformed, int32(binary.BigEndian.Uint32(head)), foreign([8]byte(head)))}
 		case err == nil:
 			continue
 		}
@@ -232,6 +231,12 @@ func (c *conn) readHead(head []byte, drain context.Context) error {
 		}
 		return err
 	}
+}
+
+// sensible is whether any request may follow a size: one that has room for key and
+// version, and is not too large for all.
+func (l Limits) sensible(size int32) bool {
+	return size >= 4 && int64(size) <= int64(max(l.Frame, l.ProduceFrame))
 }
 
 // readFrame reads the rest of the frame that begins with begin.

@@ -31,6 +31,8 @@ func TestFramesOutOfBoundsCloseTheConnection(t *testing.T) {
 		"produce larger than allowed": head(5001, 0, 9),
 		"no room for a header":        head(9, 3, 9),
 		"negative":                    head(0xffffffff, 3, 9),
+		"too large for anything":      {0x7f, 0xff, 0xff, 0xff, 0, 0},
+		"HTTP, cut short":             []byte("GET "),
 		"HTTP":                        []byte("GET / HTTP/1.1\r\n"),
 		"TLS":                         {0x16, 3, 1, 2, 0, 1, 0, 1},
 		"cut client id":               append(head(10, 3, 9), 0, 0, 0, 1, 0x7f, 0xff),
