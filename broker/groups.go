@@ -92,6 +92,17 @@ func (g *groups) FetchOffsets(ctx context.Context, r *group.FetchRequest) (group
 	return g.coordinator.FetchOffsets(ctx, r)
 }
 
+// List implements kafka.GroupAdmin. Without a lease nobody may lead the groups that were
+// led here: that there are none would be wrong. Lead may not have been told yet that the
+// lease is held again.
+func (g *groups) List(ctx context.Context, states []string) ([]group.Listed, error) {
+	if !g.b.lease.held() {
+		return nil, group.ErrNotAvailable
+	}
+	g.lead()
+	return g.coordinator.List(ctx, states)
+}
+
 // groupConfig are the limits of groups as they are set now.
 func (b *Broker) groupConfig() group.Config {
 	return group.Config{

@@ -81,6 +81,22 @@ func TestGroupsAreLoadedAgainWhenSomebodyElseLedThem(t *testing.T) {
 	if err := fetch(); !errors.Is(err, group.ErrNotCoordinator) {
 		t.Errorf("offsets are told after the lease: %v", err)
 	}
+	list := func() error {
+		_, err := g.List(ctx, nil)
+		return err
+	}
+	if err := list(); !errors.Is(err, group.ErrNotAvailable) {
+		t.Errorf("groups are listed after the lease: %v", err)
+	}
+	g.lead() // gives all up
+	if err := list(); !errors.Is(err, group.ErrNotAvailable) {
+		t.Errorf("who has given all groups up with his lease says that there are none: %v", err)
+	}
+	b.lease.contact = func() time.Duration { return 0 } // and lead was not called yet
+	if err := list(); err != nil && !errors.Is(err, group.ErrLoading) {
+		t.Error(err)
+	}
+	loaded("when they are asked for with the lease again")
 }
 
 // A partition of groups that somebody gives to a session between its registration and the
