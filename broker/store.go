@@ -35,11 +35,15 @@ func RedactURL(url string) string {
 // found it fit. Its name ends with the version of the examination.
 const approved = "catalog/approved/1"
 
+// impatience is how often it is told that a store does not answer.
+const impatience = 10 * time.Second
+
 // examine has the doctor look at a bucket that it has not approved before, and
 // refuses a store without atomic put-if-absent, a bucket that does not exist and
 // credentials that may not use it. A store that does not answer is asked again until ctx
 // ends: what it did not say is no reason to refuse it.
 func examine(ctx context.Context, store cold.Store, place open.Location, log *slog.Logger) error {
+	var told time.Time // when it was last told that the store does not answer; zero until it was
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		_, err := store.Stat(ctx, approved)
 		if err == nil {
@@ -67,8 +71,9 @@ func examine(ctx context.Context, store cold.Store, place open.Location, log *sl
 		case errors.Is(err, cold.ErrDenied):
 			return fmt.Errorf("store %s: %w: check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, profile or role) and that they may get, put, list and delete there", place, err)
 		}
-		if ctx.Err() == nil {
-			log.Warn("the store does not answer yet", "store", place.String(), "err", err)
+		if now := time.Now(); ctx.Err() == nil && (told.IsZero() || now.Sub(told) >= impatience) {
+			told = now
+			log.Warn("the store does not answer yet: is the endpoint right and reachable?", "store", place.String(), "err", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -1,12 +1,15 @@
 package broker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/firnlog/firn/tier/cold"
 	"github.com/firnlog/firn/tier/cold/open"
@@ -32,4 +35,20 @@ func TestWhatNoWaitingMendsIsRefusedAtTheStart(t *testing.T) {
 			t.Errorf("%v: %v, want it with %q", err, got, says)
 		}
 	}
+}
+
+// A store that is not there yet is waited for, and that is told now and then.
+func TestAStoreThatIsAwayAtTheStartIsToldOfNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said bytes.Buffer
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		away := nowhere{err: errors.New("connection refused")}
+		if err := examine(ctx, away, open.Location{Scheme: "mem"}, slog.New(slog.NewTextHandler(&said, nil))); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		if n := strings.Count(said.String(), "does not answer yet"); n < 4 || n > 7 {
+			t.Errorf("told %d times of a minute:\n%s", n, said.String())
+		}
+	})
 }

@@ -442,6 +442,27 @@ func TestAnOutageIsToldOfNowAndThen(t *testing.T) {
 	})
 }
 
+// The same holds for an entry that waits to be put.
+func TestAnOutageIsToldOfNowAndThenWhileAnEntryWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said bytes.Buffer
+		store := fault.Wrap(mem.New(), fault.Healthy)
+		j, stop := open(t, store, Options{Logger: slog.New(slog.NewTextHandler(&said, nil))})
+		store.Use(fault.Always(fault.Fault{Kind: fault.Unavailable}))
+		go func() {
+			time.Sleep(time.Minute)
+			store.Use(fault.Healthy)
+		}()
+		if _, err := j.Commit(t.Context(), &catalog.ProducerIDs{Count: 1}); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		if n, back := strings.Count(said.String(), "trying again"), strings.Count(said.String(), "answers again"); n < 4 || n > 8 || back != 1 {
+			t.Errorf("told %d times of a minute's outage, and %d times of its end:\n%s", n, back, said.String())
+		}
+	})
+}
+
 func FuzzFrame(f *testing.F) {
 	f.Add(frame{kindEntry, 3, writer{}, []byte("x")}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -190,7 +190,7 @@ func (s *Scribe) settle(ctx context.Context, r *Reader, name string, f frame) (m
 			limit = max(limit, min(2*limit, attemptTimeout+time.Duration(body.Size()/slowestLink)*time.Second))
 		}
 		if !errors.Is(err, cold.ErrExists) {
-			return fmt.Errorf("put %s: %w", name, err)
+			return err // the store says which name
 		}
 		g, err := r.get(ctx, name, f.kind, f.number)
 		if err != nil {
@@ -217,15 +217,20 @@ const (
 // the reader gets further by is no failure.
 func (s *Scribe) insist(ctx context.Context, r *Reader, do func() error) error {
 	pause, at := s.opts.Retry, r.furthest()
+	var told time.Time // when it was last told that the bucket does not answer; zero until it was
 	for {
 		err := do()
+		if err == nil && !told.IsZero() {
+			s.log.Info("journal: the bucket answers again")
+		}
 		if err == nil || errors.Is(err, catalog.ErrVersion) || errors.Is(err, catalog.ErrCorrupt) || errors.Is(err, ErrLost) {
 			return err
 		}
 		if now := r.furthest(); now > at { // it gets on
 			pause, at = s.opts.Retry, now
 		}
-		if pause > s.opts.Retry { // the first failure is no news
+		if now := s.opts.Now(); pause > s.opts.Retry && (told.IsZero() || now.Sub(told) >= complain) { // the first failure is no news
+			told = now
 			s.log.Warn("journal: the bucket did not answer, trying again", "err", err)
 		}
 		if s.opts.Sleep(ctx, pause/2+time.Duration(s.opts.Rand()*float64(pause))) != nil {

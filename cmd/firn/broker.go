@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -68,7 +70,7 @@ func leanHeap() {
 }
 
 // serve opens the store and runs a broker on it until ctx ends. watch, when not nil,
-// counts what is flushed and what is not.
+// counts what is flushed and what is not. The log has a line for each step of its life.
 func serve(ctx context.Context, v *settings.Values, log *slog.Logger, watch *flushed, ready func(broker.Addresses)) error {
 	leanHeap()
 	store, place, err := broker.OpenStore(ctx, v.Get("store"))
@@ -79,5 +81,19 @@ func serve(ctx context.Context, v *settings.Values, log *slog.Logger, watch *flu
 	if watch != nil {
 		o.Store, o.Left = watch.watch(store), watch.left
 	}
-	return broker.Run(ctx, o, ready)
+	log.Info("starting", "version", o.Version, "store", place.String(), "data.dir", v.Get("data.dir"))
+	var asked atomic.Pointer[time.Time]
+	defer context.AfterFunc(ctx, func() {
+		now := time.Now()
+		asked.Store(&now)
+		log.Info("asked to stop: giving partitions to other brokers, and what waits to the bucket", "drain.timeout.ms", v.Get("drain.timeout.ms"))
+	})()
+	err = broker.Run(ctx, o, func(a broker.Addresses) {
+		log.Info("serving", "node", a.Node, "kafka", a.Kafka, "http", a.HTTP, "gossip", a.Gossip)
+		ready(a)
+	})
+	if at := asked.Load(); err == nil && at != nil {
+		log.Info("stopped", "took", time.Since(*at))
+	}
+	return err
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.yaml.in/yaml/v3"
@@ -245,6 +246,36 @@ func TestClusterInfoAndHealth(t *testing.T) {
 	a := c.fails(exitProblem, "", "cluster", "health")
 	if !strings.Contains(a.out, "one partition 0: LEADER_NOT_AVAILABLE") {
 		t.Error(a.out)
+	}
+}
+
+// While the bucket is away no broker serves anything: a line for each broker says so, and not
+// one for each partition, of which there may be ten thousand.
+func TestAnOutageIsOneFindingOfEachBroker(t *testing.T) {
+	c, k := newKafka(t, kfake.NumBrokers(2), kfake.SeedTopics(40, "one"))
+	k.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+		for _, asked := range req.(*kmsg.ListOffsetsRequest).Topics {
+			topic := kmsg.NewListOffsetsResponseTopic()
+			topic.Topic = asked.Topic
+			for _, a := range asked.Partitions {
+				p := kmsg.NewListOffsetsResponseTopicPartition()
+				p.Partition, p.ErrorCode = a.Partition, kerr.NotLeaderForPartition.Code
+				topic.Partitions = append(topic.Partitions, p)
+			}
+			resp.Topics = append(resp.Topics, topic)
+		}
+		return resp, nil, true
+	})
+	text := c.fails(exitProblem, "", "cluster", "health").out
+	if n := strings.Count(text, "\n"); n != 2 || strings.Count(text, "/readyz") != 2 || strings.Count(text, "one partition") > 6 {
+		t.Errorf("%d lines for two brokers:\n%s", n, text)
+	}
+	for _, form := range []string{"wide", "json"} {
+		if all := c.fails(exitProblem, "", "cluster", "health", "--format", form).out; strings.Count(all, "one partition") != 40 {
+			t.Errorf("--format %s names not all:\n%s", form, all)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -243,10 +244,17 @@ func TestBrokerPrintsOneLineWhenItServes(t *testing.T) {
 	if a.code != exitOK || !regexp.MustCompile(`^ready kafka=127\.0\.0\.1:\d+ http=127\.0\.0\.1:\d+ gossip=\S+ node=7\n$`).MatchString(a.out) {
 		t.Errorf("%d %q", a.code, a.out)
 	}
+	var told []string
 	for line := range strings.Lines(a.err) {
-		if !json.Valid([]byte(line)) {
+		var said struct{ Level, Msg string }
+		if err := json.Unmarshal([]byte(line), &said); err != nil {
 			t.Errorf("not a line of JSON: %s", line)
 		}
+		said.Msg, _, _ = strings.Cut(said.Msg, ":")
+		told = append(told, said.Msg)
+	}
+	if want := []string{"starting", "serving", "asked to stop", "stopped"}; !slices.Equal(told, want) {
+		t.Errorf("the log tells %q of its life, want %q", told, want)
 	}
 }
 

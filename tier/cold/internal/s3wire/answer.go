@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/firnlog/firn/tier/cold"
 )
@@ -37,9 +38,33 @@ func Explain(ctx context.Context, op Op, r Refusal, err error) error {
 		return fmt.Errorf("%w (%s)", sentinel, r)
 	}
 	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
-		return fmt.Errorf("%w: %w", cause, err)
+		return fmt.Errorf("%w: %w", cause, brief(err))
 	}
-	return err
+	return brief(err)
+}
+
+// unanswered is the error of a request that had no answer, told without what libraries put
+// before it: a log is full of these lines while the store is away.
+type unanswered struct {
+	host string
+	why  error
+	err  error // as the library told it
+}
+
+func (u *unanswered) Error() string { return fmt.Sprintf("no answer from %s: %v", u.host, u.why) }
+
+func (u *unanswered) Unwrap() error { return u.err }
+
+func brief(err error) error {
+	var sent *url.Error
+	if !errors.As(err, &sent) {
+		return err
+	}
+	at, bad := url.Parse(sent.URL)
+	if bad != nil {
+		return err
+	}
+	return &unanswered{at.Host, sent.Err, err}
 }
 
 // String is the answer in one line.
