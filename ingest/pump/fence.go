@@ -322,7 +322,7 @@ func (f *fencer) put(ctx context.Context, slot uint64) (ingest.Answer, ingest.Ow
 
 // footer reads what a slot holds: whose it is, and its runs.
 func (f *fencer) footer(ctx context.Context, slot uint64) (ingest.Owner, []object.Run, error) {
-	h, footer, err := readFooter(ctx, f.Store, catalog.WAL(f.Session.ID, slot).Name(), f.sizes[slot])
+	h, footer, err := readFooter(ctx, f.Store, catalog.WAL(f.Session.ID, slot).Name(), f.sizes[slot], nil)
 	if err != nil {
 		return ingest.Nobody, nil, err
 	}

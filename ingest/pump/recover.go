@@ -206,7 +206,7 @@ func readFooters(ctx context.Context, store cold.Store, footers map[catalog.Obje
 	var mu sync.Mutex
 	return each(ctx, slices.Collect(maps.Keys(footers)), func(ctx context.Context, r catalog.ObjectRef) error {
 		f, err := insist(ctx, func() (*object.Footer, error) {
-			_, f, err := readFooter(ctx, store, r.Name(), 0)
+			_, f, err := readFooter(ctx, store, r.Name(), 0, func(h object.Header) error { return named(h, r) })
 			return f, err
 		})
 		if err != nil {
@@ -217,6 +217,15 @@ func readFooters(ctx context.Context, store cold.Store, footers map[catalog.Obje
 		mu.Unlock()
 		return ctx.Err()
 	})
+}
+
+// named says what is wrong when an object with runs is not the one of that name. What
+// another one knew of producers is well formed, and may be older.
+func named(h object.Header, ref catalog.ObjectRef) error {
+	if h.Session != ref.A || h.Slot != ref.B || h.Kind == object.Fence || h.Kind == object.Index || (h.Kind == object.WAL) != (ref.Kind == catalog.KindWAL) {
+		return fmt.Errorf("%w: it says that it is %s %d of %d", object.ErrCorrupt, h.Kind, h.Slot, h.Session)
+	}
+	return nil
 }
 
 // each calls do for all, some at a time, and returns the first error, with which the
@@ -266,12 +275,14 @@ func insist[T any](ctx context.Context, ask func() (T, error)) (T, error) {
 
 // readFooter reads header and footer of an object. size is the object's when it is
 // known, else 0. Damage is believed when two reads in a row saw the same bytes;
-// otherwise it was done on the way.
-func readFooter(ctx context.Context, store cold.Store, name string, size int64) (h object.Header, f *object.Footer, err error) {
+// otherwise it was done on the way. So is what check, which may be nil, says of the header.
+func readFooter(ctx context.Context, store cold.Store, name string, size int64, check func(object.Header) error) (h object.Header, f *object.Footer, err error) {
 	var before []byte
 	for range 20 {
 		var seen []byte
-		h, f, seen, err = readFooterOnce(ctx, store, name, size)
+		if h, f, seen, err = readFooterOnce(ctx, store, name, size); err == nil && check != nil {
+			err = check(h)
+		}
 		if !damaged(err) || before != nil && bytes.Equal(before, seen) {
 			break
 		}
@@ -310,14 +321,11 @@ func readFooterOnce(ctx context.Context, store cold.Store, name string, size int
 		}
 		seen = slices.Concat(head, tail)
 	}
-	if h, err = object.ParseHeader(head); err != nil {
-		return h, nil, seen, err
-	}
-	f, need, err := object.OpenFooter(tail, size)
+	h, f, need, err := object.OpenEnds(head, tail, size)
 	if err == nil && f == nil {
 		if tail, err = store.Get(ctx, name, cold.Tail(need), nil); err == nil {
 			seen = slices.Concat(head, tail)
-			f, _, err = object.OpenFooter(tail, size)
+			h, f, _, err = object.OpenEnds(head, tail, size)
 		}
 	}
 	return h, f, seen, err

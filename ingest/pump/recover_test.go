@@ -1,6 +1,8 @@
 package pump
 
 import (
+	"bytes"
+	"context"
 	"testing"
 	"testing/synctest"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/firnlog/firn/ingest"
 	"github.com/firnlog/firn/record"
 	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/tier/cold/mem"
 	"github.com/firnlog/firn/tier/object"
 )
 
@@ -94,5 +97,63 @@ func TestProducersAreLoadedFromTheNewestSealedRunOn(t *testing.T) { // S2, kafka
 		_, err = LoadProducers(t.Context(), r.store, r.catalog.State(), record.Partition{Topic: record.TopicID{9}})
 		require.NoError(t, err, "nobody knows it: nothing to load")
 		r.kill()
+	})
+}
+
+// misleading answers the first gets of a name with the bytes of another one.
+type misleading struct {
+	cold.Store
+	name, other string
+	times       int
+}
+
+func (m *misleading) Get(ctx context.Context, name string, r cold.Range, buf []byte) ([]byte, error) {
+	if name == m.name && m.times > 0 {
+		m.times--
+		name = m.other
+	}
+	return m.Store.Get(ctx, name, r, buf)
+}
+
+func TestProducersComeFromTheObjectOfThatNameAlone(t *testing.T) { // S2
+	synctest.Test(t, func(t *testing.T) {
+		store := mem.New()
+		segment := func(job uint64, seq int32) []byte {
+			e := object.NewEncoder(object.Header{Kind: object.Sealed, Session: job}, 0, nil)
+			e.Begin(part(0), 0, 0)
+			var b record.Builder
+			b.Add(0, nil, []byte("x"))
+			batch, err := b.Build()
+			require.NoError(t, err)
+			h, _ := record.ParseHeader(batch)
+			e.Append(h, batch)
+			e.Producers([]object.Producer{{ID: 1, Epoch: 0, TxnStart: -1, Batches: []object.Produced{{FirstSequence: seq, LastSequence: seq}}}})
+			_, err = e.Finish()
+			require.NoError(t, err)
+			return bytes.Join(e.Segments(), nil)
+		}
+		put := func(ref catalog.ObjectRef, b []byte) catalog.ObjectRef {
+			require.NoError(t, store.PutIfAbsent(t.Context(), ref.Name(), cold.Bytes(b)))
+			return ref
+		}
+		old, recent := segment(1, 4), segment(2, 9)
+		first := put(catalog.Seg(1, 0), old)
+		last := put(catalog.Seg(2, 0), recent)
+		misplaced := put(catalog.Seg(3, 0), old)
+		mixed := put(catalog.Seg(2, 1), append(bytes.Clone(recent[:object.HeaderLen]), old[object.HeaderLen:]...))
+
+		read := func(s cold.Store, ref catalog.ObjectRef) found {
+			footers := map[catalog.ObjectRef]found{ref: {}}
+			require.NoError(t, readFooters(t.Context(), s, footers))
+			return footers[ref]
+		}
+		assert.NoError(t, read(store, last).err)
+		assert.ErrorIs(t, read(store, misplaced).err, object.ErrCorrupt, "another object lies there")
+		assert.ErrorIs(t, read(store, mixed).err, object.ErrCorrupt, "its footer is another one's")
+		f := read(&misleading{store, last.Name(), first.Name(), 1}, last)
+		require.NoError(t, f.err, "an answer that was another one's")
+		run, err := f.footer.Whole(0)
+		require.NoError(t, err)
+		assert.EqualValues(t, 9, run.Producers[0].Batches[0].FirstSequence)
 	})
 }
