@@ -3,10 +3,12 @@ package broker
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/catalog/journal"
+	"github.com/firnlog/firn/ingest/pump"
 	"github.com/firnlog/firn/kafka"
 	"github.com/firnlog/firn/record"
 )
@@ -79,6 +81,10 @@ func (t *topics) commit(ctx context.Context, cmds []catalog.Command) []error {
 	results, err := t.journal.Commit(ctx, cmds...)
 	if err == nil {
 		err = t.settle(ctx)
+		// The change is agreed on. Who leaves or was fenced serves nothing: others do.
+		if errors.Is(err, pump.ErrSession) {
+			err = nil
+		}
 	}
 	for i := range errs {
 		if err != nil {
