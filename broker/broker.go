@@ -403,7 +403,7 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 		},
 		Backend: kafka.Backend{
 			Cluster: cl, Settings: b.config, Topics: b.topics, Producers: newProducerIDs(b.journal), Groups: b.groups, Members: b.groups, Offsets: b.groups, GroupAdmin: b.groups,
-			Log:     &log{b.pump, reads{b.tiers, b.metrics.Traffic.Cold}, b.lease, b.settling.settle, b.settling.leads, b.load.counting(b.metrics.Traffic.Produced), b.load.counting(b.metrics.Traffic.Fetched)},
+			Log:     &log{b.pump, reads{b.tiers, locator{b.journal, b.pump}.starts, b.metrics.Traffic.Cold}, b.lease, b.settling.settle, b.settling.leads, b.load.counting(b.metrics.Traffic.Produced), b.load.counting(b.metrics.Traffic.Fetched)},
 			History: &history{b.journal, b.pump, b.hot, b.tiers, b.lease},
 		},
 	})

@@ -49,6 +49,15 @@ func (l locator) epoch(p record.Partition, offset int64) (epoch int32, until int
 	return c.EpochAt(offset)
 }
 
+// starts is reads.starts.
+func (l locator) starts(p record.Partition) (int64, bool) {
+	c, ok := l.journal.State().Partition(p)
+	if !ok {
+		return 0, false
+	}
+	return c.LogStart, true
+}
+
 // tail feeds the tail cache with what the pump commits.
 type tail struct {
 	cache   *tier.Tail
@@ -72,6 +81,8 @@ func (t *tail) Add(p record.Partition, batches []pump.Batch) {
 // reads is how the wire reads committed batches.
 type reads struct {
 	tiers *tier.Reader
+	// starts is where a log begins, by the newest state; false when there is no such log.
+	starts func(p record.Partition) (int64, bool)
 	// cold is told of bytes that came from the bucket.
 	cold func(topic record.TopicID, bytes int64)
 }
@@ -81,7 +92,7 @@ func (r reads) Read(ctx context.Context, q kafka.Read) (kafka.Batches, error) {
 	b, err := r.tiers.Read(ctx, q.Partition, q.From, q.End, q.MaxBytes)
 	switch {
 	case errors.Is(err, tier.ErrNowhere):
-		return kafka.Batches{}, fmt.Errorf("%w: %w", kafka.ErrOutOfRange, err)
+		return kafka.Batches{}, fmt.Errorf("%w: %w", r.nowhere(q), err)
 	case err != nil:
 		return kafka.Batches{}, fmt.Errorf("%w: %w", kafka.ErrStorage, err)
 	case b.Bytes > q.MaxBytes && !q.Whole, b.Bytes == 0:
@@ -92,6 +103,17 @@ func (r reads) Read(ctx context.Context, q kafka.Read) (kafka.Batches, error) {
 		r.cold(q.Partition.Topic, n)
 	}
 	return kafka.Batches{Bytes: b.Views, Next: b.Next, Release: b.Release}, nil
+}
+
+// nowhere is why nothing is known of an offset that was in the log when the client was
+// told how far it goes. Retention may have taken it since. Or a fence has ended the session
+// and with it what was known of its slots, which the catalog does not describe yet: the
+// records are there, and a consumer that heard OFFSET_OUT_OF_RANGE would pass over them.
+func (r reads) nowhere(q kafka.Read) error {
+	if start, ok := r.starts(q.Partition); ok && q.From < start {
+		return kafka.ErrOutOfRange
+	}
+	return kafka.ErrNotLeader
 }
 
 // history is kafka.History.
