@@ -125,6 +125,8 @@ type fetching struct {
 	parts    []*fetchPart
 	f        *fetched
 
+	heard *view // taken once somebody asked for what the log does not have yet
+
 	todo  []*fetchPart // scratch of pass
 	maxes []int
 }
@@ -358,7 +360,7 @@ func (f *fetching) look(ctx context.Context, p *fetchPart) (end int64, ok bool) 
 	}
 	if f.version >= 12 && p.q.LastFetchedEpoch >= 0 {
 		if p.q.LastFetchedEpoch > pr.Epoch {
-			return f.outOfRange(p) // an epoch that has not been
+			return f.beyond(ctx, p, pr) // an epoch that has not been
 		}
 		epoch, end, err := pr.epochEnd(ctx, p.q.LastFetchedEpoch)
 		switch {
@@ -373,7 +375,10 @@ func (f *fetching) look(ctx context.Context, p *fetchPart) (end int64, ok bool) 
 			return 0, false
 		}
 	}
-	if p.q.FetchOffset < pr.LogStart || p.q.FetchOffset > pr.HighWatermark {
+	if p.q.FetchOffset > pr.HighWatermark {
+		return f.beyond(ctx, p, pr)
+	}
+	if p.q.FetchOffset < pr.LogStart {
 		return f.outOfRange(p)
 	}
 	if pr.leader {
@@ -392,6 +397,27 @@ func (f *fetching) look(ctx context.Context, p *fetchPart) (end int64, ok bool) 
 func (f *fetching) outOfRange(p *fetchPart) (int64, bool) {
 	p.a.reset(p.q.Partition, p.a.committed)
 	p.a.code = codeOffsetOutOfRange
+	return 0, false
+}
+
+// beyond is the answer to what the log does not have yet: the client is wrong, or it has
+// read from a newer leader, of whom this broker has not heard. At OFFSET_OUT_OF_RANGE a
+// consumer passes over what is there, so that is made sure of, once for all partitions.
+func (f *fetching) beyond(ctx context.Context, p *fetchPart, pr replica) (int64, bool) {
+	if !pr.leader {
+		return f.outOfRange(p) // of what the newest state describes
+	}
+	if f.heard == nil {
+		v := f.n.view()
+		v.hear(ctx)
+		f.heard = &v
+	}
+	if c, ok := f.heard.Partition(p.id); ok && c.Epoch <= pr.Epoch {
+		return f.outOfRange(p)
+	}
+	p.a.reset(p.q.Partition, p.a.committed)
+	p.a.code = codeNotLeaderOrFollower
+	f.hint(p)
 	return 0, false
 }
 

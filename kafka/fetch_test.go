@@ -283,6 +283,34 @@ func TestSemantic36OffsetOutOfRange(t *testing.T) {
 	}
 }
 
+// A consumer that has read from the new leader, and asks the old one, which has not heard of
+// it, is sent back: it would begin anew at an offset that is out of range.
+func TestWhatANewerLeaderHasIsNotOutOfRange(t *testing.T) {
+	f, other, topic := history(t, 1)
+	next := topic.Partitions[0].Epoch + 1
+	f.others = []catalog.Command{
+		&catalog.Release{Session: f.session, Partitions: []record.Partition{topic.Partitions[0].ID}},
+		&catalog.Take{Session: other, Items: []catalog.TakeItem{{Partition: topic.Partitions[0].ID, Epoch: next, Start: 8}}},
+	}
+	c := serve(t, f, Limits{}).client(t)
+	p := ask[*kmsg.FetchResponse](c, 12, fetchOf(12, f, "t", 11)).Topics[0].Partitions[0]
+	wantCode(t, "fetch", p.ErrorCode, codeNotLeaderOrFollower)
+	if p.CurrentLeader.LeaderID != 2 || p.CurrentLeader.LeaderEpoch != next || f.heard != 1 {
+		t.Errorf("it is told of %+v, after %d looks", p.CurrentLeader, f.heard)
+	}
+
+	f, _, _ = history(t, 1)
+	c = serve(t, f, Limits{}).client(t)
+	q := fetchOf(12, f, "t", 11)
+	q.Topics[0].Partitions = append(q.Topics[0].Partitions, q.Topics[0].Partitions[0])
+	for _, p := range ask[*kmsg.FetchResponse](c, 12, q).Topics[0].Partitions {
+		wantCode(t, "of the only leader", p.ErrorCode, codeOffsetOutOfRange)
+	}
+	if f.heard != 1 {
+		t.Errorf("%d looks for one request", f.heard)
+	}
+}
+
 func TestReplicasAreRefused(t *testing.T) {
 	f := newFake()
 	f.topic("t", 1)
