@@ -74,7 +74,7 @@ var newer = []struct {
 		n := c.agreed().Number()
 		e := c.object(journal.Name(n))
 		payload := append([]byte(nil), e[44:len(e)-4]...)
-		payload[1] = 2
+		payload[1]++
 		return journal.Name(n + 1), framed(e, 1, 'E', n+1, payload)
 	}, true},
 	{"an entry of the journal with a command more", func(c *cluster) (string, []byte) {
