@@ -149,7 +149,7 @@ func (p *pending) attempt(ctx context.Context) (done bool, err error) {
 		return true, nil
 	case errors.Is(err, ErrExists):
 		return p.identify(ctx)
-	case errors.Is(err, ErrName), errors.Is(err, ErrBody):
+	case unsent(err):
 		if p.attempts > 1 {
 			err = fmt.Errorf("%w: %w", ErrUndecided, err)
 		}
@@ -233,12 +233,14 @@ func (p *pending) send(ctx context.Context) error {
 	return better(first, <-answers)
 }
 
-// better picks the answer that says more.
+// better picks the answer that says more. That one of two requests could not be sent says
+// nothing of the other.
 func better(a, b error) error {
 	for _, decides := range []func(error) bool{
 		func(err error) bool { return err == nil },
 		func(err error) bool { return errors.Is(err, ErrExists) },
-		func(err error) bool { return !errors.Is(err, context.Canceled) },
+		func(err error) bool { return !errors.Is(err, context.Canceled) && !unsent(err) },
+		func(err error) bool { return !unsent(err) },
 	} {
 		if decides(a) {
 			return a
@@ -249,6 +251,9 @@ func better(a, b error) error {
 	}
 	return a
 }
+
+// unsent reports whether it is the caller's fault, who cannot be helped.
+func unsent(err error) bool { return errors.Is(err, ErrName) || errors.Is(err, ErrBody) }
 
 // bound ends an attempt in time. In a simulation the store does.
 func (p *pending) bound(ctx context.Context) (context.Context, context.CancelFunc) {

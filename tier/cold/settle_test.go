@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -284,6 +285,49 @@ func TestHedgeBoundsTheTailOfASlowPut(t *testing.T) {
 			}
 		})
 	}
+}
+
+// brittle can be opened once.
+type brittle struct {
+	cold.Body
+	opened bool
+}
+
+func (b *brittle) Open() (io.ReadSeekCloser, error) {
+	if b.opened {
+		return nil, errors.New("the file was moved away")
+	}
+	b.opened = true
+	return b.Body.Open()
+}
+
+// S2, S3: that the hedge could not read the body decides nothing about the request beside it,
+// which has no answer and lands later.
+func TestAHedgeThatCannotBeSentDecidesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := mem.New()
+		faulty := fault.Wrap(bucket, fault.Always(fault.Fault{Before: 20 * time.Millisecond}))
+		s := cold.NewSettler(faulty, cold.SettlerOptions{Hedge: true})
+		for n := range 100 {
+			if err := s.Put(t.Context(), fmt.Sprintf("a/%d", n), cold.Bytes(mine), isMine); err != nil {
+				t.Fatal(err)
+			}
+		}
+		first := true
+		faulty.Use(func(c fault.Call) (f fault.Fault) {
+			if c.Op == trace.Put && first {
+				first, f = false, fault.Fault{Kind: fault.AnswerLost, After: time.Second}
+			}
+			return f
+		})
+		err := s.Put(t.Context(), "wal/7/0", &brittle{Body: cold.Bytes(mine)}, isMine)
+		if _, there := bucket.Stat(t.Context(), "wal/7/0"); there != nil {
+			t.Fatal("the request whose answer was lost did not land: the test tests nothing")
+		}
+		if !errors.Is(err, cold.ErrUndecided) {
+			t.Errorf("%v: it is there", err)
+		}
+	})
 }
 
 // A store that has become slow altogether must not be asked twice for everything.
