@@ -182,7 +182,7 @@ func (b *Broker) open(ctx context.Context, ready func(Addresses)) (err error) {
 	return b.run(ctx, ready)
 }
 
-// listen opens the listeners first: a port that is taken is found before anything
+// listen looks at the listeners first: a port that is taken is found before anything
 // is changed.
 func (b *Broker) listen(ctx context.Context) (err error) {
 	if b.kafka, err = listen(ctx, b.opts.Network, b.values); err != nil {
@@ -332,6 +332,9 @@ func (b *Broker) run(ctx context.Context, ready func(Addresses)) error {
 	err := b.session.start(sctx)
 	if err == nil {
 		b.settleNode()
+		err = b.kafka.wake(sctx)
+	}
+	if err == nil {
 		b.appear()
 		err = b.serve(sctx, g, mctx, ready)
 	}

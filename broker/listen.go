@@ -20,18 +20,23 @@ import (
 // listeners are a broker's Kafka listeners and the addresses that others have for
 // them.
 type listeners struct {
-	open []named
+	network gossip.Network
+	open    []named
 	// advertised has the listener first by which brokers reach each other.
 	advertised settings.Endpoints
 }
 
-// named is an open listener and its name.
+// named is a listener and its name.
 type named struct {
 	net.Listener
-	name string
+	name  string
+	quiet bool // closed until wake: its port was not left to the system
 }
 
-// listen opens every listener, or none.
+// listen opens every listener, or none, so that what is wrong with one is found before anything
+// is changed, and closes those again whose ports are known, until wake: who comes while the
+// broker starts is refused and asks another one. The system would take his connection for a
+// listener that nobody serves, and he would wait for as long as he has patience.
 func listen(ctx context.Context, n gossip.Network, v *settings.Values) (_ *listeners, err error) {
 	bind, err := settings.ParseEndpoints(v.Get("listeners"))
 	if err != nil {
@@ -43,7 +48,7 @@ func listen(ctx context.Context, n gossip.Network, v *settings.Values) (_ *liste
 			return nil, fmt.Errorf("advertised.listeners: %w", err)
 		}
 	}
-	ls := &listeners{}
+	ls := &listeners{network: n}
 	defer func() {
 		if err != nil {
 			ls.close()
@@ -54,7 +59,7 @@ func listen(ctx context.Context, n gossip.Network, v *settings.Values) (_ *liste
 		if err != nil {
 			return nil, unbound("listeners", err)
 		}
-		ls.open = append(ls.open, named{ln, e.Listener})
+		ls.open = append(ls.open, named{ln, e.Listener, e.Port != 0})
 		a, ok := given.Of(e.Listener)
 		switch {
 		case !ok:
@@ -71,7 +76,28 @@ func listen(ctx context.Context, n gossip.Network, v *settings.Values) (_ *liste
 			return cmp.Compare(btoi(a.Listener != between), btoi(b.Listener != between))
 		})
 	}
+	for _, l := range ls.open { // when all are open: none of them is another's
+		if l.quiet {
+			l.Close()
+		}
+	}
 	return ls, nil
+}
+
+// wake opens what listen has closed, at the same addresses.
+func (ls *listeners) wake(ctx context.Context) error {
+	for i := range ls.open {
+		l := &ls.open[i]
+		if !l.quiet {
+			continue
+		}
+		ln, err := ls.network.Listen(ctx, l.Addr().String())
+		if err != nil {
+			return unbound("listeners", err)
+		}
+		l.Listener, l.quiet = ln, false
+	}
+	return nil
 }
 
 func btoi(b bool) int {
