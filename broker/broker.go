@@ -416,6 +416,7 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 	g.Go(func() error { return b.maintain(ctx) })
 	g.Go(func() error { return b.succeed(ctx) })
 	g.Go(func() error { return b.patrol(ctx) })
+	g.Go(func() error { return b.confess(mctx) })
 	g.Go(func() error { b.lease.watch(mctx, b.leased); return nil })
 	g.Go(func() error { return b.press().Run(ctx) })
 	b.web.Tell([][2]string{{"cluster", b.journal.State().ClusterID()}, {"node", strconv.Itoa(int(b.node))}, {"kafka", b.addr}, {"store", b.opts.Place.String()}})

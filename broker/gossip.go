@@ -67,7 +67,22 @@ func (b *Broker) show(change func(*bearing)) {
 func (b *Broker) member() gossip.Member {
 	return gossip.Member{
 		Session: b.bearing.session, Node: b.node, Kafka: b.kafka.advertised[0].Address(), Rack: b.values.Get("broker.rack"),
-		Draining: b.bearing.leaving || b.bearing.serving && b.drains(), Starting: !b.bearing.serving, Adrift: !b.lease.held(),
+		Draining: b.bearing.leaving || b.bearing.serving && b.drains(), Starting: !b.bearing.serving, Adrift: !b.lease.held(), Starved: b.bearing.serving && b.starved() > 0,
+	}
+}
+
+// confess tells the others each second what has become of this broker: who would do it
+// otherwise may be waiting for the bucket.
+func (b *Broker) confess(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			b.show(nil)
+		case <-ctx.Done():
+			return nil
+		}
 	}
 }
 

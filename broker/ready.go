@@ -13,7 +13,7 @@ func (b *Broker) unready() string {
 	if why := b.lease.why(); why != "" {
 		return why
 	}
-	if d := b.pump.Starving(); d >= b.values.Duration("bucket.unready.ms") {
+	if d := b.starved(); d > 0 {
 		why := fmt.Sprintf("no put to the bucket has succeeded for %s", d.Round(time.Millisecond))
 		if err := b.settler.Trouble(); err != nil {
 			why += ": " + err.Error()
@@ -21,4 +21,13 @@ func (b *Broker) unready() string {
 		return why
 	}
 	return ""
+}
+
+// starved is how long no put has succeeded though something waits; 0 unless that is
+// bucket.unready.ms.
+func (b *Broker) starved() time.Duration {
+	if d := b.pump.Starving(); d >= b.values.Duration("bucket.unready.ms") {
+		return d
+	}
+	return 0
 }

@@ -27,17 +27,23 @@ type Member struct {
 	Starting bool
 	// Adrift says that it has not reached the bucket for so long that it serves nobody.
 	Adrift bool
+	// Starved says that nothing of it has got into the bucket for long, though something
+	// waits: it keeps what it has, and is given nothing new.
+	Starved bool
 }
 
 // Takes reports whether it may be given partitions, and is to be counted on for what one
 // of all brokers has to do.
-func (m Member) Takes() bool { return m.Session != 0 && !m.Draining && !m.Starting && !m.Adrift }
+func (m Member) Takes() bool {
+	return m.Session != 0 && !m.Draining && !m.Starting && !m.Adrift && !m.Starved
+}
 
 // What the bits of the metadata's second byte say.
 const (
 	draining = 1 << iota
 	starting
 	adrift
+	starved
 )
 
 // metadataMost is memberlist's limit for a node's metadata.
@@ -49,7 +55,7 @@ const version = 1
 // encode writes the metadata:
 //
 //	version  1 byte, 1
-//	flags    1 byte, bit 0: draining, bit 1: starting, bit 2: adrift
+//	flags    1 byte, bit 0: draining, bit 1: starting, bit 2: adrift, bit 3: starved
 //	session  uvarint
 //	node     uvarint
 //	kafka    uvarint length, bytes
@@ -60,7 +66,7 @@ func (m Member) encode(load uint64) ([]byte, error) {
 	for _, f := range []struct {
 		set bool
 		bit byte
-	}{{m.Draining, draining}, {m.Starting, starting}, {m.Adrift, adrift}} {
+	}{{m.Draining, draining}, {m.Starting, starting}, {m.Adrift, adrift}, {m.Starved, starved}} {
 		if f.set {
 			b[1] |= f.bit
 		}
@@ -83,7 +89,7 @@ func decode(b []byte) (m Member, load uint64, err error) {
 	if len(b) < 2 || b[0] != version {
 		return m, 0, fmt.Errorf("%w: %d bytes that do not begin with version %d", ErrMember, len(b), version)
 	}
-	m.Draining, m.Starting, m.Adrift = b[1]&draining != 0, b[1]&starting != 0, b[1]&adrift != 0
+	m.Draining, m.Starting, m.Adrift, m.Starved = b[1]&draining != 0, b[1]&starting != 0, b[1]&adrift != 0, b[1]&starved != 0
 	b = b[2:]
 	number := func() uint64 {
 		v, n := binary.Uvarint(b)

@@ -59,7 +59,7 @@ var table = []Spec{
 		"In clouds, on every broker: clients with the same client.rack read from it, which saves traffic between zones."), "rack")),
 	number("broker.session.timeout.ms", "9000", 100, 1<<31-1, "How long a broker that does not reach the journal in the bucket goes on serving as leader of its partitions and groups. Afterwards it sends clients away until it does, and others that reach it take over.",
 		"Lower it when reads that are seconds stale do harm while a broker is cut off from the bucket; raise it where the bucket is often away for longer and there is one broker only."),
-	number("bucket.unready.ms", "30000", 1000, maxLong, "How long records may wait while no put to the bucket succeeds before the broker says on /readyz that it is not ready. It goes on trying, and producers are answered when it succeeds or when their time is over.",
+	number("bucket.unready.ms", "30000", 1000, maxLong, "How long records may wait while no put to the bucket succeeds before the broker says on /readyz that it is not ready, and the others give it nothing new. It goes on trying, and producers are answered when it succeeds or when their time is over.",
 		"Below the request.timeout.ms of producers (30 s by default) to send new clients elsewhere earlier. All brokers share the bucket: too low, and a short outage takes all of them out of a load balancer at once."),
 	number("cache.bytes", "67108864", 1<<20, maxLong, "Memory for blocks read from the bucket.",
 		"Raise it when many readers replay the same history, and firn_object_requests_total{op=\"get\"} grows with the readers."),
