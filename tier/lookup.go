@@ -24,8 +24,6 @@ type Found struct {
 // is none. Runs and batches that end before t are told by the catalog, the footers
 // and the batch headers, and are not read.
 func (r *Reader) FirstAt(ctx context.Context, p record.Partition, from, upto, t int64) (Found, bool, error) {
-	dec := record.BorrowDecoder()
-	defer dec.Return()
 	for at := from; at < upto; {
 		place, ok := r.locator.Extents(p, at)
 		if !ok {
@@ -53,14 +51,13 @@ func (r *Reader) FirstAt(ctx context.Context, p record.Partition, from, upto, t 
 					if h.MaxTimestamp < t {
 						return false, nil
 					}
-					it := record.Iterate(h, batch, dec)
-					for it.Next() {
-						if ts := it.Timestamp(); ts >= t && it.Offset() >= from && it.Offset() < upto {
-							found, hit = Found{it.Offset(), ts}, true
-							return true, nil
+					err := r.unpack(ctx, h, batch, func(o, ts int64) bool {
+						if ts >= t && o >= from && o < upto {
+							found, hit = Found{o, ts}, true
 						}
-					}
-					return false, it.Err()
+						return hit
+					})
+					return hit, err
 				})
 				if err != nil || hit {
 					return found, hit, err
@@ -165,19 +162,17 @@ func (r *Reader) places(p record.Partition, from, upto int64) ([]Place, error) {
 
 // maxOf finds the record with the largest timestamp of one run.
 func (r *Reader) maxOf(ctx context.Context, p record.Partition, e catalog.Extent, from, upto int64) (best Found, found bool, err error) {
-	dec := record.BorrowDecoder()
-	defer dec.Return()
 	err = r.scan(ctx, p, e, max(e.Base, from), upto, e.MaxTimestamp, func(h record.Header, batch []byte) (bool, error) {
 		if found && h.MaxTimestamp <= best.Timestamp {
 			return false, nil
 		}
-		it := record.Iterate(h, batch, dec)
-		for it.Next() {
-			if ts := it.Timestamp(); (!found || ts > best.Timestamp) && it.Offset() >= from && it.Offset() < upto {
-				best, found = Found{it.Offset(), ts}, true
+		err := r.unpack(ctx, h, batch, func(o, ts int64) bool {
+			if (!found || ts > best.Timestamp) && o >= from && o < upto {
+				best, found = Found{o, ts}, true
 			}
-		}
-		return found && best.Timestamp >= e.MaxTimestamp, it.Err()
+			return false
+		})
+		return found && best.Timestamp >= e.MaxTimestamp, err
 	})
 	if err != nil || found && best.Timestamp >= e.MaxTimestamp {
 		return best, found, err
@@ -185,15 +180,37 @@ func (r *Reader) maxOf(ctx context.Context, p record.Partition, e catalog.Extent
 	// What the run promises is out of range, or is in no record: clients write what a
 	// header says. Look at all of it.
 	err = r.scan(ctx, p, e, max(e.Base, from), upto, -1, func(h record.Header, batch []byte) (bool, error) {
-		it := record.Iterate(h, batch, dec)
-		for it.Next() {
-			if ts := it.Timestamp(); (!found || ts > best.Timestamp || ts == best.Timestamp && it.Offset() < best.Offset) && it.Offset() >= from && it.Offset() < upto {
-				best, found = Found{it.Offset(), ts}, true
+		return false, r.unpack(ctx, h, batch, func(o, ts int64) bool {
+			if (!found || ts > best.Timestamp || ts == best.Timestamp && o < best.Offset) && o >= from && o < upto {
+				best, found = Found{o, ts}, true
 			}
-		}
-		return false, it.Err()
+			return false
+		})
 	})
 	return best, found, err
+}
+
+// unpack calls fn with offset and timestamp of each record of a batch until it is done. Few
+// batches are decompressed at once, whoever asks: each may take dozens of megabytes, which
+// it has only meanwhile.
+func (r *Reader) unpack(ctx context.Context, h record.Header, batch []byte, fn func(offset, timestamp int64) (done bool)) error {
+	if h.Codec() != record.None {
+		select {
+		case r.unpacking <- struct{}{}:
+			defer func() { <-r.unpacking }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	dec := record.BorrowDecoder()
+	defer dec.Return()
+	it := record.Iterate(h, batch, dec)
+	for it.Next() {
+		if fn(it.Offset(), it.Timestamp()) {
+			return nil
+		}
+	}
+	return it.Err()
 }
 
 // scan gives fn the batches of a run from the offset on, until it says that it has

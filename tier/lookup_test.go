@@ -3,6 +3,7 @@ package tier
 import (
 	"bytes"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -84,4 +85,48 @@ func TestTheFirstOfEqualTimesIsFoundBehindABrokenPromise(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.Equal(t, Found{0, 42}, got)
+}
+
+// Many lookups at once do not decompress as many batches at once: that is memory.
+func TestFewBatchesAreUnpackedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, p, q := newWorld(t), part(1), part(2)
+		packed := func(base int64, c record.Codec) []byte {
+			x := record.Builder{Codec: c}
+			x.Start(base)
+			for i := range int64(10) {
+				x.Add(stamp(base+i), nil, make([]byte, 1000))
+			}
+			b, err := x.Build()
+			require.NoError(t, err)
+			record.Rebase(b, base, 5)
+			return b
+		}
+		w.putRun(catalog.Seg(2, 0), p, [][]byte{packed(0, record.Zstd), packed(10, record.Zstd)})
+		w.putRun(catalog.Seg(2, 1), q, [][]byte{packed(0, record.None)})
+		r := w.reader(ReaderOptions{})
+		for range cap(r.unpacking) {
+			r.unpacking <- struct{}{} // others
+		}
+		_, ok, err := r.FirstAt(ctx, q, 0, 10, stamp(5))
+		require.NoError(t, err)
+		require.True(t, ok, "what is not compressed waits for nobody")
+		done := make(chan Found, 2)
+		go func() {
+			f, _, err := r.FirstAt(ctx, p, 0, 20, stamp(15))
+			require.NoError(t, err)
+			done <- f
+		}()
+		go func() {
+			f, _, err := r.MaxAt(ctx, p, 0, 20)
+			require.NoError(t, err)
+			done <- f
+		}()
+		synctest.Wait()
+		require.Empty(t, done)
+		<-r.unpacking
+		synctest.Wait()
+		require.ElementsMatch(t, []Found{{15, stamp(15)}, {19, stamp(19)}}, []Found{<-done, <-done})
+		require.Len(t, r.unpacking, cap(r.unpacking)-1)
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -53,6 +54,8 @@ type Reader struct {
 	streams  *streams
 	wanted   chan want
 	parallel int
+	// unpacking bounds how many batches are decompressed at once, to be searched.
+	unpacking chan struct{}
 }
 
 // want is bytes to be read ahead.
@@ -105,6 +108,7 @@ func NewReader(o ReaderOptions) *Reader {
 		store: o.Store, locator: o.Locator, tail: o.Tail, hot: o.Hot, epoch: o.Epoch, log: o.Logger,
 		stats: new(readStats), cache: o.BlockBytes, streams: newStreams(),
 		wanted: make(chan want, 4*o.Parallel), parallel: o.Parallel,
+		unpacking: make(chan struct{}, min(runtime.GOMAXPROCS(0), 8)),
 	}
 	r.blocks = newBlocks(o.Store, o.BlockBytes, o.Parallel, r.stats)
 	r.footers = newShelf(footerCache, r.readFooter)
