@@ -315,8 +315,9 @@ func CleaningOf(t *catalog.Topic, setting Setting) Cleaning {
 }
 
 // PlanCompact decides which extents of a partition are compacted by key: those
-// before front, of which those before dirty were compacted before; front is 0
-// when it is not worth it. Only what is sealed, below stable (the last stable
+// before front, of which those before dirty were compacted before, by one job: of each
+// key they have one record. A recovery may have pieced together what several wrote. front
+// is 0 when it is not worth it. Only what is sealed, below stable (the last stable
 // offset) and older than the minimal lag is compacted.
 func PlanCompact(c *catalog.Partition, k Cleaning, stable, nowMs int64) (dirty, front int) {
 	var clean, fresh int64
@@ -326,7 +327,7 @@ func PlanCompact(c *catalog.Partition, k Cleaning, stable, nowMs int64) (dirty, 
 		if x.Object.Kind != catalog.KindSeg || x.Next > stable || k.MinLag > 0 && x.MaxTimestamp > nowMs-k.MinLag {
 			break
 		}
-		if front == dirty && x.Object.IsCompacted() {
+		if front == dirty && x.Object.IsCompacted() && x.Object.A == c.Extents[0].Object.A {
 			clean += x.Len
 			dirty++
 		} else {

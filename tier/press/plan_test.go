@@ -292,6 +292,7 @@ func TestRetentionGivesUpWholeExtentsFromTheFront(t *testing.T) {
 func TestCompactionBeginsWhenHalfIsDirty(t *testing.T) {
 	x := func(o catalog.ObjectRef, n int64) catalog.Extent { return catalog.Extent{Object: o, Len: n, Next: 1} }
 	clean, fresh := catalog.Seg(1, catalog.CompactedFrom), catalog.Seg(2, 0)
+	newer := catalog.Seg(3, catalog.CompactedFrom)
 	for _, c := range []struct {
 		extents      []catalog.Extent
 		dirty, front int
@@ -303,6 +304,9 @@ func TestCompactionBeginsWhenHalfIsDirty(t *testing.T) {
 		{[]catalog.Extent{x(clean, 5), x(clean, 5), x(fresh, 9)}, 0, 0},
 		{[]catalog.Extent{x(clean, 5), x(fresh, 9), x(catalog.WAL(1, 0), 9)}, 1, 2},
 		{[]catalog.Extent{x(catalog.WAL(1, 0), 9), x(fresh, 9)}, 0, 0},
+		// Pieced together by a recovery: the newer one may have deleted what is in the older.
+		{[]catalog.Extent{x(clean, 5), x(newer, 4), x(fresh, 2)}, 1, 3},
+		{[]catalog.Extent{x(clean, 5), x(newer, 5)}, 1, 2},
 	} {
 		d, f := PlanCompact(&catalog.Partition{Extents: c.extents}, Cleaning{MinDirty: 0.5, MaxLag: 1 << 62}, 100, 1000)
 		if d != c.dirty || f != c.front {
