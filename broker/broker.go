@@ -419,7 +419,7 @@ func (b *Broker) serve(ctx context.Context, g *errgroup.Group, mctx context.Cont
 	g.Go(func() error { return b.confess(mctx) })
 	g.Go(func() error { b.lease.watch(mctx, b.leased); return nil })
 	g.Go(func() error { return b.press().Run(ctx) })
-	b.web.Tell([][2]string{{"cluster", b.journal.State().ClusterID()}, {"node", strconv.Itoa(int(b.node))}, {"kafka", b.addr}, {"store", b.opts.Place.String()}})
+	b.web.Tell([][2]string{{"cluster", b.journal.State().ClusterID()}, {"node", strconv.Itoa(int(b.node))}, {"kafka", b.addr}, {"store", b.opts.Place.String()}, {"version", b.opts.Version}})
 	b.metrics.Show(source{b})
 	b.ready.Unless(b.unready)
 	b.ready.Ready()

@@ -136,7 +136,7 @@ dd { margin: 0; overflow-wrap: anywhere }
 code, dd { font-family: ui-monospace, monospace; font-size: .9em }
 </style>
 <h1>Firn</h1>
-<dl>{{range .About}}<dt>{{index . 0}}</dt><dd>{{index . 1}}</dd>{{end}}<dt>State</dt><dd>{{if .Why}}not ready: {{.Why}}{{else}}ready{{end}}</dd></dl>
+<dl>{{range .About}}<dt>{{index . 0}}</dt><dd>{{index . 1}}</dd>{{end}}<dt>state</dt><dd>{{if .Why}}not ready: {{.Why}}{{else}}ready{{end}}</dd></dl>
 <ul>
 <li><a href="/metrics">/metrics</a> for Prometheus; <a href="/metrics/lag">/metrics/lag</a>, every group and partition</li>
 <li><a href="/livez">/livez</a>, the process runs; <a href="/readyz">/readyz</a>, clients may be sent here</li>

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -110,6 +112,22 @@ func TestRecordsGoInAndComeOut(t *testing.T) {
 	c.fails(exitUsage, "--record-format", "produce", "one", "-f", "%?")
 	c.in(strings.Repeat("x", 2<<20)).fails(exitError, "1 of 1 record failed: produce to one: ", "produce", "one")
 }
+
+// Who cannot be written to is told of once.
+func TestConsumeTellsOfFullOutputOnce(t *testing.T) {
+	c, _ := newKafka(t, kfake.SeedTopics(1, "one"))
+	c.in("a\n").ok("produce", "one")
+	var errOut bytes.Buffer
+	code := run(t.Context(), []string{"consume", "one"}, strings.NewReader(""), full{}, &errOut)
+	if code != exitError || errOut.String() != "firn: standard output: no space left on device\n" {
+		t.Errorf("exit code %d, %q", code, errOut.String())
+	}
+}
+
+// full is a device without space.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 
 func TestRecordsAsJSONLoseNothing(t *testing.T) {
 	c, _ := newKafka(t, kfake.SeedTopics(1, "one"))

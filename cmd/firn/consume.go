@@ -64,7 +64,11 @@ record is a line of JSON.`,
 				return err
 			}
 			c.flush = out.Flush
-			return errors.Join(c.run(cmd.Context()), out.Flush())
+			if err := c.run(cmd.Context()); err != nil {
+				_ = out.Flush() // what was printed so far; a writer that failed fails again, and was told of
+				return err
+			}
+			return out.Flush()
 		},
 	}
 	f := cmd.Flags()
@@ -74,7 +78,7 @@ record is a line of JSON.`,
 	f.StringVarP(&grep, "grep", "G", "", "only records whose key or value matches this regular expression")
 	f.Int32SliceVarP(&c.partitions, "partitions", "p", nil, "only these partitions")
 	_ = cmd.RegisterFlagCompletionFunc("partitions", completePartitions(g))
-	f.Int64VarP(&c.count, "num", "n", 0, "end after so many records")
+	f.Int64VarP(&c.count, "num", "n", 0, "end after so many records; 0 for all")
 	f.BoolVar(&c.follow, "follow", false, "go on at the end of the log")
 	f.BoolVar(&c.committed, "read-committed", false, "leave out records of transactions that are open or aborted")
 	_ = cmd.RegisterFlagCompletionFunc("offset", words("start", "end", "@-1h", "-10"))

@@ -66,6 +66,8 @@ its Go module the first time (minutes, and the go command). All settings of a br
 	}
 	s = addSettings(g, cmd)
 	f := cmd.Flags()
+	f.Lookup("data-dir").Usage = "Folder of bucket and hot tier. Default ./.firn."
+	f.Lookup("log-format").Hidden = true // it is read by people
 	f.BoolVar(&d.memory, "memory", false, "keep everything in memory and forget it at the end")
 	f.BoolVar(&d.minio, "minio", false, "run a real MinIO as the bucket, at localhost:9000 with --data-dir's folder")
 	f.IntVar(&d.brokers, "brokers", 1, "how many brokers to run on the one bucket; each has the next ports and a data folder of its own")
@@ -103,6 +105,10 @@ func (d *dev) sources(s *settingFlags) (over, under map[string]string, err error
 		"gossip":                           "127.0.0.1:0",
 		"group.initial.rebalance.delay.ms": "0",
 		"offsets.topic.num.partitions":     "8",
+		"log.level":                        "warn",
+	}
+	if d.verbose {
+		under["log.level"] = "info"
 	}
 	_, stored := given.Lookup("store")
 	_, kept := given.Lookup("data.dir")
@@ -181,10 +187,8 @@ func freeFrom(addr string) string {
 // run runs broker and demo until the command is interrupted: first the demo
 // stops, then the broker, so that nobody is cut off.
 func (d *dev) run(cmd *cobra.Command, vs []*settings.Values) error {
-	level := slog.LevelWarn
-	if d.verbose {
-		level = slog.LevelInfo
-	}
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(vs[0].Get("log.level"))) // one of its names, the table says
 	log := slog.New(tint.NewTextHandler(cmd.ErrOrStderr(), &tint.Options{NoColor: !isColorful(cmd.ErrOrStderr()), Level: level, TimeFormat: time.TimeOnly}))
 	ctx, stop := context.WithCancel(context.WithoutCancel(cmd.Context()))
 	defer stop()

@@ -303,14 +303,32 @@ func (t *Tier) isClosed() bool {
 	return t.closed
 }
 
-// setState logs each change of state once.
+// complain is how often it is told at most that the tier takes nothing. A disk that is nearly
+// full takes records again at every seal, some times a second.
+const complain = 10 * time.Second
+
+// advice is what may be done about a state.
+var advice = map[State]string{
+	Full:        "give it more disk (hot.max.bytes, and what the disk has), or have it sealed sooner (seal.bytes)",
+	Unavailable: "look at the disk of data.dir",
+}
+
+// setState notes the state and tells of it when it is another than the one that was told
+// last. To be called with the turn.
 func (t *Tier) setState(s State, err error) {
-	if old := State(t.stats.state.Swap(int32(s))); old == s {
+	t.stats.state.Store(int32(s))
+	if s == t.told {
 		return
 	}
-	if s == Healthy {
+	now := time.Now()
+	switch {
+	case s == Healthy:
 		t.log.Info("hot tier takes records again")
+	case now.Sub(t.saidAt) < complain:
 		return
+	default:
+		t.saidAt = now
+		t.log.Warn("hot tier takes no records; acks=1 waits for the bucket until it does", "state", s.String(), "reason", err, "advice", advice[s])
 	}
-	t.log.Warn("hot tier takes no records; acks=1 waits for the bucket until it does", "state", s.String(), "reason", err)
+	t.told = s
 }

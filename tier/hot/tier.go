@@ -64,6 +64,8 @@ type Tier struct {
 	nextSlot uint64 // slots below are refused
 	notUntil time.Time
 	ready    chan struct{} // closed when the generation opened ahead is there
+	told     State         // what the log says of the tier
+	saidAt   time.Time     // when it last said that the tier takes nothing
 
 	mu     sync.RWMutex
 	gens   []*generation // oldest first; replaced, never changed in place

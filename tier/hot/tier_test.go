@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -1194,4 +1195,31 @@ func BenchmarkRead(b *testing.B) {
 			}
 		})
 	}
+}
+
+// A disk that is nearly full takes records again at every seal. That is told now and then,
+// with what may be done, and what is told last comes true within ten seconds.
+func TestADiskThatIsNearlyFullIsToldOfNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said bytes.Buffer
+		tier := &Tier{log: slog.New(slog.NewTextHandler(&said, nil))}
+		for range 60 {
+			tier.setState(Full, ErrFull)
+			time.Sleep(500 * time.Millisecond)
+			tier.setState(Healthy, nil)
+			time.Sleep(500 * time.Millisecond)
+		}
+		full, again := strings.Count(said.String(), "hot.max.bytes"), strings.Count(said.String(), "takes records again")
+		if full < 3 || full > 7 || again != full {
+			t.Errorf("told %d times of a minute, and %d times of the end:\n%s", full, again, said.String())
+		}
+		said.Reset()
+		for range 30 {
+			tier.setState(Full, ErrFull)
+			time.Sleep(500 * time.Millisecond)
+		}
+		if n := strings.Count(said.String(), "takes no records"); n != 1 {
+			t.Errorf("a disk that stays full is told of %d times:\n%s", n, said.String())
+		}
+	})
 }
