@@ -39,6 +39,18 @@ func (s source) Span(p record.Partition) (start, end int64, ok bool) {
 // answers from memory unless it is loading.
 const scrapePatience = 200 * time.Millisecond
 
+// end is the end of a partition: where another broker leads it, what the catalog knows of it,
+// which is behind by what is not sealed yet. It is negative for a partition that is not there.
+func (s source) end(state *catalog.State, p record.Partition) int64 {
+	if _, end, ok := s.Span(p); ok {
+		return end
+	}
+	if c, ok := state.Partition(p); ok {
+		return c.Next
+	}
+	return -1
+}
+
 // Groups implements web.Source.
 func (s source) Groups() []web.Group {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapePatience)
@@ -51,9 +63,7 @@ func (s source) Groups() []web.Group {
 		for _, o := range g.Offsets {
 			c := web.Committed{Topic: o.Topic, Partition: o.Partition, Offset: o.Offset, End: -1}
 			if t, ok := state.TopicNamed(o.Topic); ok {
-				if _, end, ok := s.Span(record.Partition{Topic: t.ID, Index: o.Partition}); ok {
-					c.End = end
-				}
+				c.End = s.end(state, record.Partition{Topic: t.ID, Index: o.Partition})
 			}
 			w.Offsets = append(w.Offsets, c)
 		}

@@ -21,8 +21,8 @@ type lag struct {
 var (
 	groupOffset    = desc("kafka_consumergroup_current_offset", "Offset that a group has committed.", "consumergroup", "topic", "partition")
 	groupOffsetSum = desc("kafka_consumergroup_current_offset_sum", "Offsets that a group has committed, over the partitions of a topic.", "consumergroup", "topic")
-	groupLag       = desc("kafka_consumergroup_lag", "Records between what a group has committed and the end of the partition. Growth: the consumers are slower than the producers, or one of them is stuck.", "consumergroup", "topic", "partition")
-	groupLagSum    = desc("kafka_consumergroup_lag_sum", "Lag of a group, over the partitions of a topic. Alert on it when it grows for longer than a deployment takes.", "consumergroup", "topic")
+	groupLag       = desc("kafka_consumergroup_lag", "Records between what a group has committed and the end of the partition: where the group's coordinator does not lead it, the end that the catalog knows, which is behind by what is not sealed yet, a minute's records as a rule. Growth: the consumers are slower than the producers, or one of them is stuck.", "consumergroup", "topic", "partition")
+	groupLagSum    = desc("kafka_consumergroup_lag_sum", "Lag of a group, over the partitions of a topic, as far as the coordinator knows it: see kafka_consumergroup_lag. Alert on it when it grows for longer than a deployment takes.", "consumergroup", "topic")
 	groupMembers   = desc("kafka_consumergroup_members", "Members of a group. 0 with lag: nobody consumes.", "consumergroup")
 	lagOmitted     = desc("firn_metrics_lag_omitted_series", "Pairs of group and partition that are left out here, to keep a scrape cheap. Above 0, scrape /metrics/lag as well; the sums are complete.")
 )

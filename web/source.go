@@ -40,8 +40,8 @@ type Committed struct {
 	Topic     string
 	Partition int32
 	Offset    int64
-	// End is the end of the partition, or negative when this broker does not know
-	// it: the lag is left out then.
+	// End is the end of the partition, as far as this broker knows it, or negative when
+	// it knows nothing: the lag is left out then.
 	End int64
 }
 

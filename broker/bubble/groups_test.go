@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,6 +129,51 @@ func TestAGroupOutlivesItsCoordinator(t *testing.T) {
 			if at := c.committed(); at != int64(10*i+10) {
 				t.Errorf("after broker %d died the group is at %d", i+1, at)
 			}
+		}
+	})
+}
+
+// A group that has stopped consuming is seen in the metrics of its coordinator, whichever
+// broker leads what it consumes: an alert on the lag goes by them.
+func TestTheLagOfAGroupIsToldWhoeverLeads(t *testing.T) {
+	inBubble(t, 3, map[string]string{"seal.interval.ms": "1000"}, func(t *testing.T, c *cluster) {
+		c.fill(1)
+		admin := c.client()
+		defer admin.Close()
+		if _, err := kadm.NewClient(admin).CreateTopic(t.Context(), 12, 1, nil, "many"); err != nil {
+			t.Fatal(err)
+		}
+		os := kadm.Offsets{}
+		for p := range int32(12) {
+			os.Add(kadm.Offset{Topic: "many", Partition: p, At: 1, LeaderEpoch: -1})
+		}
+		if err := kadm.NewClient(admin).CommitAllOffsets(t.Context(), "g", os); err != nil {
+			t.Fatal(err)
+		}
+		cl := c.client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		defer cl.Close()
+		for p := range int32(12) {
+			for range 3 {
+				if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: "many", Partition: p, Value: []byte("x")}).FirstErr(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		time.Sleep(10 * time.Second) // what was written is sealed
+		var lag, sum int
+		for _, n := range c.brokers {
+			_, page := n.page(n.host+":8080", "/metrics")
+			for line := range strings.Lines(page) {
+				if strings.HasPrefix(line, `kafka_consumergroup_lag{consumergroup="g"`) && strings.HasSuffix(line, " 2\n") {
+					lag++
+				}
+				if line == "kafka_consumergroup_lag_sum{consumergroup=\"g\",topic=\"many\"} 24\n" {
+					sum++
+				}
+			}
+		}
+		if lag != 12 || sum != 1 {
+			t.Errorf("the lag of %d of 12 partitions is told, and their sum by %d brokers", lag, sum)
 		}
 	})
 }
