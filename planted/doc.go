@@ -19,6 +19,7 @@ const (
 	NoFence          Bug = "no-fence"             // S6: who takes over puts no fence
 	SealNothing      Bug = "seal-nothing"         // S7: a seal describes nothing of what was committed
 	ForgetProducers  Bug = "forget-producers"     // S8: who takes over knows no producers
+	LeaveByTwo       Bug = "leave-by-two"         // S9: a broker leaves by two commands, of which one may be rejected
 	NoDedupe         Bug = "no-dedupe"            // W6: a batch that was sent again is appended again
 	FenceDeleted     Bug = "fence-deleted"        // S10: a session's fence goes with its slots
 	SweepEarly       Bug = "sweep-early"          // S10: WAL objects go while extents lie in them
@@ -36,7 +37,7 @@ const (
 
 // All are the bugs.
 var All = []Bug{
-	AckBeforePut, TakenIsSuccess, TimeoutIsSuccess, AckOverGap, NoFence, SealNothing, ForgetProducers, NoDedupe, FenceDeleted, SweepEarly,
+	AckBeforePut, TakenIsSuccess, TimeoutIsSuccess, AckOverGap, NoFence, SealNothing, ForgetProducers, LeaveByTwo, NoDedupe, FenceDeleted, SweepEarly,
 	AckUnsynced, RestoreLate, ForgetLeftovers, RetainEarly, DeleteUnheard, LeaseIgnored, OwnCalendar,
 	TombstonesEarly, NewestDropped, JournalOverrun,
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,12 +48,17 @@ type chair struct {
 	bend   func(catalog.Command) // a planted bug
 	scribe *journal.Scribe       // its own, in worlds with a founder
 	writes bool                  // the scribe does
+	clerk  *clerk                // in worlds of departures
+	prompt bool                  // it knows each entry as soon as it has landed
 }
 
 // State implements pump.Catalog.
 func (c *chair) State() *catalog.State {
 	if c.scribe != nil {
 		return c.scribe.State()
+	}
+	if c.prompt {
+		return c.h.state
 	}
 	return c.view
 }
@@ -62,6 +69,9 @@ func (c *chair) Commit(ctx context.Context, cmds ...catalog.Command) (res []cata
 		for _, cmd := range cmds {
 			c.bend(cmd)
 		}
+	}
+	if c.clerk != nil {
+		return c.propose(ctx, cmds)
 	}
 	if c.scribe != nil { // one call after another
 		if err := c.p.Wait(ctx, func() bool { return !c.writes }); err != nil {
@@ -157,7 +167,7 @@ func (h *handover) sit(name string, node int32, change func(port) port) *chair {
 		s, ok := c.pump.Session()
 		at, slot := c.pump.Committed()
 		out := fmt.Sprint(h.mark(c.State()), s.ID, ok, at, slot, len(c.pump.Over()))
-		for id := range h.acked {
+		for _, id := range slices.SortedFunc(maps.Keys(h.acked), record.Partition.Compare) {
 			pr, ok := c.pump.Progress(id)
 			out += fmt.Sprint(pr, ok, c.pump.Recent(id, 0))
 		}
@@ -225,8 +235,11 @@ func (c *chair) look(ctx context.Context) {
 
 // contents is a partition as the catalog and the owner's slots have it.
 func (h *handover) contents(id record.Partition) (map[int64]string, error) {
-	p, _ := h.state.Partition(id)
+	p, ok := h.state.Partition(id)
 	out := map[int64]string{}
+	if !ok {
+		return out, nil
+	}
 	read := func(x catalog.Extent) error {
 		o, ok := h.w.bucket[x.Object.Name()]
 		if !ok || x.Pos+x.Len > int64(len(o.data)) {
@@ -357,14 +370,7 @@ func newHandover(sc handoverScope) *small {
 			b.produce(ctx, id, "b")
 		}
 		if sc.returns {
-			_ = b.pump.Release(ctx, func(after *catalog.State) []catalog.Command {
-				for _, v := range after.Sessions() {
-					if p, _ := after.Partition(id); v.Node == 1 && !v.Sealed {
-						return []catalog.Command{&catalog.Take{Session: v.ID, Items: []catalog.TakeItem{{Partition: id, Epoch: p.Epoch + 1, Start: p.Next}}}}
-					}
-				}
-				return nil
-			}, id)
+			_ = b.pump.Release(ctx, back(id), id)
 		}
 	})
 	w.judge = h.judge
@@ -372,6 +378,18 @@ func newHandover(sc handoverScope) *small {
 		return fmt.Sprint(h.mark(h.state), h.acked)
 	}
 	return w
+}
+
+// back gives a partition to A's newest session.
+func back(id record.Partition) pump.Heirs {
+	return func(after *catalog.State) []catalog.Command {
+		for _, v := range slices.Backward(after.Sessions()) {
+			if p, _ := after.Partition(id); v.Node == 1 && !v.Sealed {
+				return []catalog.Command{&catalog.Take{Session: v.ID, Items: []catalog.TakeItem{{Partition: id, Epoch: p.Epoch + 1, Start: p.Next}}}}
+			}
+		}
+		return nil
+	}
 }
 
 func handovers(sc handoverScope) func() fiber.World {

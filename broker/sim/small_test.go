@@ -32,10 +32,11 @@ type small struct {
 	beyond func(name string) bool // puts that are out of scope
 	extra  func() string          // more that decides the future
 	judge  func() error
-	lossy  func(name string) bool           // whose puts may go wrong; nil: all
-	landed func(name string)                // is told of each put that took a name
-	equal  func(name string) (string, bool) // what stands for an object in Key instead of its bytes
-	sums   map[string][32]byte              // of objects
+	lossy  func(name string) bool                             // whose puts may go wrong; nil: all
+	landed func(name string)                                  // is told of each put that took a name
+	equal  func(name string) (string, bool)                   // what stands for an object in Key instead of its bytes
+	sums   map[string][32]byte                                // of objects
+	more   func(add func(do func(), format string, a ...any)) // what else may happen
 }
 
 type late struct {
@@ -188,6 +189,9 @@ func (w *small) Events() []fiber.Event {
 			w.late = slices.Delete(slices.Clone(w.late), i, i+1)
 			_ = w.put(l.name, l.data)
 		}, "%s lands late", l.name)
+	}
+	if w.more != nil {
+		w.more(add)
 	}
 	return out
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/ingest"
+	"github.com/firnlog/firn/planted"
 	"github.com/firnlog/firn/record"
 )
 
@@ -259,6 +260,12 @@ func (p *Pump) bequeath(ctx context.Context, session, to uint64, heirs Heirs, pi
 			return err
 		}
 		cmds := []catalog.Command{command(state, s.Covered, extents)}
+		if seal, ok := cmds[0].(*catalog.SealSession); ok && planted.Is(planted.LeaveByTwo) {
+			cmds = []catalog.Command{
+				&catalog.Release{Session: session, Partitions: state.Owned(session), Extents: extents},
+				&catalog.SealSession{Session: session, Covered: s.Covered, Fence: seal.Fence},
+			}
+		}
 		if heirs != nil {
 			after := state.Fork()
 			after.Apply(after.Number()+1, cmds)
