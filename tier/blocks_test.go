@@ -2,6 +2,7 @@ package tier
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -39,6 +40,38 @@ func TestAReaderDoesNotWaitForTheTurnOfReadingAhead(t *testing.T) { // R5
 		require.Equal(t, int64(2), w.store.gets.Load(), "one GET each")
 		close(hang)
 		require.NoError(t, <-done)
+		require.NoError(t, <-done)
+	})
+}
+
+// stuck is a store whose first answer never comes to its end.
+type stuck struct {
+	cold.Store
+	asked atomic.Bool
+}
+
+func (s *stuck) Get(ctx context.Context, name string, r cold.Range, buf []byte) ([]byte, error) {
+	if !s.asked.Swap(true) {
+		<-ctx.Done()
+		return buf, ctx.Err()
+	}
+	return s.Store.Get(ctx, name, r, buf)
+}
+
+// A GET that reads ahead and never ends keeps nobody from what it was to bring, for ever.
+func TestReadingAheadEnds(t *testing.T) { // R5
+	synctest.Test(t, func(t *testing.T) {
+		w, p := newWorld(t), part(1)
+		ref := catalog.Seg(2, 0)
+		w.put(ref, 10, 1000, p)
+		r := NewReader(ReaderOptions{Store: &stuck{Store: w.store}, Locator: w})
+		c, cancel := context.WithCancel(ctx)
+		done := make(chan error)
+		go func() { done <- r.Run(c) }()
+		r.wanted <- want{ref, 0, 1000}
+		synctest.Wait()
+		w.all(r, p, 0, 1<<20)
+		cancel()
 		require.NoError(t, <-done)
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/firnlog/firn/catalog"
 	"github.com/firnlog/firn/record"
@@ -126,14 +127,25 @@ func (r *Reader) Run(ctx context.Context) error {
 				case <-ctx.Done():
 					return
 				case w := <-r.wanted:
-					// Whoever needs the bytes later meets the error, and says so.
-					_, _ = r.blocks.get(ctx, w.object, w.pos, w.n, true)
+					r.readAhead(ctx, w)
 				}
 			}
 		})
 	}
 	wg.Wait()
 	return nil
+}
+
+// aheadWait is how long reading ahead may take. A store that stops in the middle of an
+// answer, on a connection that lives, ends no GET: whoever needs the bytes would wait for
+// it as long as the broker runs. It sends a GET of its own when this one is given up.
+const aheadWait = 30 * time.Second
+
+// readAhead performs one want. Whoever needs the bytes later meets the error, and says so.
+func (r *Reader) readAhead(ctx context.Context, w want) {
+	ctx, cancel := context.WithTimeout(ctx, aheadWait)
+	defer cancel()
+	_, _ = r.blocks.get(ctx, w.object, w.pos, w.n, true)
 }
 
 // Stats returns the counters.
