@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -198,7 +199,7 @@ func (b *Broker) listen(ctx context.Context) (err error) {
 
 // identify finds the node id: as set, else that of the former life in this data
 // folder or at this address, else none yet: the catalog gives the lowest that no
-// live session has. The folder also remembers the cluster and how far its journal was,
+// session has. The folder also remembers the cluster and how far its journal was,
 // so that a bucket is noticed that is the wrong one or was rolled back: slots and
 // offsets that this broker has filled would be given away a second time (P3).
 func (b *Broker) identify() error {
@@ -224,12 +225,27 @@ func (b *Broker) identify() error {
 	if b.node < 0 {
 		b.node = former.node
 	}
-	for _, s := range state.Sessions() {
-		if b.node < 0 && !s.Sealed && s.Advertised == b.addr {
-			b.node = s.Node
-		}
+	if b.node < 0 {
+		b.node = nodeAt(state, b.addr)
 	}
 	return nil
+}
+
+// nodeAt is the node id of the newest session at an address, unless somebody else has it by
+// now; else -1.
+func nodeAt(state *catalog.State, addr string) int32 {
+	node := int32(-1)
+	for _, s := range slices.Backward(state.Sessions()) {
+		if node < 0 && s.Advertised == addr {
+			node = s.Node
+		}
+	}
+	for _, s := range state.Sessions() {
+		if s.Node == node && !s.Sealed && s.Advertised != addr {
+			return -1
+		}
+	}
+	return node
 }
 
 // settleNode takes the node id that the session was registered with. A folder that cannot

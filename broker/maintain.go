@@ -50,6 +50,11 @@ func (b *Broker) maintain(ctx context.Context) error {
 				began, since = s, time.Now()
 			}
 			state := b.journal.State()
+			for _, v := range elder(state, s.ID, b.node, b.addr) {
+				if b.replaces(ctx, v) {
+					return twice(v)
+				}
+			}
 			if ps := b.excess(&even, state, s.ID, time.Now()); len(ps) > 0 {
 				b.log.Info("giving partitions to other brokers", "partitions", len(ps))
 				what, err = "release partitions", b.pump.Release(ctx, b.bequeath, ps...)
@@ -76,6 +81,18 @@ func (b *Broker) maintain(ctx context.Context) error {
 		}
 		b.tell(what, err)
 	}
+}
+
+// elder are the older sessions that another process has under this broker's node id: two
+// that start together do not find each other when they register. Clients are told one
+// address for a node id, so that nobody would find what the other one leads.
+func elder(state *catalog.State, id uint64, node int32, addr string) (out []*catalog.Session) {
+	for _, v := range state.Sessions() {
+		if v.ID < id && !v.Sealed && v.Node == node && v.Advertised != addr {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // regain takes over again, and follows what was given to the session before the pump served

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/firnlog/firn/catalog"
+
 	"github.com/firnlog/firn/broker/settings"
 	"github.com/firnlog/firn/tier/cold/mem"
 )
@@ -54,5 +56,29 @@ func TestABrokerServesThoughItsFolderRemembersNothing(t *testing.T) {
 	served := false
 	if err := Run(ctx, Options{Settings: values, Store: mem.New()}, func(Addresses) { served = true; cancel() }); err != nil || !served {
 		t.Errorf("served: %v, %v", served, err)
+	}
+}
+
+// A broker whose folder is empty is who was last at its address, also when that one has
+// left in good order: ids of those that are gone are given to nobody else for a while.
+func TestWhoHasNothingButItsAddressIsWhoWasThereLast(t *testing.T) {
+	s := catalog.NewState()
+	for i, cmd := range []catalog.Command{
+		&catalog.CreateCluster{ID: "c"},
+		&catalog.RegisterSession{Node: 4, Advertised: "a:1"},
+		&catalog.RegisterSession{Node: 5, Advertised: "b:1"},
+		&catalog.SealSession{Session: 2},
+		&catalog.RegisterSession{Node: 6, Advertised: "c:1"},
+		&catalog.SealSession{Session: 5},
+		&catalog.RegisterSession{Node: 6, Advertised: "d:1"},
+	} {
+		if r := s.Apply(uint64(i+1), []catalog.Command{cmd}); r[0].Err != nil {
+			t.Fatal(r[0].Err)
+		}
+	}
+	for addr, want := range map[string]int32{"a:1": 4, "b:1": 5, "c:1": -1, "d:1": 6, "e:1": -1} {
+		if got := nodeAt(s, addr); got != want {
+			t.Errorf("node at %s is %d, want %d", addr, got, want)
+		}
 	}
 }

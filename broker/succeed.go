@@ -117,10 +117,14 @@ func (b *Broker) lives(v *catalog.Session) bool {
 }
 
 // stands is what gossip hears of a session's broker, or of the one that rotated to it and
-// has not told of it yet. A later life of the same node is another.
+// has not told of it yet. A later life of the same node is another, and so is a process at
+// another address.
 func (b *Broker) stands(v *catalog.Session) standing {
-	out := unheard
+	out, state := unheard, b.journal.State()
 	for _, m := range b.gossip.Members() { // by session: the newest counts
+		if u, ok := state.Session(m.Session); ok && u.Advertised != v.Advertised {
+			continue
+		}
 		switch {
 		case m.Node != v.Node || m.Session == 0 || m.Session > v.ID:
 		case m.Adrift:

@@ -174,7 +174,7 @@ func (s *session) sealDead(ctx context.Context, others bool) (mine []*catalog.Se
 			switch {
 			case v.Sealed, left[v.ID]:
 			case own && s.another(ctx, v):
-				return nil, fmt.Errorf("%w: node id %d is that of the broker at %s, which is running (session %d): is node.id set twice, or was a data folder copied?", ErrNode, v.Node, v.Advertised, v.ID)
+				return nil, twice(v)
 			case own:
 				dead = append(dead, v)
 			case others:
@@ -284,6 +284,11 @@ func (s *session) dead(ctx context.Context, v *catalog.Session) bool {
 
 // ErrNode says that another process lives under this broker's node id.
 var ErrNode = errors.New("two brokers with one node id")
+
+// twice is the ErrNode of whoever finds that a session's broker lives and has its node id.
+func twice(v *catalog.Session) error {
+	return fmt.Errorf("%w: node id %d is that of the broker at %s, which is running (session %d): is node.id set twice, or was a data folder copied?", ErrNode, v.Node, v.Advertised, v.ID)
+}
 
 // farewell is how long a broker that starts waits for one to go whose node id it has.
 const farewell = 5 * time.Second

@@ -34,11 +34,12 @@ func (c *RegisterSession) apply(s *State, at position) (Result, error) {
 	return Result{ID: at.number}, nil
 }
 
-// freeNode is the lowest node id that no live session has.
+// freeNode is the lowest node id that no session has. One that is sealed may be that of a
+// broker that was killed and is about to come back: its folder remembers the id.
 func (s *State) freeNode() int32 {
 	taken := map[int32]bool{}
 	for _, v := range s.sessions.all() {
-		taken[v.Node] = taken[v.Node] || !v.Sealed
+		taken[v.Node] = true
 	}
 	n := int32(1)
 	for taken[n] {

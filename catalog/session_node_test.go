@@ -3,7 +3,8 @@ package catalog
 import "testing"
 
 // TestBrokersThatStartTogetherGetDifferentNodeIDs: a session that asks for none gets
-// the lowest id that no live session has.
+// the lowest id that no session has, those of brokers among them that were killed and come
+// back in a moment with what their folders remember.
 func TestBrokersThatStartTogetherGetDifferentNodeIDs(t *testing.T) {
 	s, number := NewState(), uint64(0)
 	commit := func(cmd Command) Result {
@@ -23,7 +24,12 @@ func TestBrokersThatStartTogetherGetDifferentNodeIDs(t *testing.T) {
 		t.Fatalf("nodes %d, %d, %d, want 1, 2, 3", a, b, c)
 	}
 	commit(&SealSession{Session: first.ID})
-	if n := node(commit(&RegisterSession{Nonce: [16]byte{4}, Node: -1})); n != 1 {
-		t.Fatalf("node %d, want 1: its former broker is gone", n)
+	if n := node(commit(&RegisterSession{Nonce: [16]byte{4}, Node: -1})); n != 4 {
+		t.Fatalf("node %d, want 4: that of 1 may come back", n)
+	}
+	commit(&SweepSession{Session: first.ID})
+	commit(&ForgetSession{Session: first.ID})
+	if n := node(commit(&RegisterSession{Nonce: [16]byte{5}, Node: -1})); n != 1 {
+		t.Fatalf("node %d, want 1: its former broker is forgotten", n)
 	}
 }
