@@ -63,7 +63,7 @@ func (n *node) describeTopicPartitions(ctx context.Context, c *call, q *kmsg.Des
 		}
 		t, code := v.topic(ctx, name, [16]byte{}, false)
 		rt := kmsg.NewDescribeTopicPartitionsResponseTopic()
-		rt.Topic = &name
+		rt.Topic, rt.AuthorizedOperations = &name, topicOperations
 		rt.Partitions = []kmsg.DescribeTopicPartitionsResponseTopicPartition{}
 		if t == nil {
 			if catalog.CheckTopicName(name) != nil {
@@ -73,7 +73,7 @@ func (n *node) describeTopicPartitions(ctx context.Context, c *call, q *kmsg.Des
 			r.Topics = append(r.Topics, rt)
 			continue
 		}
-		rt.TopicID, rt.IsInternal, rt.AuthorizedOperations = t.ID, t.Internal, topicOperations
+		rt.TopicID, rt.IsInternal = t.ID, t.Internal
 		first := min(int(from), len(t.Partitions))
 		last := min(first+left, len(t.Partitions))
 		for _, p := range t.Partitions[first:last] {

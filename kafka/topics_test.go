@@ -389,6 +389,9 @@ func TestSemantic19DescribeTopicPartitionsAndCluster(t *testing.T) {
 	r := ask[*kmsg.DescribeTopicPartitionsResponse](c, 0, q)
 	for i, want := range []code{codeNone, codeUnknownTopicOrPartition, codeInvalidTopic} {
 		wantCode(t, *r.Topics[i].Topic, r.Topics[i].ErrorCode, want)
+		if ops := r.Topics[i].AuthorizedOperations; ops != topicOperations {
+			t.Errorf("%s: authorized operations %d, want %d", *r.Topics[i].Topic, ops, topicOperations)
+		}
 	}
 
 	for v := int16(0); v <= 2; v++ {

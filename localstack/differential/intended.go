@@ -16,7 +16,7 @@ var intentions = []intended{
 	// Metadata.
 	{scenario: "metadata/auto creation", why: "a topic is made before the answer, with leaders (DESIGN 11): clients need not ask again"},
 	{scenario: "metadata/of topics", step: "neither name nor id", why: "Kafka fails with UNKNOWN_SERVER_ERROR; an id of zeros is UNKNOWN_TOPIC_ID"},
-	{scenario: "metadata/topic partitions", step: "some", why: "Kafka fails with UNKNOWN_SERVER_ERROR when a topic is named twice"},
+	{scenario: "metadata/topic partitions", step: "no name", why: "Kafka fails with UNKNOWN_SERVER_ERROR of a topic whose name is empty"},
 
 	// Topics.
 	{scenario: "topics/create", step: `name __(consumer_offsets|transaction_state|share_group_state)`, why: "internal topics are made by the broker alone"},

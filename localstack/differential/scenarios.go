@@ -205,8 +205,12 @@ func metadata() []scenario {
 				}
 			}
 			q.ResponsePartitionLimit = 2000
-			names("dtp-b", "dtp-a", "dtp-b", "nosuch", "", "a b")
+			names("dtp-b", "dtp-a", "nosuch", "a b")
 			every[*kmsg.DescribeTopicPartitionsResponse](s, "some", q)
+			names("dtp-b", "dtp-a", "dtp-b")
+			every[*kmsg.DescribeTopicPartitionsResponse](s, "twice", q)
+			names("dtp-b", "")
+			every[*kmsg.DescribeTopicPartitionsResponse](s, "no name", q)
 			names("dtp-a", "dtp-b", "dtp-c")
 			for _, limit := range []int32{0, -1, 1, 2, 3, 4, 8, 9, 10} {
 				q.ResponsePartitionLimit = limit
