@@ -38,9 +38,6 @@ type KeyValue struct {
 	Value []byte
 }
 
-// Len is the number of records added since the last Build.
-func (b *Builder) Len() int { return int(b.n) }
-
 // Size is about the bytes of the batch so far, uncompressed.
 func (b *Builder) Size() int { return HeaderLen + len(b.body) }
 

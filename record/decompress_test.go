@@ -186,7 +186,7 @@ func TestWhatIsWrittenCanBeRead(t *testing.T) {
 			t.Errorf("%s: what Build has written: %v", c, err)
 			continue
 		}
-		kept, err := Filter(h, built, new(Decoder), func(r Record) bool { return r.OffsetDelta != 3 })
+		kept, err := new(Compressor).Filter(h, built, new(Decoder), func(r Record) bool { return r.OffsetDelta != 3 })
 		if err != nil {
 			t.Fatal(err)
 		}

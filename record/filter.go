@@ -32,13 +32,6 @@ func (z *Compressor) Recompress(h Header, batch []byte, dec *Decoder, c Codec, l
 // is left (semantics 52). The largest timestamp becomes that of the records that
 // stay, as in Kafka, unless none does or it is LogAppendTime. Filter returns the
 // batch itself when every record is kept.
-func Filter(h Header, batch []byte, dec *Decoder, keep func(Record) bool) ([]byte, error) {
-	z := BorrowCompressor()
-	defer z.Return()
-	return z.Filter(h, batch, dec, keep)
-}
-
-// Filter is the function of that name.
 func (z *Compressor) Filter(h Header, batch []byte, dec *Decoder, keep func(Record) bool) ([]byte, error) {
 	it := Iterate(h, batch, dec)
 	z.body = z.body[:0]

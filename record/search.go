@@ -5,26 +5,6 @@ func (h Header) dense() bool {
 	return h.NumRecords > 0 && int64(h.NumRecords) == int64(h.LastOffsetDelta)+1
 }
 
-// FirstAt finds the first record whose timestamp is at or after t, in
-// milliseconds. found is false when there is none: also when the header promises
-// one, for compaction may have removed it. It decompresses into dec only when the
-// header does not give the answer.
-func FirstAt(h Header, batch []byte, dec *Decoder, t int64) (offset, timestamp int64, found bool, err error) {
-	switch {
-	case h.MaxTimestamp < t || h.NumRecords == 0:
-		return 0, 0, false, nil
-	case h.LogAppendTime() && h.dense():
-		return h.BaseOffset, h.MaxTimestamp, true, nil
-	}
-	it := Iterate(h, batch, dec)
-	for it.Next() {
-		if ts := it.Timestamp(); ts >= t {
-			return it.Offset(), ts, true, nil
-		}
-	}
-	return 0, 0, false, it.Err()
-}
-
 // MaxAt finds the first record that has the largest timestamp of the batch
 // (ListOffsets -3, KIP-734). found is false when the batch has no records.
 func MaxAt(h Header, batch []byte, dec *Decoder) (offset, timestamp int64, found bool, err error) {

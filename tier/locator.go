@@ -23,20 +23,6 @@ type Place struct {
 	Index   catalog.IndexRef
 }
 
-// Recorded is the Locator of what the catalog records: all that a broker knows of
-// partitions that it does not own, and replay of any. It is called for the newest
-// state.
-type Recorded func() *catalog.State
-
-// Extents implements Locator.
-func (f Recorded) Extents(p record.Partition, offset int64) (Place, bool) {
-	part, ok := f().Partition(p)
-	if !ok {
-		return Place{}, false
-	}
-	return In(part, offset)
-}
-
 // In is the place of an offset in what the catalog says of a partition.
 func In(part *catalog.Partition, offset int64) (Place, bool) {
 	if i := part.Find(offset); i < len(part.Extents) && part.Extents[i].Base <= offset {

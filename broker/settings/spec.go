@@ -31,11 +31,6 @@ type Spec struct {
 // FlagName is the setting's name on the command line, without leading dashes.
 func (s Spec) FlagName() string { return strings.ReplaceAll(s.Name, ".", "-") }
 
-// EnvName is the setting's environment variable.
-func (s Spec) EnvName() string {
-	return envPrefix + strings.ToUpper(strings.ReplaceAll(s.Name, ".", "_"))
-}
-
 // Check says whether the value is legal. The error wraps catalog.ErrInvalidConfig
 // and says what would be right.
 func (s Spec) Check(value string) error {
