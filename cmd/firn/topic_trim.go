@@ -40,45 +40,13 @@ func topicTrim(g *globals) *cobra.Command {
 					return err
 				}
 			}
-			lines := []trimLine{}
-			failed := false
+			var lines []trimLine
 			err = g.admin(cmd.Context(), func(ctx context.Context, adm *kadm.Client) error {
-				spans, err := resolve(ctx, adm, args, partitions, at, false)
-				if err != nil {
+				lines, err = planTrim(ctx, adm, args[0], partitions, at)
+				if err != nil || dry {
 					return err
 				}
-				starts, err := adm.ListStartOffsets(ctx, args...)
-				if err != nil {
-					return err
-				}
-				offsets := kadm.Offsets{}
-				for _, s := range spans {
-					first, _ := starts.Lookup(s.topic, s.partition)
-					if at.kind == atOffset && at.n > s.to { // a slip, or meant for a longer partition: nobody asked for all of this one
-						failed = true
-						lines = append(lines, trimLine{s.topic, s.partition, first.Offset, first.Offset, fmt.Sprintf("offset %d lies beyond its end, %d; --before end deletes all", at.n, s.to)})
-						continue
-					}
-					lines = append(lines, trimLine{Topic: s.topic, Partition: s.partition, From: first.Offset, LogStart: s.from})
-					if s.from > first.Offset {
-						offsets.Add(kadm.Offset{Topic: s.topic, Partition: s.partition, At: s.from})
-					}
-				}
-				if dry || len(offsets) == 0 {
-					return nil
-				}
-				rs, err := adm.DeleteRecords(ctx, offsets)
-				for i := range lines {
-					r, ok := rs.Lookup(lines[i].Topic, lines[i].Partition)
-					switch {
-					case !ok:
-					case r.Err != nil:
-						lines[i].LogStart, lines[i].Error, failed = lines[i].From, r.Err.Error(), true
-					default:
-						lines[i].LogStart = r.LowWatermark
-					}
-				}
-				return err
+				return trim(ctx, adm, lines)
 			})
 			if err != nil {
 				return err
@@ -94,7 +62,7 @@ func topicTrim(g *globals) *cobra.Command {
 					}
 				}
 			})
-			if err == nil && failed {
+			if err == nil && slices.ContainsFunc(lines, func(l trimLine) bool { return l.Error != "" }) {
 				err = &exit{code: exitError}
 			}
 			return err
@@ -106,4 +74,53 @@ func topicTrim(g *globals) *cobra.Command {
 	_ = cmd.RegisterFlagCompletionFunc("partitions", completePartitions(g))
 	f.BoolVar(&dry, "dry-run", false, "show what would become of the log starts")
 	return cmd
+}
+
+// planTrim is what would become of each partition's log start.
+func planTrim(ctx context.Context, adm *kadm.Client, topic string, partitions []int32, at position) ([]trimLine, error) {
+	spans, err := resolve(ctx, adm, []string{topic}, partitions, at, false)
+	if err != nil {
+		return nil, err
+	}
+	starts, err := adm.ListStartOffsets(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	lines := []trimLine{}
+	for _, s := range spans {
+		first, _ := starts.Lookup(s.topic, s.partition)
+		l := trimLine{Topic: s.topic, Partition: s.partition, From: first.Offset, LogStart: s.from}
+		if at.kind == atOffset && at.n > s.to { // a slip, or meant for a longer partition: nobody asked for all of this one
+			l.LogStart = l.From
+			l.Error = fmt.Sprintf("offset %d lies beyond its end, %d; --before end deletes all", at.n, s.to)
+		}
+		lines = append(lines, l)
+	}
+	return lines, nil
+}
+
+// trim deletes the records before the planned log starts, and notes what came of it.
+func trim(ctx context.Context, adm *kadm.Client, lines []trimLine) error {
+	offsets := kadm.Offsets{}
+	for _, l := range lines {
+		if l.LogStart > l.From {
+			offsets.Add(kadm.Offset{Topic: l.Topic, Partition: l.Partition, At: l.LogStart})
+		}
+	}
+	if len(offsets) == 0 {
+		return nil
+	}
+	rs, err := adm.DeleteRecords(ctx, offsets)
+	for i := range lines {
+		l := &lines[i]
+		r, ok := rs.Lookup(l.Topic, l.Partition)
+		switch {
+		case !ok:
+		case r.Err != nil:
+			l.LogStart, l.Error = l.From, r.Err.Error()
+		default:
+			l.LogStart = r.LowWatermark
+		}
+	}
+	return err
 }

@@ -193,24 +193,13 @@ var (
 	ErrClusterID = errors.New("the id of the cluster is lost")
 )
 
-// base reads what can be read of the catalog.
+// base reads what can be read of the catalog: the newest snapshot that is whole, the
+// cluster's id, and the entries behind them.
 func (inv *Inventory) base(ctx context.Context, store cold.Store, sv journal.Survey, cluster string) error {
 	floor, named := sv.Floor()
-	s := catalog.NewState()
-	readable := false
-	for _, p := range slices.Backward(sv.Snapshots) {
-		if p.Err != nil {
-			continue
-		}
-		state, err := journal.ReadSnapshot(ctx, store, p.Number)
-		if isLost(err) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		s, inv.Sound, readable = state, agreed(sv, p, floor), true
-		break
+	s, readable, err := inv.snapshot(ctx, store, sv, floor)
+	if err != nil {
+		return err
 	}
 	inv.Top = max(floor, named, s.Number())
 	for _, ps := range [][]journal.Part{sv.Entries, sv.Snapshots} {
@@ -221,40 +210,82 @@ func (inv *Inventory) base(ctx context.Context, store cold.Store, sv journal.Sur
 	if floor == named && floor > 0 && s.Number() < floor && inv.Top == floor {
 		inv.Begun = floor
 	}
-	if s.ClusterID() == "" {
-		id, err := founded(ctx, store)
-		if err != nil {
-			return err
-		}
-		if id == "" {
-			id = cluster
-		}
-		if id == "" {
-			return fmt.Errorf("%w: no snapshot can be read, and entry 1 is not there; meta.properties in a broker's data folder has it", ErrClusterID)
-		}
-		if s.Number() == 0 && (len(sv.Entries) == 0 || sv.Entries[0].Number != 1 || sv.Entries[0].Err != nil) {
-			s = s.Clone()
-			s.Apply(1, []catalog.Command{&catalog.CreateCluster{ID: id}})
-			inv.hole(1, 1)
-		}
-	} else if cluster != "" && cluster != s.ClusterID() {
-		return fmt.Errorf("the bucket holds cluster %s, not %s", s.ClusterID(), cluster)
+	if s, err = inv.identify(ctx, store, sv, s, cluster); err != nil {
+		return err
 	}
 	sound := readable || s.Number() == 0
-	for _, p := range sv.Entries {
+	behind := slices.DeleteFunc(slices.Clone(sv.Entries), func(p journal.Part) bool {
 		if p.Number <= s.Number() {
+			return true
+		}
+		return p.Number <= floor && floor != inv.Begun && readable // it was given up: a writer that slept may have put it
+	})
+	if inv.Base, err = inv.follow(ctx, store, s, behind, sound); err != nil {
+		return err
+	}
+	if !sound || !readable && len(inv.Holes) > 0 && inv.Holes[0].First == 1 {
+		inv.Sound = time.Time{}
+	}
+	return nil
+}
+
+// snapshot is the newest state that was written down and can be read, or an empty one.
+func (inv *Inventory) snapshot(ctx context.Context, store cold.Store, sv journal.Survey, floor uint64) (s *catalog.State, readable bool, err error) {
+	for _, p := range slices.Backward(sv.Snapshots) {
+		if p.Err != nil {
 			continue
 		}
-		if p.Number <= floor && floor != inv.Begun && readable {
-			continue // it was given up: a writer that slept may have put it
+		s, err := journal.ReadSnapshot(ctx, store, p.Number)
+		if isLost(err) {
+			continue
 		}
+		if err != nil {
+			return nil, false, err
+		}
+		inv.Sound = agreed(sv, p, floor)
+		return s, true, nil
+	}
+	return catalog.NewState(), false, nil
+}
+
+// identify sees to it that the state has the cluster's id: its own, what else in the bucket
+// tells of it, or the one that was given, which must not contradict the state's.
+func (inv *Inventory) identify(ctx context.Context, store cold.Store, sv journal.Survey, s *catalog.State, cluster string) (*catalog.State, error) {
+	if own := s.ClusterID(); own != "" {
+		if cluster != "" && cluster != own {
+			return nil, fmt.Errorf("the bucket holds cluster %s, not %s", own, cluster)
+		}
+		return s, nil
+	}
+	id, err := founded(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	if id == "" {
+		id = cluster
+	}
+	if id == "" {
+		return nil, fmt.Errorf("%w: no snapshot can be read, and entry 1 is not there; meta.properties in a broker's data folder has it", ErrClusterID)
+	}
+	if s.Number() == 0 && (len(sv.Entries) == 0 || sv.Entries[0].Number != 1 || sv.Entries[0].Err != nil) {
+		s = s.Clone()
+		s.Apply(1, []catalog.Command{&catalog.CreateCluster{ID: id}})
+		inv.hole(1, 1)
+	}
+	return s, nil
+}
+
+// follow applies entries to a state, in their order. Entries that are missing or cannot be
+// read are holes; behind one, or on a state that is not sound, commands may be refused.
+func (inv *Inventory) follow(ctx context.Context, store cold.Store, s *catalog.State, entries []journal.Part, sound bool) (*catalog.State, error) {
+	for _, p := range entries {
 		var e journal.Entry
 		err := p.Err
 		if err == nil {
 			e, err = journal.ReadEntry(ctx, store, p.Number)
 		}
 		if err != nil && !isLost(err) {
-			return err
+			return nil, err
 		}
 		next := s.Clone()
 		for n := s.Number() + 1; n < p.Number; n++ {
@@ -278,11 +309,7 @@ func (inv *Inventory) base(ctx context.Context, store cold.Store, sv journal.Sur
 			}
 		}
 	}
-	inv.Base = s
-	if !sound || !readable && len(inv.Holes) > 0 && inv.Holes[0].First == 1 {
-		inv.Sound = time.Time{}
-	}
-	return nil
+	return s, nil
 }
 
 // snapshotTakes is longer than a snapshot is on its way: it is put beside the entries that
