@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// edges is who may import whom of our packages (DESIGN 3), with the reason for what
+// edges is who may import whom of our packages, with the reason for what
 // the design's table does not say. Tests may import what they like.
 var edges = map[string][]string{
 	"record":                  {},
@@ -72,7 +72,7 @@ var once = map[string]string{
 	"github.com/pierrec/lz4/v4":                      "record",
 }
 
-// pure packages do no I/O, start nothing, and ask no clock (DESIGN 3).
+// pure packages do no I/O, start nothing, and ask no clock.
 var pure = []string{"record", "catalog", "ingest", "coord/group", "tier/object", "localstack/history"}
 
 func TestPackagesImportWhatTheDesignAllows(t *testing.T) {

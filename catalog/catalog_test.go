@@ -498,7 +498,7 @@ func TestDeletingATopicChangesNoOtherState(t *testing.T) {
 	}
 }
 
-func TestTopicNames(t *testing.T) { // kafka semantics 16
+func TestTopicNames(t *testing.T) { // kafka.md 16
 	j := newJournal(t)
 	j.topic("a.b", 0)
 	for name, want := range map[string]error{"": ErrInvalidTopic, ".": ErrInvalidTopic, "..": ErrInvalidTopic, "a b": ErrInvalidTopic, "a_b": ErrInvalidTopic, "a.b": ErrExists, string(bytes.Repeat([]byte("x"), 250)): ErrInvalidTopic} {

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestCut(t *testing.T) { // DESIGN 4.3
+func TestCut(t *testing.T) { // protocol.md 3.3
 	free := Config{}.defaults()
 	billed := Config{Rate: 8}.defaults()
 	ms := time.Millisecond

@@ -249,7 +249,7 @@ func TestAForeignObjectStopsTheProcess(t *testing.T) { // S3
 	assert.ErrorIs(t, r.Results[0].Err, ErrNotLeader)
 }
 
-func TestATimeoutIsToldAndTheRecordStays(t *testing.T) { // S2, testing.md row 15
+func TestATimeoutIsToldAndTheRecordStays(t *testing.T) { // S2, fault-matrix.md row 15
 	b := newBench(t, Config{}, part(0))
 	b.timeout = time.Second
 	r := b.send(AcksAll, plain(part(0), 1))
@@ -384,7 +384,7 @@ func TestCloseFlushesWithoutCompany(t *testing.T) {
 	assert.ErrorIs(t, late.Results[0].Err, ErrNotLeader)
 }
 
-func TestRestoredBatchesKeepTheirOffsets(t *testing.T) { // DESIGN 4.6
+func TestRestoredBatchesKeepTheirOffsets(t *testing.T) { // protocol.md 3.6
 	b := newBench(t, Config{})
 	b.Own(part(0), Start{Epoch: 1, Next: 10})
 	it := batchOf(part(0), record.Header{ProducerID: 5, BaseSequence: 77, BaseOffset: 10, NumRecords: 2})
@@ -403,7 +403,7 @@ func TestRestoredBatchesKeepTheirOffsets(t *testing.T) { // DESIGN 4.6
 
 // Offsets that were given away before a fence belong to what is restored: nobody else gets
 // them meanwhile, whatever becomes of the ownership (P2).
-func TestWhatIsRestoredComesFirst(t *testing.T) { // DESIGN 4.6
+func TestWhatIsRestoredComesFirst(t *testing.T) { // protocol.md 3.6
 	b := newBench(t, Config{})
 	b.Hold([]record.Partition{part(0)})
 	b.Own(part(0), Start{Epoch: 1, Next: 10})
@@ -427,7 +427,7 @@ func TestWhatIsRestoredComesFirst(t *testing.T) { // DESIGN 4.6
 
 // A producer that was quicker than the hot tier has sent its batch again, to another
 // offset: what is restored must not be a second one.
-func TestNothingIsRestoredThatWasSentAgain(t *testing.T) { // DESIGN 4.6
+func TestNothingIsRestoredThatWasSentAgain(t *testing.T) { // protocol.md 3.6
 	b := newBench(t, Config{})
 	b.Own(part(0), Start{Epoch: 1, Next: 10})
 	r := b.send(AcksAll, batchOf(part(0), *sent(5, 0, 77, 2)))

@@ -348,7 +348,7 @@ func (x *explorer) next(w world) []world {
 		out = append(out, x.fencing(w, i)...)
 	}
 	a := x.seen(&w, 0)
-	// The owner describes what is committed (DESIGN 6), in one step for brevity.
+	// The owner describes what is committed (protocol.md 6), in one step for brevity.
 	if !w.cat.sealed && uint8(a.committed) > w.cat.covered {
 		c := w
 		for _, values := range a.slots[c.cat.covered:a.committed] {
@@ -671,8 +671,8 @@ func TestNoOrderOfEventsLosesAnAcknowledgedRecord(t *testing.T) {
 	}
 }
 
-// shortcuts are the ways to lose data that object-stores.md section 5 and
-// testing.md 3.7 list, as far as they concern sessions.
+// shortcuts are ways to lose data that look right at first sight, as far as they concern
+// sessions.
 var shortcuts = []variant{
 	{name: "acknowledge before the slots below are filled", judge: func(flight []*Slot) int { // S4
 		n := 0

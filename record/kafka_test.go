@@ -224,7 +224,7 @@ func TestRewritingChangesOnlyWhatItSays(t *testing.T) {
 	})
 }
 
-func TestMaxAtFindsWhatALoopFinds(t *testing.T) { // semantics 37
+func TestMaxAtFindsWhatALoopFinds(t *testing.T) { // kafka.md 37
 	rapid.Check(t, func(r *rapid.T) {
 		d := drawBatch(r)
 		stamped := rapid.Bool().Draw(r, "log append time")

@@ -53,7 +53,7 @@ func TestBatchesAreKafkas(t *testing.T) {
 	}
 }
 
-func TestClientsCompressionIsUnderstood(t *testing.T) { // semantics 24
+func TestClientsCompressionIsUnderstood(t *testing.T) { // kafka.md 24
 	body := batch(t, None, 200)[HeaderLen:]
 	for c := Gzip; c <= Zstd; c++ {
 		codec := []kgo.CompressionCodec{kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression()}[c-1]
@@ -78,7 +78,7 @@ func TestClientsCompressionIsUnderstood(t *testing.T) { // semantics 24
 	}
 }
 
-func TestCheckRefusesWhatKafkaRefuses(t *testing.T) { // semantics 21, 22
+func TestCheckRefusesWhatKafkaRefuses(t *testing.T) { // kafka.md 21, 22
 	good := batch(t, None, 10)
 	mutate := func(f func(b []byte, h *Header)) []byte {
 		b := bytes.Clone(good)
@@ -150,7 +150,7 @@ func TestBadRecordsAreToldOfUpToABound(t *testing.T) {
 	}
 }
 
-func TestRebaseAndLogAppendTime(t *testing.T) { // semantics 23
+func TestRebaseAndLogAppendTime(t *testing.T) { // kafka.md 23
 	b := batch(t, Zstd, 5)
 	Rebase(b, 1<<40, 7)
 	h, err := Check(b, Limits{})
@@ -173,7 +173,7 @@ func TestRebaseAndLogAppendTime(t *testing.T) { // semantics 23
 	}
 }
 
-func TestTheNewestTimestampIsFound(t *testing.T) { // semantics 37
+func TestTheNewestTimestampIsFound(t *testing.T) { // kafka.md 37
 	b := batch(t, Gzip, 100)
 	Rebase(b, 500, 0)
 	h, _ := ParseHeader(b)
@@ -182,7 +182,7 @@ func TestTheNewestTimestampIsFound(t *testing.T) { // semantics 37
 	}
 }
 
-func TestFilterKeepsOffsetsAndEnds(t *testing.T) { // semantics 52
+func TestFilterKeepsOffsetsAndEnds(t *testing.T) { // kafka.md 52
 	b := batch(t, LZ4, 10)
 	Rebase(b, 100, 3)
 	h, _ := ParseHeader(b)
@@ -210,7 +210,7 @@ func TestFilterKeepsOffsetsAndEnds(t *testing.T) { // semantics 52
 	}
 }
 
-func TestSequencesWrap(t *testing.T) { // semantics 26
+func TestSequencesWrap(t *testing.T) { // kafka.md 26
 	if s := AddSequence(1<<31-1, 1); s != 0 {
 		t.Fatal(s)
 	}

@@ -16,7 +16,7 @@ import (
 // that the catalog does not describe, each with runs of 16 partitions whose
 // producers take turns. Its heir reads each slot's footer once, and then no more
 // than it takes to find a run of each partition that names all producers: not
-// partition by partition, not slot by slot again (DESIGN 6).
+// partition by partition, not slot by slot again (protocol.md 6).
 func TestTakeoverAsksTheBucketABoundedNumberOfTimes(t *testing.T) {
 	const slots, partitions, producers = 2000, 16, 3
 	r := newRig(t, partitions, Options{Behind: 1 << 30})

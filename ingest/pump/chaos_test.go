@@ -25,7 +25,7 @@ import (
 // every fault that a sound store may have, for ten virtual minutes a seed. At the
 // end the log is read from the bucket: every acknowledged record is at its offset,
 // no record is there twice, and offsets are dense. SEEDS=n runs more.
-func TestNothingAcknowledgedIsLost(t *testing.T) { // P1, P3, testing.md rows 1, 5, 6, 12-16, 24
+func TestNothingAcknowledgedIsLost(t *testing.T) { // P1, P3, fault-matrix.md rows 1, 5, 6, 12-16, 24
 	seeds := 6
 	if testing.Short() {
 		seeds = 2

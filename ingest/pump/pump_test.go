@@ -57,7 +57,7 @@ func TestOneRoundTripPerAcknowledgement(t *testing.T) { // P5
 	})
 }
 
-func TestALostAnswerIsFoundToBeOurs(t *testing.T) { // S3, testing.md row 14
+func TestALostAnswerIsFoundToBeOurs(t *testing.T) { // S3, fault-matrix.md row 14
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 1, Options{})
 		r.store.Use(fault.Script(fault.Step{Op: trace.Put, Times: 1, Fault: fault.Fault{Kind: fault.AnswerLost}}))
@@ -67,7 +67,7 @@ func TestALostAnswerIsFoundToBeOurs(t *testing.T) { // S3, testing.md row 14
 	})
 }
 
-func TestAPutThatLandsMinutesLater(t *testing.T) { // S2, testing.md row 15
+func TestAPutThatLandsMinutesLater(t *testing.T) { // S2, fault-matrix.md row 15
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 1, Options{})
 		r.store.Use(fault.Script(
@@ -86,7 +86,7 @@ func TestAPutThatLandsMinutesLater(t *testing.T) { // S2, testing.md row 15
 	})
 }
 
-func TestTheStoreGoesAwayAndComesBack(t *testing.T) { // U4, testing.md row 12
+func TestTheStoreGoesAwayAndComesBack(t *testing.T) { // U4, fault-matrix.md row 12
 	synctest.Test(t, func(t *testing.T) {
 		const pending = 64 << 10
 		var said bytes.Buffer
@@ -128,7 +128,7 @@ func TestTheStoreGoesAwayAndComesBack(t *testing.T) { // U4, testing.md row 12
 	})
 }
 
-func TestAFencedBrokerAcknowledgesNothing(t *testing.T) { // S6, testing.md row 6
+func TestAFencedBrokerAcknowledgesNothing(t *testing.T) { // S6, fault-matrix.md row 6
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 1, Options{})
 		require.NoError(t, r.produce(ingest.AcksAll, part(0), "mine").Err)
@@ -173,7 +173,7 @@ func TestAFenceUnderAPutInFlight(t *testing.T) { // S2, S6: what hangs may land 
 	})
 }
 
-func TestAForeignObjectStopsTheBroker(t *testing.T) { // S3, testing.md row 7
+func TestAForeignObjectStopsTheBroker(t *testing.T) { // S3, fault-matrix.md row 7
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 1, Options{})
 		s, _ := r.Session()
@@ -187,7 +187,7 @@ func TestAForeignObjectStopsTheBroker(t *testing.T) { // S3, testing.md row 7
 	})
 }
 
-func TestTwoThousandProducersShareFewPuts(t *testing.T) { // DESIGN 4.3
+func TestTwoThousandProducersShareFewPuts(t *testing.T) { // protocol.md 3.3
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 16, Options{})
 		r.store.Use(fault.Always(fault.Fault{Before: 15 * time.Millisecond, After: 15 * time.Millisecond}))
@@ -375,7 +375,7 @@ func TestWatchesWakeWithoutMissingAnything(t *testing.T) {
 	})
 }
 
-func TestDuplicatesAreAnsweredAfterARestart(t *testing.T) { // kafka.md 25, testing.md row 1
+func TestDuplicatesAreAnsweredAfterARestart(t *testing.T) { // kafka.md 25, fault-matrix.md row 1
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 1, Options{})
 		send := func(seq int32, value string) ingest.Result {

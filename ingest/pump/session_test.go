@@ -252,7 +252,7 @@ func TestWhatIsReleasedIsNotTakenUpAfterwards(t *testing.T) { // S9, found by br
 	})
 }
 
-func TestTheMarkMovesByCount(t *testing.T) { // DESIGN 6
+func TestTheMarkMovesByCount(t *testing.T) { // protocol.md 6
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 4, Options{Behind: 10})
 		for range 9 {
@@ -285,7 +285,7 @@ func TestTheMarkMovesByCount(t *testing.T) { // DESIGN 6
 
 // TestTheMarkMovesByRuns: with many active partitions few slots hold many runs, and the
 // command that describes them must stay small.
-func TestTheMarkMovesByRuns(t *testing.T) { // DESIGN 6
+func TestTheMarkMovesByRuns(t *testing.T) { // protocol.md 6
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 4, Options{BehindRuns: 12})
 		slot := func() {
@@ -310,7 +310,7 @@ func TestTheMarkMovesByRuns(t *testing.T) { // DESIGN 6
 	})
 }
 
-func TestLeaveSealsWithoutAWalk(t *testing.T) { // DESIGN 8: SIGTERM
+func TestLeaveSealsWithoutAWalk(t *testing.T) { // protocol.md 5: SIGTERM
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 4, Options{})
 		r.store.Use(fault.Always(fault.Fault{Before: 10 * time.Millisecond}, trace.Put))
@@ -344,7 +344,7 @@ func TestLeaveSealsWithoutAWalk(t *testing.T) { // DESIGN 8: SIGTERM
 
 // What comes to a pump that leaves is refused when the catalog says who owns the
 // partition next, not before; and that is the entry in which the session ends.
-func TestWhoComesWhileABrokerLeavesIsSentToTheHeir(t *testing.T) { // DESIGN 8: SIGTERM
+func TestWhoComesWhileABrokerLeavesIsSentToTheHeir(t *testing.T) { // protocol.md 5: SIGTERM
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 2, Options{})
 		heir := r.catalog.must(t, &catalog.RegisterSession{Node: 2, Nonce: [16]byte{2}})[0].ID
@@ -478,7 +478,7 @@ func TestDrainGivesUpWhenTimeIsUp(t *testing.T) {
 	})
 }
 
-func TestARunningWalkBelievesNoList(t *testing.T) { // S6, testing.md row 18
+func TestARunningWalkBelievesNoList(t *testing.T) { // S6, fault-matrix.md row 18
 	for kind := range map[fault.Kind]bool{fault.Missing: true, fault.Duplicate: true, fault.Unordered: true, fault.Unavailable: true} {
 		t.Run(kind.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -498,7 +498,7 @@ func TestARunningWalkBelievesNoList(t *testing.T) { // S6, testing.md row 18
 	}
 }
 
-func TestAWalkOverDamageIsAnError(t *testing.T) { // testing.md row 19
+func TestAWalkOverDamageIsAnError(t *testing.T) { // fault-matrix.md row 19
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 1, Options{})
 		for range 5 {

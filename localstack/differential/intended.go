@@ -14,7 +14,7 @@ var intentions = []intended{
 	{scenario: "connection/bytes", step: "SaslHandshake", why: "SASL is not served, nor advertised"},
 
 	// Metadata.
-	{scenario: "metadata/auto creation", why: "a topic is made before the answer, with leaders (DESIGN 11): clients need not ask again"},
+	{scenario: "metadata/auto creation", why: "a topic is made before the answer, with leaders (protocol.md 7): clients need not ask again"},
 	{scenario: "metadata/of topics", step: "neither name nor id", why: "Kafka fails with UNKNOWN_SERVER_ERROR; an id of zeros is UNKNOWN_TOPIC_ID"},
 	{scenario: "metadata/topic partitions", step: "no name", why: "Kafka fails with UNKNOWN_SERVER_ERROR of a topic whose name is empty"},
 
@@ -42,7 +42,7 @@ var intentions = []intended{
 	{scenario: "produce/batches", step: "null", why: "Kafka gives no answer"},
 	{scenario: "produce/.*", path: `.*LogStartOffset`, why: "the log start is told of batches that are taken"},
 	{scenario: "produce/batches", step: "bytes behind|LogAppendTime set", why: "a batch with bytes behind it, or with a time that the broker claims to have set, is refused"},
-	{scenario: "produce/batches", step: "codec 7|garbage as gzip", why: "compressed batches are not opened on the way in (DESIGN 4); Kafka fails with UNKNOWN_SERVER_ERROR"},
+	{scenario: "produce/batches", step: "codec 7|garbage as gzip", why: "compressed batches are not opened on the way in (protocol.md 3); Kafka fails with UNKNOWN_SERVER_ERROR"},
 	{scenario: "produce/sequences", path: `.*LogAppendTime`, why: "the time of a batch that came twice is not kept; producers do not read it"},
 	{scenario: "fetch/offsets", step: `at most 180.*`, why: "batches are sent whole, never cut at a limit (KIP-74)"},
 	{scenario: "fetch/offsets", step: "as a replica", why: "nobody is a replica: refused with a code rather than by closing"},

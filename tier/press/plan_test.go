@@ -46,7 +46,7 @@ func partitionsOf(id record.TopicID, n int) []record.Partition {
 
 // TestHistoryStaysOutOfTheCatalog lets partitions grow by a segment an hour for three
 // years. What the catalog holds of each stays a few kilobytes, and every offset is
-// found where a plain list of all segments has it (DESIGN 6).
+// found where a plain list of all segments has it (protocol.md 6).
 func TestHistoryStaysOutOfTheCatalog(t *testing.T) {
 	const hours, years, per = 24, 3, 10 // offsets a segment
 	partitions := 20

@@ -50,7 +50,7 @@ type world struct {
 	counts   map[string]int
 }
 
-// plant is a shortcut that loses data or leaves rubbish (object-stores.md 5.1).
+// plant is a shortcut that loses data or leaves rubbish.
 type plant int
 
 const (
