@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -290,14 +291,13 @@ func TestHedgeBoundsTheTailOfASlowPut(t *testing.T) {
 // brittle can be opened once.
 type brittle struct {
 	cold.Body
-	opened bool
+	opened atomic.Bool
 }
 
 func (b *brittle) Open() (io.ReadSeekCloser, error) {
-	if b.opened {
+	if b.opened.Swap(true) {
 		return nil, errors.New("the file was moved away")
 	}
-	b.opened = true
 	return b.Body.Open()
 }
 
@@ -313,10 +313,10 @@ func TestAHedgeThatCannotBeSentDecidesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		first := true
+		var puts atomic.Int32
 		faulty.Use(func(c fault.Call) (f fault.Fault) {
-			if c.Op == trace.Put && first {
-				first, f = false, fault.Fault{Kind: fault.AnswerLost, After: time.Second}
+			if c.Op == trace.Put && puts.Add(1) == 1 {
+				f = fault.Fault{Kind: fault.AnswerLost, After: time.Second}
 			}
 			return f
 		})
