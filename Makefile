@@ -1,4 +1,4 @@
-# One verb for each ring of tests; .ci/run runs them all.
+# One verb for each ring of tests; .ci/run runs those that take minutes.
 GO ?= go
 
 .PHONY: build test race sim model planted-quick lint fuzz e2e e2e-minio e2e-versitygw nemesis planted corpus differential bench bench-failover bench-scale
