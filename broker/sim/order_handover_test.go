@@ -186,18 +186,21 @@ func (h *handover) sit(name string, node int32, change func(port) port) *chair {
 
 // produce sends one record, and notes what was acknowledged.
 func (c *chair) produce(ctx context.Context, id record.Partition, v string) {
-	o, ok := c.send(ctx, id, v, ingest.AcksAll)
-	if !ok {
-		return
+	if o, ok := c.send(ctx, id, v, ingest.AcksAll); ok {
+		c.acknowledged(id, o, v)
 	}
+}
+
+// acknowledged notes what a client was told.
+func (c *chair) acknowledged(id record.Partition, o int64, v string) {
 	if was, ok := c.h.acked[id][o]; ok {
 		c.h.w.fail("P3: offset %d of %s is given to %s and %s", o, id, was, v)
 	}
 	c.h.acked[id][o] = v
 }
 
-// send sends one record; it reports whether it was acknowledged, and where.
-func (c *chair) send(ctx context.Context, id record.Partition, v string, acks ingest.Acks) (int64, bool) {
+// item is one record of a request.
+func item(id record.Partition, v string) ingest.Item {
 	b := record.Builder{}
 	b.Add(1, nil, []byte(v))
 	batch, err := b.Build()
@@ -205,7 +208,12 @@ func (c *chair) send(ctx context.Context, id record.Partition, v string, acks in
 		panic(err)
 	}
 	head, _ := record.ParseHeader(batch)
-	r := &pump.Request{Request: ingest.Request{Acks: acks, Items: []ingest.Item{{Partition: id, Header: head, Batch: batch}}}}
+	return ingest.Item{Partition: id, Header: head, Batch: batch}
+}
+
+// send sends one record; it reports whether it was acknowledged, and where.
+func (c *chair) send(ctx context.Context, id record.Partition, v string, acks ingest.Acks) (int64, bool) {
+	r := &pump.Request{Request: ingest.Request{Acks: acks, Items: []ingest.Item{item(id, v)}}}
 	if c.pump.Produce(ctx, r) != nil {
 		return 0, false
 	}
