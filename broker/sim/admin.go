@@ -66,13 +66,18 @@ func (w *world) administer() {
 			}
 			continue
 		}
-		t := w.topics[w.rng.IntN(len(w.topics))]
-		if n := w.anybody(); n != nil && n.serving {
-			if v, ok := n.book.State().TopicNamed(t.name); ok {
-				w.count("topics deleted")
-				w.trace("%s is to be deleted by %s", t.name, n)
-				w.propose(n, &catalog.DeleteTopic{ID: v.ID})
-			}
+		w.deleteTopic()
+	}
+}
+
+// deleteTopic is DeleteTopics: what there is of that name is made again (complete).
+func (w *world) deleteTopic() {
+	t := w.topics[w.rng.IntN(len(w.topics))]
+	if n := w.anybody(); n != nil && n.serving {
+		if v, ok := n.book.State().TopicNamed(t.name); ok {
+			w.count("topics deleted")
+			w.trace("%s is to be deleted by %s", t.name, n)
+			w.propose(n, &catalog.DeleteTopic{ID: v.ID})
 		}
 	}
 }

@@ -141,6 +141,9 @@ func (l link) PutIfAbsent(ctx context.Context, name string, body cold.Body) erro
 	if err != nil {
 		return err
 	}
+	if strings.HasPrefix(name, journal.PrefixSnapshots) { // before what that makes garbage is deleted
+		l.w.beside(l.n)
+	}
 	return l.ask(ctx, true, func() error { return l.put(name, data) })
 }
 

@@ -17,7 +17,8 @@
 // is away for a while; listings lack what is new. The power goes, and what a disk had not
 // synced with it, or the disk itself; a machine is cloned with its disk, and its node id
 // or another one; a machine's calendar jumps by years. Meanwhile records and topics are deleted, and topics made again under
-// their names. Then all of it heals.
+// their names. Beside what brokers begin, to take over, to give partitions away, to rotate,
+// to leave, to put a snapshot, any of it happens at once. Then all of it heals.
 //
 // # What must hold
 //

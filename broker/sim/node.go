@@ -113,6 +113,7 @@ func (n *node) live(ctx context.Context) {
 		_ = p.Sleep(ctx, 100*time.Millisecond)
 	}
 	p.spawn(func() { n.book.run(ctx) })
+	w.beside(n)
 	for {
 		err := n.tenure.Start(ctx)
 		if err == nil {
@@ -187,6 +188,7 @@ func (n *node) maintain(ctx context.Context) {
 		case len(n.pump.Over()) > 0:
 			<-n.pump.Over()
 			w.count("fenced alive")
+			w.beside(n)
 			err := n.tenure.TakeOver(ctx)
 			n.tell("take over again", err)
 			if errors.Is(err, broker.ErrNode) {
@@ -204,10 +206,14 @@ func (n *node) maintain(ctx context.Context) {
 			n.tell("read the bucket's clock", n.tenure.Date(ctx))
 			if ps := n.tenure.Excess(); len(ps) > 0 {
 				w.count("releases")
+				w.beside(n)
 				if w.rng.IntN(10) == 0 { // it is told to leave before the answer has come
 					w.after(between(w.rng, 0, 100*time.Millisecond), p, func() { n.leave(between(w.rng, time.Second, 10*time.Second)) })
 				}
 				n.tell("release", n.pump.Release(ctx, n.tenure.Bequeath, ps...))
+			}
+			if _, slots := n.pump.Committed(); slots >= w.rotateSlots {
+				w.beside(n)
 			}
 			rotated, err := n.tenure.Rotate(ctx, w.now.Sub(since), w.rotateSlots, w.rotateAge)
 			if rotated {
@@ -259,6 +265,7 @@ func (n *node) bury(ctx context.Context, id uint64) error {
 		return nil
 	}
 	n.w.count("burials")
+	n.w.beside(n)
 	n.w.trace("%s fences session %d", n, id)
 	return n.tenure.Bury(ctx, v)
 }

@@ -221,13 +221,7 @@ func (w *world) misfortune() {
 		w.splits = w.now.Add(long(15 * time.Second))
 		w.trace("gossip is split: %v until %v", w.groups, w.splits.Sub(begin))
 	case 6: // suspected for nothing
-		m := w.order[w.rng.IntN(len(w.order))]
-		if n != m && n.alive() && m.alive() && m.session() != 0 {
-			w.count("suspicions")
-			session := m.session()
-			w.trace("%s suspects %s", n, m)
-			w.after(w.lag(), n.process, func() { n.gone = append(n.gone, session) })
-		}
+		w.suspect(n, w.order[w.rng.IntN(len(w.order))])
 	case 7:
 		n.leave(long(5 * time.Second))
 	case 8: // a whole outage of brokers
@@ -250,6 +244,51 @@ func (w *world) misfortune() {
 		}
 	}
 	w.after(w.faultEvery/2+time.Duration(w.rng.Int64N(int64(w.faultEvery))), nil, w.misfortune)
+}
+
+// beside lets something else happen within a moment of what a broker has begun: what goes
+// well by itself has to go well beside anything.
+func (w *world) beside(n *node) {
+	if w.healed || w.rng.IntN(12) > 0 {
+		return
+	}
+	w.after(between(w.rng, 0, 100*time.Millisecond), nil, func() {
+		if w.healed || !n.alive() {
+			return
+		}
+		w.count("at once")
+		long := between(w.rng, 100*time.Millisecond, 10*time.Second)
+		switch w.rng.IntN(8) {
+		case 0:
+			n.crash(w.rng.IntN(2) == 0)
+			w.after(long, nil, n.start)
+		case 1:
+			n.leave(long)
+		case 2:
+			n.cut = w.now.Add(long)
+			w.trace("%s is cut off from the bucket until %v", n, n.cut.Sub(begin))
+		case 3:
+			w.bucket.outage = w.now.Add(long / 2)
+			w.trace("the bucket is away until %v", w.bucket.outage.Sub(begin))
+		case 4:
+			w.suspect(w.order[w.rng.IntN(len(w.order))], n)
+		case 5, 6:
+			w.deleteTopic()
+		case 7:
+			w.deleteRecords()
+		}
+	})
+}
+
+// suspect lets one broker take another for dead.
+func (w *world) suspect(n, m *node) {
+	if n == m || !n.alive() || !m.alive() || m.session() == 0 {
+		return
+	}
+	w.count("suspicions")
+	session := m.session()
+	w.trace("%s suspects %s", n, m)
+	w.after(w.lag(), n.process, func() { n.gone = append(n.gone, session) })
 }
 
 // disk is a new one.
@@ -289,6 +328,7 @@ func (n *node) leave(again time.Duration) {
 	w, p := n.w, n.process
 	w.count("leaves")
 	w.trace("%s leaves", n)
+	w.beside(n)
 	n.serving = false
 	n.stop() // what it has proposed may be committed all the same
 	over := func() {
