@@ -12,7 +12,7 @@ import (
 )
 
 // misses is how often in a row a broker may not answer before its session is
-// fenced. Fencing one that lives does no harm (DESIGN 8); it only costs a move. One that
+// fenced. Fencing one that lives does no harm (protocol.md 5); it only costs a move. One that
 // starts may take longer: it appends again what its hot tier holds, as nobody else can (P2).
 const (
 	misses         = 3

@@ -316,7 +316,7 @@ func (b *Broker) assemble() {
 	b.groups = &groups{b: b, topics: b.topics, coordinator: coord.New(offsetsLog{b}, b.log, b.groupConfig, b.clock.now, b.topicNamed)}
 }
 
-// putRate is how many puts per second the bill allows (DESIGN 4.3).
+// putRate is how many puts per second the bill allows (protocol.md 3.3).
 func (b *Broker) putRate() float64 {
 	switch n := b.values.Int("put.rate"); {
 	case n >= 0:

@@ -15,7 +15,7 @@ import (
 	"github.com/firnlog/firn/record"
 )
 
-// offsetsTopic is where groups live (DESIGN 9).
+// offsetsTopic is where groups live.
 const offsetsTopic = "__consumer_offsets"
 
 // coordinator is embedded under this name, since Coordinator is a method.

@@ -46,7 +46,7 @@ const buryWait = 3 * time.Second
 const shaken = 3 * time.Second
 
 // bury fences the session of a member that died. Every broker hears of it: they take
-// turns, by node id, so that usually one does the work (DESIGN 8).
+// turns, by node id, so that usually one does the work (protocol.md 5).
 //
 // A broker whose link is down takes the others for dead, and a fence that it began would
 // land when the link is back: every partition of theirs would move. So the bucket has to

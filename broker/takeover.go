@@ -107,8 +107,8 @@ func (s *session) takeOver(ctx context.Context) error {
 	// somebody else's by now, at the same offsets.
 	ended := s.settleHot(id)
 	// Before the take, and before succeed and patrol may take for this session: what did our
-	// own former lives own last? Only that may be appended again from the hot tier (DESIGN
-	// 4.6). A life that died while it did so left the rest to us, so all of them count together.
+	// own former lives own last? Only that may be appended again from the hot tier
+	// (protocol.md 3.6). A life that died while it did so left the rest to us, so all of them count together.
 	former := map[record.Partition]bool{}
 	for _, v := range mine {
 		for _, p := range s.journal.State().Owned(v.ID) {
@@ -154,7 +154,7 @@ func (s *session) settleIn(ctx context.Context, id uint64, former map[record.Par
 }
 
 // sealDead fences and seals the sessions of this node's former lives and those
-// whose broker does not answer. Fencing somebody who lives does no harm (DESIGN 8), but
+// whose broker does not answer. Fencing somebody who lives does no harm (protocol.md 5), but
 // brokers whose clients come over addresses that the brokers do not reach themselves
 // would do nothing else: who lives as gossip says is left alone. It returns the
 // sessions of former lives of this node. Whoever goes on after a fence leaves all others

@@ -163,7 +163,7 @@ type SweepSession struct{ Session uint64 }
 type ForgetSession struct{ Session uint64 }
 
 // CreateTopic creates a topic. Owners names the session that owns each
-// partition from the start, so that it is usable at once (DESIGN 7); one that is
+// partition from the start, so that it is usable at once (protocol.md 6); one that is
 // not live leaves its partition without owner.
 type CreateTopic struct {
 	Name     string
@@ -239,7 +239,7 @@ type Move struct {
 }
 
 // Cover records runs that lie in the WAL slots [From, To) of a session, and
-// moves its covered mark to To (DESIGN 6, "recovery is bounded").
+// moves its covered mark to To (protocol.md 6, "recovery is bounded").
 type Cover struct {
 	Session  uint64
 	From, To uint64

@@ -21,7 +21,7 @@ type Located struct {
 }
 
 // IndexRef is one line of the catalog for many extents of one partition that
-// were pressed into an index object (DESIGN 6). Only extents in objects of that
+// were pressed into an index object (protocol.md 6). Only extents in objects of that
 // partition alone are pressed, so that the whole line can be deleted with it.
 type IndexRef struct {
 	Base, Next   int64

@@ -51,7 +51,7 @@ type Topic struct {
 	owner      *edit
 	ID         record.TopicID
 	Name       string
-	Replicas   int16 // as asked for; the bucket replicates (DESIGN 11)
+	Replicas   int16 // as asked for; the bucket replicates (protocol.md 7)
 	Configs    map[string]string
 	Partitions []*Partition
 	Internal   bool

@@ -185,7 +185,7 @@ func (m *Machine) seal() *Slot {
 
 // completeEvery is how many runs of a partition may follow each other without one
 // that names all producers: whoever rebuilds them reads at most so many footers
-// (DESIGN 6), or an eighth of the number of producers when there are very many.
+// (protocol.md 6), or an eighth of the number of producers when there are very many.
 const completeEvery = 64
 
 // complete makes the part name all producers of its partition, when these are the

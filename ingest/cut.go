@@ -19,7 +19,7 @@ type load struct {
 // usually takes is worth waiting for, but not when the store is sick.
 const longestWait = 250 * time.Millisecond
 
-// cut decides whether an object is cut now (DESIGN 4.3). When it is only a
+// cut decides whether an object is cut now (protocol.md 3.3). When it is only a
 // matter of time, it says how long; otherwise an answer to a put will bring the
 // next decision.
 func (c *Config) cut(l load) (now bool, wait time.Duration) {

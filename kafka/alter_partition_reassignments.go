@@ -7,7 +7,7 @@ import (
 )
 
 // AlterPartitionReassignments (45): replicas are virtual and partitions find their
-// owners by themselves (DESIGN 11), so a reassignment to live brokers is done as soon
+// owners by themselves (protocol.md 7), so a reassignment to live brokers is done as soon
 // as it is asked for. v1 (KIP-860): a change of the replication factor is as free.
 func apiAlterPartitionReassignments() api {
 	return api{

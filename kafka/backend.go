@@ -285,7 +285,7 @@ type Topics interface {
 type NewTopic struct {
 	Name       string
 	Partitions int32
-	Replicas   int16 // shown, not performed (DESIGN 11)
+	Replicas   int16 // shown, not performed (protocol.md 7)
 	Configs    map[string]string
 }
 

@@ -18,7 +18,7 @@ import (
 //   - -1 partitions or replicas mean the broker's default (KIP-464), in all versions,
 //     as in Kafka 4.
 //   - Any replication factor from 1 on is accepted and stored, also more than there
-//     are brokers (DESIGN 11). A manual assignment is accepted when it is well-formed;
+//     are brokers (protocol.md 7). A manual assignment is accepted when it is well-formed;
 //     it decides the number of partitions and of replicas and is otherwise not
 //     followed: the bucket replicates, and partitions move to where it is quiet.
 //   - v5 effective configs (KIP-525), v7 the topic's id (KIP-516).

@@ -9,7 +9,7 @@ import (
 
 // Pool holds buffers for the frames of Produce requests, the only ones whose
 // bytes outlive their request: uploads, the hot tier and the tail cache refer to
-// them (DESIGN 4.7). All other frames belong to the garbage collector, so that
+// them (protocol.md 3.7). All other frames belong to the garbage collector, so that
 // nobody can read from one that was reused.
 //
 // Sizes come in four classes to the doubling: at most a quarter of a buffer is

@@ -7,7 +7,7 @@ import (
 )
 
 // ListPartitionReassignments (46): none is ever under way. Partitions move in
-// milliseconds, without copying (DESIGN 11).
+// milliseconds, without copying (protocol.md 7).
 func apiListPartitionReassignments() api {
 	return api{
 		key: 46, name: "ListPartitionReassignments", min: 0, max: 0,

@@ -66,7 +66,7 @@ func (v view) leader(p *catalog.Partition) (int32, bool) {
 }
 
 // controller is the live broker with the lowest id: every broker answers APIs
-// that Kafka sends to the controller (DESIGN 11).
+// that Kafka sends to the controller (protocol.md 7).
 func (v view) controller() int32 {
 	if len(v.brokers) == 0 {
 		return -1

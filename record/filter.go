@@ -29,7 +29,7 @@ func (z *Compressor) Recompress(h Header, batch []byte, dec *Decoder, c Codec, l
 // Filter returns the batch without the records that keep refuses, for
 // compaction: base offset, last offset delta, base timestamp and producer stay,
 // so that consumers reach its end and sequences do not break, even when no record
-// is left (semantics 52). The largest timestamp becomes that of the records that
+// is left (kafka.md 52). The largest timestamp becomes that of the records that
 // stay, as in Kafka, unless none does or it is LogAppendTime. Filter returns the
 // batch itself when every record is kept.
 func (z *Compressor) Filter(h Header, batch []byte, dec *Decoder, keep func(Record) bool) ([]byte, error) {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Join takes a JoinGroup request (semantics 38 to 40).
+// Join takes a JoinGroup request (kafka.md 38 to 40).
 //
 // A dynamic member of v4 on comes twice, the second time with the id it was given
 // (KIP-394); a static one gets its id at once and replaces whoever had its

@@ -1,5 +1,5 @@
 // Package placement decides who should own what, as pure functions of who owns how
-// much, who lives and where they stand (DESIGN 8). The same question has the same
+// much, who lives and where they stand (protocol.md 5). The same question has the same
 // answer on every broker.
 //
 //   - What a live broker owns it keeps. Orphans go to those that have less than an even

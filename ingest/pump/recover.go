@@ -27,7 +27,7 @@ import (
 // at its end, and now and then of all; a run in a sealed object or segment says so
 // of all (Pump.Producers). So footers are read from the newest run back to one that
 // says all, in parallel, each once: rarely more than one for a partition, however
-// much of its log lies in WAL objects (DESIGN 6). It asks again until ctx ends.
+// much of its log lies in WAL objects (protocol.md 6). It asks again until ctx ends.
 //
 // Partitions whose producers cannot be known, since an object is damaged, or gone for good,
 // are in an error that is Unknown; those of the others are returned with it.

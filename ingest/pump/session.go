@@ -378,7 +378,7 @@ func (p *Pump) Tips(ctx context.Context, session, to uint64) ([]catalog.Tip, err
 }
 
 // Index moves the covered mark up to what is committed, with extents that point
-// into WAL objects (DESIGN 6). It does nothing when nothing is uncovered.
+// into WAL objects (protocol.md 6). It does nothing when nothing is uncovered.
 func (p *Pump) Index(ctx context.Context) error {
 	if err := p.lock(ctx); err != nil {
 		return err

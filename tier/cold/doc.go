@@ -25,7 +25,7 @@
 // # Files and packages
 //
 // The drivers are s3 (aws-sdk-go-v2), minio (minio-go), file and mem; open turns
-// a URL into one of them. [Settler] is the loop of DESIGN S3. trace counts what
+// a URL into one of them. [Settler] is the loop of S3. trace counts what
 // a store does, fault makes it fail on purpose, doctor finds out whether a store
 // can be trusted, and coldtest is the suite that each driver passes.
 package cold

@@ -14,7 +14,7 @@ import (
 )
 
 // compact rewrites partitions of topics with cleanup.policy=compact key by key, by
-// Kafka's rules (semantics 52): of each key the newest record stays, tombstones
+// Kafka's rules (kafka.md 52): of each key the newest record stays, tombstones
 // stay for delete.retention.ms, every record keeps its offset, and the log ends
 // where it ended.
 func (p *Press) compact(ctx context.Context) error {

@@ -12,7 +12,7 @@ import (
 )
 
 // index presses old extents of partitions that have many into index objects, so
-// that the catalog does not grow with history (DESIGN 6).
+// that the catalog does not grow with history (protocol.md 6).
 func (p *Press) index(ctx context.Context) error {
 	s, ok := p.session()
 	if !ok {

@@ -2,7 +2,7 @@
 // S3. It costs about half the CPU and allocations for each request of what the
 // AWS SDK does, and knows fewer sources of credentials.
 //
-// A method is one request: the library's retries are off (DESIGN S3), its
+// A method is one request: the library's retries are off (S3), its
 // multipart uploads too, and it does not sign the payload, which over plain HTTP
 // would hash every chunk.
 package minio

@@ -1,7 +1,7 @@
 // Package s3 is a bucket behind the AWS SDK: Amazon S3 with its credential
 // chains, and any store that speaks its language.
 //
-// A method is one request. The SDK's retries are off (DESIGN S3), it sends no
+// A method is one request. The SDK's retries are off (S3), it sends no
 // Expect header (a loser would see a broken connection instead of its 412), and
 // it does not hash the payload: over TLS, and to endpoints of one's own, that
 // is a pass over every byte for bytes that carry their own checksums. Amazon gets
