@@ -309,7 +309,9 @@ func (n *node) reach(ctx context.Context, advertised string) bool {
 // producers is pump.LoadProducers, whose reads are all at one instant.
 func (n *node) producers(ctx context.Context, _ cold.Store, state *catalog.State, ps ...record.Partition) (map[record.Partition][]ingest.Producer, error) {
 	for {
-		_ = n.process.Sleep(ctx, n.w.lag()+n.w.lag())
+		if err := n.process.Sleep(ctx, n.w.lag()+n.w.lag()); err != nil {
+			return nil, err
+		}
 		if (still{n.w.bucket, n}).away() == nil {
 			return pump.LoadProducers(ctx, present{still{n.w.bucket, nil}}, state, ps...)
 		}
