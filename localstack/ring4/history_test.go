@@ -56,13 +56,20 @@ func (h historian) judge() *history.Report {
 		t.Error(what)
 	}
 	if t.Failed() {
-		if file, err := h.Keep(); err != nil {
-			t.Error(err)
-		} else {
-			t.Logf("the history is in %s", file)
-		}
+		h.keep()
 	}
 	return r
+}
+
+// keep writes the history to a file.
+func (h historian) keep() {
+	h.t.Helper()
+	file, err := h.Keep()
+	if err != nil {
+		h.t.Error(err)
+		return
+	}
+	h.t.Logf("the history is in %s", file)
 }
 
 // nemesisTime is RING4_NEMESIS, or how long faults rotate in a usual run.

@@ -94,6 +94,13 @@ func TestHistoryUnderFaults(t *testing.T) {
 		}
 	}
 	stop := h.Start(t.Context(), rng, 4)
+	done := false
+	defer func() { // what could not go on has seen something all the same
+		if !done {
+			stop()
+			h.keep()
+		}
+	}()
 	began, grown := time.Now(), time.Now()
 	for length := nemesisTime(t); time.Since(began) < length && !t.Failed(); {
 		n.strike()
@@ -104,6 +111,7 @@ func TestHistoryUnderFaults(t *testing.T) {
 			}
 		}
 	}
+	done = true
 	stop()
 	h.finish()
 	t.Logf("%v of faults: %v", time.Since(began).Round(time.Second), n.did)
