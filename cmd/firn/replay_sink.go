@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/firnlog/firn/replay"
@@ -31,7 +33,7 @@ type sink interface {
 // open opens the sink that the flags name, as the checkpoint left it.
 func (r *replayer) open(ctx context.Context, mark *checkpoint) (sink, error) {
 	if r.toTopic != "" {
-		return r.openTopic(ctx)
+		return r.openTopic(ctx, mark.Spans)
 	}
 	s := &fileSink{}
 	if r.out == "-" {
@@ -176,7 +178,7 @@ type topicSink struct {
 	first error // why a record was not acknowledged
 }
 
-func (r *replayer) openTopic(ctx context.Context) (sink, error) {
+func (r *replayer) openTopic(ctx context.Context, spans []replay.Span) (sink, error) {
 	// An interrupt ends reading. What was handed over has --timeout to be acknowledged.
 	// The client's own delivery timeout would count from the records' timestamps.
 	kctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -186,9 +188,36 @@ func (r *replayer) openTopic(ctx context.Context) (sink, error) {
 		return nil, err
 	}
 	late := time.AfterFunc(r.g.timeout, cancel)
+	if err := fits(kctx, cl, r.toTopic, spans); err != nil {
+		cl.Close()
+		cancel()
+		return nil, err
+	}
 	late.Stop()
 	unwatch := context.AfterFunc(ctx, func() { late.Reset(r.g.timeout) })
 	return &topicSink{ctx: kctx, cl: cl, topic: r.toTopic, end: func() { unwatch(); late.Stop(); cancel() }}, nil
+}
+
+// fits says what is wrong with a topic that is to take some partitions of another one. The
+// first record would make the topic, with as many partitions as the broker likes.
+func fits(ctx context.Context, cl *client, topic string, spans []replay.Span) error {
+	ts, err := kadm.NewClient(cl.Client).ListTopics(ctx, topic)
+	if err != nil {
+		return cl.explain(err)
+	}
+	need := 1
+	for _, s := range spans {
+		need = max(need, int(s.Partition)+1)
+	}
+	switch t := ts[topic]; {
+	case errors.Is(t.Err, kerr.UnknownTopicOrPartition):
+		return fmt.Errorf("--to-topic: no such topic: %s; make it with `firn topic create %s -p %d`", topic, topic, need)
+	case t.Err != nil:
+		return fmt.Errorf("--to-topic %s: %w", topic, t.Err)
+	case len(t.Partitions) < need:
+		return fmt.Errorf("--to-topic: %s has too few partitions, %d; `firn topic add-partitions %s --num %d` makes them as many as are to be replayed", topic, len(t.Partitions), topic, need-len(t.Partitions))
+	}
+	return nil
 }
 
 func (s *topicSink) put(_ string, x *replay.Record) error {

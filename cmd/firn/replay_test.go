@@ -118,7 +118,12 @@ func TestReplayToATopic(t *testing.T) {
 	f := "%p %o %k %v %T %h{ %k=%v }\n"
 	c.prints(c.ok("consume", "t", "-p", "1", "-f", f, "--brokers", addr), "consume", "u", "-p", "1", "-f", f, "--brokers", addr)
 	c.ok("topic", "create", "one", "-p", "1", "--brokers", addr)
-	c.fails(exitError, "produce to one partition", "replay", "t", "--store", url, "--to-topic", "one", "--brokers", addr)
+	c.fails(exitError, "firn topic add-partitions one --num 2", "replay", "t", "--store", url, "--to-topic", "one", "--brokers", addr)
+	c.ok("replay", "t", "-p", "0", "--store", url, "--to-topic", "one", "--brokers", addr)
+	c.fails(exitError, "firn topic create none -p 3", "replay", "t", "--store", url, "--to-topic", "none", "--brokers", addr)
+	if got := c.ok("topic", "list", "--brokers", addr); strings.Contains(got, "none") {
+		t.Errorf("a replay that was refused has made a topic:\n%s", got)
+	}
 }
 
 // TestReplayGoesOnAtItsCheckpoint kills it at every record, and begins again.
