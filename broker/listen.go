@@ -31,6 +31,8 @@ type named struct {
 	net.Listener
 	name  string
 	quiet bool // closed until wake: its port was not left to the system
+	// release gives the port back that is reserved meanwhile; nil: none is.
+	release func()
 }
 
 // listen opens every listener, or none, so that what is wrong with one is found before anything
@@ -59,7 +61,7 @@ func listen(ctx context.Context, n gossip.Network, v *settings.Values) (_ *liste
 		if err != nil {
 			return nil, unbound("listeners", err)
 		}
-		ls.open = append(ls.open, named{ln, e.Listener, e.Port != 0})
+		ls.open = append(ls.open, named{Listener: ln, name: e.Listener, quiet: e.Port != 0})
 		a, ok := given.Of(e.Listener)
 		switch {
 		case !ok:
@@ -76,8 +78,9 @@ func listen(ctx context.Context, n gossip.Network, v *settings.Values) (_ *liste
 			return cmp.Compare(btoi(a.Listener != between), btoi(b.Listener != between))
 		})
 	}
-	for _, l := range ls.open { // when all are open: none of them is another's
-		if l.quiet {
+	for i := range ls.open { // when all are open: none of them is another's
+		if l := &ls.open[i]; l.quiet {
+			l.release = reserve(l.Listener)
 			l.Close()
 		}
 	}
@@ -96,6 +99,8 @@ func (ls *listeners) wake(ctx context.Context) error {
 			return unbound("listeners", err)
 		}
 		l.Listener, l.quiet = ln, false
+		l.release()
+		l.release = nil
 	}
 	return nil
 }
@@ -132,6 +137,9 @@ func place(a net.Addr) netip.AddrPort {
 func (ls *listeners) close() {
 	for _, l := range ls.open {
 		l.Close()
+		if l.release != nil {
+			l.release()
+		}
 	}
 }
 

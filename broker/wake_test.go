@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"net"
+	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
@@ -19,10 +20,22 @@ func TestListenersRefuseUntilTheyWake(t *testing.T) {
 	port := strconv.Itoa(free.Addr().(*net.TCPAddr).Port)
 	free.Close()
 	at := net.JoinHostPort("127.0.0.1", port)
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
 	for _, host := range []string{"127.0.0.1", "0.0.0.0", ""} {
 		ls := listening(t, map[string]string{"listeners": host + ":" + port})
 		if _, err := net.Dial("tcp", at); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("%q: before it serves: %v", host, err)
+		}
+		// The broker itself asks its bucket meanwhile, from whatever port the system likes.
+		if runtime.GOOS == "linux" {
+			from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: free.Addr().(*net.TCPAddr).Port}}
+			if _, err := from.Dial("tcp", other.Addr().String()); !errors.Is(err, syscall.EADDRINUSE) {
+				t.Errorf("%q: a connection may leave from its port: %v", host, err)
+			}
 		}
 		told := ls.String()
 		if err := ls.wake(t.Context()); err != nil {
