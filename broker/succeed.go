@@ -42,7 +42,8 @@ const heirWait = 250 * time.Millisecond
 const buryWait = 3 * time.Second
 
 // shaken is how long a broker whose link was down doubts what it hears: gossip may find
-// out a while later that those are gone who did not answer meanwhile.
+// out a while later that those are gone who did not answer meanwhile. Who waited for the
+// same bucket, seconds between two attempts, is back by then, too.
 const shaken = 3 * time.Second
 
 // bury fences the session of a member that died. Every broker hears of it: they take
@@ -185,6 +186,7 @@ func (b *Broker) patrol(ctx context.Context) error {
 	defer tick.Stop()
 	silent, ears := map[uint64]int{}, earshot{}
 	var bucket pace
+	var back time.Time // when the bucket was last out of reach
 	for {
 		select {
 		case <-ctx.Done():
@@ -197,7 +199,11 @@ func (b *Broker) patrol(ctx context.Context) error {
 		}
 		if late := bucket.late(took); late || !ok {
 			clear(silent) // who did not answer meanwhile: was it they who were cut off?
+			back = time.Now()
 			continue
+		}
+		if time.Since(back) < shaken { // a bucket that was away for all comes back for one after the other
+			clear(silent)
 		}
 		if s, ok := b.pump.Session(); ok {
 			b.tell("take over from a broker that does not answer", b.session.adopt(ctx, s.ID, silent))
