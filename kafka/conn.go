@@ -222,7 +222,7 @@ func (c *conn) readHead(head []byte, drain context.Context) error {
 		case n == len(head):
 			return nil
 		case n >= 4 && !c.s.limits.sensible(int32(binary.BigEndian.Uint32(head))):
-			return &fault{"no request", 0, "", fmt.Errorf("%w: frame of %d bytes%s", ErrMalformed, int32(binary.BigEndian.Uint32(head)), foreign([8]byte(head)))}
+			return &fault{"no request", 0, "", fmt.Errorf("%w: frame of %d bytes, 10 to %d are allowed%s", ErrMalformed, int32(binary.BigEndian.Uint32(head)), c.s.limits.most(), foreign([8]byte(head)))}
 		case err == nil:
 			continue
 		}
@@ -236,8 +236,11 @@ func (c *conn) readHead(head []byte, drain context.Context) error {
 // sensible is whether any request may follow a size: one that has room for key and
 // version, and is not too large for all.
 func (l Limits) sensible(size int32) bool {
-	return size >= 4 && int64(size) <= int64(max(l.Frame, l.ProduceFrame))
+	return size >= 4 && int64(size) <= l.most()
 }
+
+// most is the size of the largest frame of any API.
+func (l Limits) most() int64 { return int64(max(l.Frame, l.ProduceFrame)) }
 
 // readFrame reads the rest of the frame that begins with begin.
 func (c *conn) readFrame(p *pending, begin []byte, drain context.Context) ([]byte, error) {
