@@ -116,11 +116,15 @@ func (f *fake) State() *catalog.State {
 	return f.state
 }
 
-// Hear implements Cluster: it applies what others have done.
+// Hear implements Cluster: it applies what others have done. What is asked of several
+// groups asks it several times at once.
 func (f *fake) Hear(context.Context) {
+	f.mu.Lock()
 	f.heard++
-	if others := f.others; others != nil {
-		f.others = nil
+	others := f.others
+	f.others = nil
+	f.mu.Unlock()
+	if others != nil {
 		f.apply(others...)
 	}
 }
