@@ -36,7 +36,7 @@ func (b *Broker) openGossip(ctx context.Context) (err error) {
 	_, _ = rand.Read(name[:])
 	b.gossip, err = gossip.Open(ctx, gossip.Options{
 		Bind: bind, Advertise: advertise, Name: hex.EncodeToString(name[:]), Cluster: b.journal.State().ClusterID(),
-		Self: b.member(), Seeds: b.seeds, KeyFile: b.values.Get("gossip.key.file"), Network: b.opts.Network, Logger: b.log,
+		Self: b.member(), Seeds: b.seeds, Live: b.live, KeyFile: b.values.Get("gossip.key.file"), Network: b.opts.Network, Logger: b.log,
 	})
 	return err
 }
@@ -129,11 +129,14 @@ func (b *Broker) expects() bool {
 	return slices.ContainsFunc(b.gossip.Members(), func(m gossip.Member) bool { return m.Node != b.node && m.Starting && !m.Draining })
 }
 
-// seeds are where other brokers may be: as set, and as their sessions say.
-func (b *Broker) seeds() []string {
-	out := b.values.List("join")
+// seeds are where other brokers may be, as set.
+func (b *Broker) seeds() []string { return b.values.List("join") }
+
+// live are where other brokers are, as their sessions say.
+func (b *Broker) live() []string {
+	var out []string
 	for _, v := range b.journal.State().Sessions() {
-		if !v.Sealed && v.Gossip != b.gossip.Addr() {
+		if !v.Sealed {
 			out = append(out, v.Gossip)
 		}
 	}

@@ -21,7 +21,7 @@
 // Beside what makes a member, each tells its load: bytes per second, coarsely. It is for
 // operators; nobody is woken by it, and placement does not look at it.
 //
-// Members that were separated find each other again: every ten seconds all known
-// addresses that are not members are tried. The cluster's id is the label of every
+// Members that were separated find each other again: those whose sessions live by the
+// catalog and that are no members are asked each second, other known addresses every ten. The cluster's id is the label of every
 // packet, so two clusters never merge even when addresses are used again.
 package gossip

@@ -32,9 +32,9 @@ type Options struct {
 	Cluster string
 	// Self is what this broker says of itself at first.
 	Self Member
-	// Seeds are addresses of others, as far as known. It is asked again and again
-	// and must not block.
-	Seeds func() []string
+	// Seeds are where others may be, and Live where those are that are said to live:
+	// gossip finds out. Both are asked again and again and must not block; nil: none.
+	Seeds, Live func() []string
 	// KeyFile holds the keys that gossip is sealed with, one in base64 on each line:
 	// the first seals, all open. It is read again every ten seconds. Empty: gossip is
 	// neither secret nor protected from forgery.
@@ -49,8 +49,10 @@ type Options struct {
 // by mistake is forgiven at once when it speaks again.
 const interval = 200 * time.Millisecond
 
-// rejoin is how often separated members look for each other.
-const rejoin = 10 * time.Second
+// rejoin is how often those are looked for that should be members, and missed how often
+// those that live and are none. Who was cut off for a moment takes the others for dead and
+// is dead for them, and as long as that lasts nobody would notice its death.
+const rejoin, missed = 10 * time.Second, 5 * interval
 
 // Gossip is this broker's end. All methods may be called from many goroutines.
 type Gossip struct {
@@ -289,7 +291,7 @@ func (g *Gossip) Members() []Member {
 // answer must not keep a hint back.
 func (g *Gossip) Run(ctx context.Context) error {
 	var all sync.WaitGroup
-	for _, do := range []func(context.Context){g.observe, g.seek, g.verify, g.attest, g.speak, g.spread} {
+	for _, do := range []func(context.Context){g.observe, g.seek, g.miss, g.verify, g.attest, g.speak, g.spread} {
 		all.Go(func() { do(ctx) })
 	}
 	all.Wait()
@@ -315,7 +317,7 @@ func (g *Gossip) observe(ctx context.Context) {
 func (g *Gossip) seek(ctx context.Context) {
 	again := time.NewTicker(rejoin)
 	defer again.Stop()
-	g.join()
+	g.join(g.opts.Seeds, g.opts.Live)
 	g.vouch(ctx)
 	close(g.asked)
 	for {
@@ -324,13 +326,13 @@ func (g *Gossip) seek(ctx context.Context) {
 			return
 		case <-again.C:
 			g.rekey()
-			g.join()
+			g.join(g.opts.Seeds)
 		case <-g.wanted:
 			g.mu.Lock()
 			done := g.sought
 			g.sought = nil
 			g.mu.Unlock()
-			g.join()
+			g.join(g.opts.Seeds, g.opts.Live)
 			g.vouch(ctx)
 			for _, d := range done {
 				close(d)
@@ -339,9 +341,23 @@ func (g *Gossip) seek(ctx context.Context) {
 	}
 }
 
+// miss looks for those that live and are no members, while seek may wait for others.
+func (g *Gossip) miss(ctx context.Context) {
+	again := time.NewTicker(missed)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+			g.join(g.opts.Live)
+		}
+	}
+}
+
 // Seek looks for those that should be members now, not in its time, and does not block.
-// The channel is closed when all that Seeds names by now have been asked; it may never be
-// when Run ends.
+// The channel is closed when all that Seeds and Live name by now have been asked; it may
+// never be when Run ends.
 func (g *Gossip) Seek() <-chan struct{} {
 	done := make(chan struct{})
 	g.mu.Lock()
@@ -439,23 +455,36 @@ func (g *Gossip) rekey() {
 	}
 }
 
+// joins is how many are asked at once: one whose link is down answers after seconds, and
+// the others need not wait for it.
+const joins = 8
+
 // join looks for those that should be members and are not.
-func (g *Gossip) join() {
-	known := map[string]bool{g.addr: true}
+func (g *Gossip) join(where ...func() []string) {
+	asked := map[string]bool{"": true, g.addr: true}
 	for _, addr := range g.addresses() {
-		known[addr] = true
+		asked[addr] = true
 	}
-	var seeds []string
-	for _, s := range g.opts.Seeds() {
-		if s != "" && !known[s] && !slices.Contains(seeds, s) {
-			seeds = append(seeds, s)
+	var all sync.WaitGroup
+	defer all.Wait()
+	gate := make(chan struct{}, joins)
+	for _, addresses := range where {
+		if addresses == nil {
+			continue
 		}
-	}
-	if len(seeds) == 0 {
-		return
-	}
-	if n, err := g.list.Join(seeds); err != nil {
-		g.log.Debug("gossip: some brokers were not reached; they are tried again", "tried", len(seeds), "reached", n, "err", err)
+		for _, s := range addresses() {
+			if asked[s] {
+				continue
+			}
+			asked[s] = true
+			gate <- struct{}{}
+			all.Go(func() {
+				defer func() { <-gate }()
+				if _, err := g.list.Join([]string{s}); err != nil {
+					g.log.Debug("gossip: a broker was not reached; it is tried again", "at", s, "err", err)
+				}
+			})
+		}
 	}
 }
 

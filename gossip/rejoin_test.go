@@ -12,7 +12,14 @@ import (
 
 // Members that a split has separated for so long that each half has forgotten the other
 // find each other again by themselves, soon after it has healed, and say no farewells.
+// Those that the catalog knows to live do within two seconds: until then, nobody would
+// notice their death.
 func TestTheSeparatedFindEachOtherAgain(t *testing.T) {
+	t.Run("by addresses", func(t *testing.T) { separate(t, rejoin+3*time.Second, func([]string) []string { return nil }) })
+	t.Run("by sessions", func(t *testing.T) { separate(t, 2*time.Second, func(all []string) []string { return all }) })
+}
+
+func separate(t *testing.T, within time.Duration, sessions func([]string) []string) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 4
 		network := bubble.NewNetwork(200 * time.Microsecond)
@@ -30,7 +37,7 @@ func TestTheSeparatedFindEachOtherAgain(t *testing.T) {
 		}()
 		for i, h := range hosts {
 			p := network.Boot(h)
-			all = append(all, live(t, p, p, uint64(101+i), "", seeds...))
+			all = append(all, liveAmong(t, p, p, uint64(101+i), "", sessions(seeds), seeds...))
 		}
 		see := func(within time.Duration, want ...[]uint64) {
 			t.Helper()
@@ -61,7 +68,7 @@ func TestTheSeparatedFindEachOtherAgain(t *testing.T) {
 				}
 			}
 			network.Mend()
-			see(rejoin+3*time.Second, whole)
+			see(within, whole)
 			for _, l := range all {
 				if len(l.gone) > 0 {
 					t.Errorf("%+v is gone after the split", <-l.gone)

@@ -130,6 +130,12 @@ type life struct {
 // live begins one, of node id on host 10.0.0.id, in a network or on a tape of it.
 func live(t *testing.T, p *bubble.Process, n Network, session uint64, keys string, seeds ...string) *life {
 	t.Helper()
+	return liveAmong(t, p, n, session, keys, nil, seeds...)
+}
+
+// liveAmong begins one that knows of others from their sessions, too.
+func liveAmong(t *testing.T, p *bubble.Process, n Network, session uint64, keys string, others []string, seeds ...string) *life {
+	t.Helper()
 	var id int32
 	if _, err := fmt.Sscanf(p.Host(), "10.0.0.%d", &id); err != nil {
 		t.Fatal(err)
@@ -137,7 +143,7 @@ func live(t *testing.T, p *bubble.Process, n Network, session uint64, keys strin
 	g, err := Open(t.Context(), Options{
 		Bind: p.Host() + ":7946", Name: fmt.Sprintf("life-%d", session), Cluster: "one",
 		Self:  Member{Session: session, Node: id, Kafka: p.Host() + ":9092"},
-		Seeds: func() []string { return seeds }, KeyFile: keys, Network: n, Logger: slog.New(slog.DiscardHandler),
+		Seeds: func() []string { return seeds }, Live: func() []string { return others }, KeyFile: keys, Network: n, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
