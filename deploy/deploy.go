@@ -9,7 +9,7 @@ import (
 	"io/fs"
 )
 
-//go:embed docker-compose.yml firn.yaml grafana minio prometheus
+//go:embed docker-compose.yml grafana minio prometheus
 var files embed.FS
 
 // The shipped files, by their path in this folder.

@@ -28,7 +28,11 @@ func Standalone(revision string) ([]byte, error) {
 		// Compose replaces variables in what it reads: not in what others shall read.
 		c.Content = pair("content", strings.ReplaceAll(content, "$", "$$"), yaml.LiteralStyle)
 	}
-	build := at(at(at(root, "services"), "minio"), "build")
+	services := at(root, "services")
+	for i := 1; i < len(services.Content); i += 2 {
+		readable(services.Content[i])
+	}
+	build := at(at(services, "minio"), "build")
 	dockerfile := File(path.Join(at(build, "context").Value, "Dockerfile"))
 	build.Content = pair("dockerfile_inline", strings.ReplaceAll(string(dockerfile), "$", "$$"), yaml.LiteralStyle)
 	at(at(at(root, "x-firn"), "build"), "context").Value = Source + "#" + revision
@@ -39,6 +43,19 @@ func Standalone(revision string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", Compose, err)
 	}
 	return b.Bytes(), e.Close()
+}
+
+// readable has all users of a container read its configuration files. Some releases of
+// compose keep those that they copy for root.
+func readable(service *yaml.Node) {
+	for i := 0; i+1 < len(service.Content); i += 2 {
+		if service.Content[i].Value != "configs" {
+			continue
+		}
+		for _, c := range service.Content[i+1].Content {
+			c.Content = append(c.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: "mode"}, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: "0444"})
+		}
+	}
 }
 
 // at is the value of a key that is there: a test holds the file to it.

@@ -448,6 +448,28 @@ func TestTheStackIsWholeAndPinned(t *testing.T) {
 	}
 }
 
+// A file that the compose file has inside is copied into the container: compose refuses to
+// where the root is read-only, and some of its releases let only root read it if nothing
+// is said of its mode.
+func TestComposeCanPutEveryFileWhereItIsRead(t *testing.T) {
+	clearEnvironment(t)
+	for name, s := range stacks(t) {
+		for _, v := range s.Services {
+			for _, c := range v.Configs {
+				if s.Configs[c.Source].Content == "" {
+					continue
+				}
+				if v.ReadOnly {
+					t.Errorf("%s: %s has a read-only root, and %s would be copied into it", name, v.Name, c.Target)
+				}
+				if c.Mode == nil || *c.Mode != 0o444 {
+					t.Errorf("%s: %s is not sure to be allowed to read %s: mode %v", name, v.Name, c.Target, c.Mode)
+				}
+			}
+		}
+	}
+}
+
 // dockerfile is Firn's Dockerfile: the arguments of its instructions.
 func dockerfile(t *testing.T) map[string][]string {
 	t.Helper()
