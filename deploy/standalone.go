@@ -35,7 +35,9 @@ func Standalone(revision string) ([]byte, error) {
 	build := at(at(services, "minio"), "build")
 	dockerfile := File(path.Join(at(build, "context").Value, "Dockerfile"))
 	build.Content = pair("dockerfile_inline", strings.ReplaceAll(string(dockerfile), "$", "$$"), yaml.LiteralStyle)
-	at(at(at(root, "x-firn"), "build"), "context").Value = Source + "#" + revision
+	firn := at(at(root, "x-firn"), "build")
+	at(firn, "context").Value = Source + "#" + revision
+	at(at(firn, "args"), "VERSION").Value = "${VERSION:-" + revision + "}" // the context has no history that would say it
 	var b bytes.Buffer
 	e := yaml.NewEncoder(&b)
 	e.SetIndent(2)

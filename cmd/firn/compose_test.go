@@ -396,6 +396,9 @@ func TestTheStackIsWholeAndPinned(t *testing.T) {
 			if v.Build == nil && !regexp.MustCompile(`:v?\d+\.\d+\.\d+$`).MatchString(v.Image) {
 				t.Errorf("%s: %s: the image %s is not pinned", name, v.Name, v.Image)
 			}
+			if v.Build != nil && v.PullPolicy != types.PullPolicyNever {
+				t.Errorf("%s: %s: the image %s is asked for in a registry before it is built", name, v.Name, v.Image)
+			}
 			if v.HealthCheck == nil && v.Name != "bucket" {
 				t.Errorf("%s: %s has no health check", name, v.Name)
 			}
@@ -438,6 +441,8 @@ func TestTheStackIsWholeAndPinned(t *testing.T) {
 	}
 	if b := alone.Services["broker-1"].Build; b.Context != "https://github.com/firnlog/firn.git#main" {
 		t.Errorf("generated, Firn's image is built from %s", b.Context)
+	} else if v := b.Args["VERSION"]; v == nil || *v != "main" {
+		t.Errorf("generated, Firn's image says that it is %v", v)
 	}
 	minio, err := os.ReadFile(filepath.Join(here.Services["minio"].Build.Context, "Dockerfile"))
 	if err != nil || alone.Services["minio"].Build.DockerfileInline != string(minio) {
