@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
-	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -82,18 +81,22 @@ func serve(ctx context.Context, v *settings.Values, log *slog.Logger, watch *flu
 		o.Store, o.Left = watch.watch(store), watch.left
 	}
 	log.Info("starting", "version", o.Version, "store", place.String(), "data.dir", v.Get("data.dir"))
-	var asked atomic.Pointer[time.Time]
-	defer context.AfterFunc(ctx, func() {
-		now := time.Now()
-		asked.Store(&now)
+	var asked time.Time
+	told := make(chan struct{})
+	unwatch := context.AfterFunc(ctx, func() {
+		defer close(told)
+		asked = time.Now()
 		log.Info("asked to stop: giving partitions to other brokers, and what waits to the bucket", "drain.timeout.ms", v.Get("drain.timeout.ms"))
-	})()
+	})
 	err = broker.Run(ctx, o, func(a broker.Addresses) {
 		log.Info("serving", "node", a.Node, "kafka", a.Kafka, "http", a.HTTP, "gossip", a.Gossip)
 		ready(a)
 	})
-	if at := asked.Load(); err == nil && at != nil {
-		log.Info("stopped", "took", time.Since(*at))
+	if !unwatch() {
+		<-told // it may stop faster than it says that it was asked to
+		if err == nil {
+			log.Info("stopped", "took", time.Since(asked))
+		}
 	}
 	return err
 }
