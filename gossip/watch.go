@@ -61,23 +61,32 @@ func (w *watch) end() {
 	w.ended.Wait()
 }
 
+// glance is how long an attempt may take right after a connection has ended, and glances
+// how many there are: a dying process forgets who is connected to it by half without a
+// word, and that one's kernel asks again after a second only. Who asks anew is refused.
+const glance, glances = interval / 2, 5
+
 // hold keeps a connection to a member. When it ends, and the member's address
 // refuses another, the process has died. Silence proves nothing here: that is what
 // probes are for.
 func (w *watch) hold(ctx context.Context, m Member) {
-	reached := false
+	reached, brief := false, 0
 	var wait time.Duration
 	for ctx.Err() == nil {
-		c, err := w.dial(ctx, m.Kafka)
+		c, err := w.dial(ctx, m.Kafka, brief > 0)
 		if err != nil {
 			if reached && errors.Is(err, syscall.ECONNREFUSED) && ctx.Err() == nil {
 				w.g.report(m, "its connection was closed and it refuses another")
 				return
 			}
+			if brief > 0 {
+				brief--
+				continue
+			}
 			pause(ctx, 5*interval)
 			continue
 		}
-		reached = true
+		reached, brief = true, glances
 		began := time.Now()
 		stop := context.AfterFunc(ctx, func() { c.Close() })
 		_, _ = c.Read(make([]byte, 1)) // nothing ever comes: it returns when the connection ends
@@ -94,9 +103,13 @@ func (w *watch) hold(ctx context.Context, m Member) {
 	}
 }
 
-// dial waits no longer than probes need to find a death.
-func (w *watch) dial(ctx context.Context, address string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*interval)
+// dial waits no longer than probes need to find a death, or briefly.
+func (w *watch) dial(ctx context.Context, address string, brief bool) (net.Conn, error) {
+	most := 5 * interval
+	if brief {
+		most = glance
+	}
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	return w.g.opts.Network.Dial(ctx, address)
 }

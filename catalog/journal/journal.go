@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"math"
 	mrand "math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -208,12 +209,17 @@ func (j *Journal) current(at time.Time) {
 // late is how long after a contact the answer of the next look is late, which is due after a poll.
 func (j *Journal) late() time.Duration { return j.opts.Poll * 3 / 2 }
 
-// Steady is for how long every look at the journal was answered in time; 0 when one is late.
+// Steady is for how long every look at the journal was answered in time: 0 when one is late,
+// and the longest duration that there is when none ever was.
 func (j *Journal) Steady() time.Duration {
-	if j.Contact() > j.late() {
+	broken := time.Duration(j.broken.Load())
+	switch {
+	case j.Contact() > j.late():
 		return 0
+	case broken == 0:
+		return math.MaxInt64
 	}
-	return time.Since(j.born) - time.Duration(j.broken.Load())
+	return time.Since(j.born) - broken
 }
 
 // Commit proposes commands, all in one entry, and returns what became of each

@@ -48,6 +48,30 @@ func TestOneRequestThatIsLostEndsNoLease(t *testing.T) {
 	}
 }
 
+// A journal that has just been opened has no reason to doubt the bucket: only a look that was
+// late is one, for as long as it is fresh.
+func TestALateLookIsTheOnlyReasonForDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := fault.Wrap(mem.New(), fault.Healthy)
+		j, stop := open(t, s, Options{})
+		defer stop()
+		if d := j.Steady(); d < time.Hour {
+			t.Errorf("steady for %s at the start", d)
+		}
+		time.Sleep(10 * time.Second)
+		s.Use(fault.Always(fault.Fault{Before: 6 * time.Second}))
+		time.Sleep(10 * time.Second)
+		if d := j.Steady(); d != 0 {
+			t.Errorf("steady for %s while every look is late", d)
+		}
+		s.Use(fault.Healthy)
+		time.Sleep(10 * time.Second)
+		if d := j.Steady(); d < 2*time.Second || d > 10*time.Second {
+			t.Errorf("steady for %s, ten seconds after the bucket was slow", d)
+		}
+	})
+}
+
 // A bucket that needs long for everything is read all the same.
 func TestABucketThatIsAlwaysSlowIsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
