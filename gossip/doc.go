@@ -22,6 +22,7 @@
 // operators; nobody is woken by it, and placement does not look at it.
 //
 // Members that were separated find each other again: those whose sessions live by the
-// catalog and that are no members are asked each second, other known addresses every ten. The cluster's id is the label of every
-// packet, so two clusters never merge even when addresses are used again.
+// catalog and that are no members are asked each second, other known addresses every ten.
+// The cluster's id is the label of every packet, so two clusters never merge even when
+// addresses are used again.
 package gossip

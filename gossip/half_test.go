@@ -48,11 +48,7 @@ func TestAProcessThatDiesWhileItIsConnectedToIsGoneAtOnce(t *testing.T) {
 		f := &forgetful{Network: p, dying: "10.0.0.2:9092"}
 		a := live(t, p, f, 101, "")
 		b := live(t, q, q, 102, "", "10.0.0.1:7946")
-		defer func() {
-			a.stop()
-			b.stop()
-			time.Sleep(10 * time.Second) // the last probe
-		}()
+		defer end(a, b)
 		time.Sleep(5 * time.Second)
 		f.dead.Store(true)
 		q.Kill()

@@ -29,12 +29,7 @@ func separate(t *testing.T, within time.Duration, sessions func([]string) []stri
 			seeds = append(seeds, hosts[i]+":7946")
 		}
 		var all []*life
-		defer func() {
-			for _, l := range all {
-				l.stop()
-			}
-			time.Sleep(10 * time.Second) // the last probe
-		}()
+		defer func() { end(all...) }()
 		for i, h := range hosts {
 			p := network.Boot(h)
 			all = append(all, liveAmong(t, p, p, uint64(101+i), "", sessions(seeds), seeds...))

@@ -155,6 +155,14 @@ func liveAmong(t *testing.T, p *bubble.Process, n Network, session uint64, keys 
 	return l
 }
 
+// end ends them in good order, and waits for the last probe.
+func end(all ...*life) {
+	for _, l := range all {
+		l.stop()
+	}
+	time.Sleep(10 * time.Second)
+}
+
 // sessions are those of the members.
 func (l *life) sessions() (out []uint64) {
 	for _, m := range l.Members() {

@@ -17,11 +17,7 @@ func TestWhoSaysMoreWhileHeIsAskedIsAMember(t *testing.T) {
 		pa, pb := network.Boot("10.0.0.1"), network.Boot("10.0.0.2")
 		a := live(t, pa, pa, 101, "", "10.0.0.2:7946")
 		b := live(t, pb, pb, 102, "", "10.0.0.1:7946")
-		defer func() {
-			a.stop()
-			b.stop()
-			time.Sleep(10 * time.Second) // the last probe
-		}()
+		defer end(a, b)
 		time.Sleep(15 * time.Second)
 		hear := func(session uint64) {
 			a.mu.Lock()
