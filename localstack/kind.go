@@ -50,7 +50,8 @@ var MinIO = Kind{
 // this version on, and survive a kill where the folder's file system has extended
 // attributes: there an object appears together with its ETag. Elsewhere ETags are
 // files beside it, written first, and a kill in between leaves a name that answers
-// 412 to every conditional put and 404 to every read.
+// 412 to every conditional put and 404 to every read. What it has of a body when the
+// sender dies is an object to it, unless a checksum came with the put.
 var Versitygw = Kind{
 	name:        "versitygw",
 	module:      "github.com/versity/versitygw",

@@ -36,6 +36,12 @@ func (w *watched) Open() (io.ReadSeekCloser, error) {
 	return &watcher{ReadSeekCloser: r, at: w.at, then: w.then}, err
 }
 
+// summed is a watched body that does not hide it: its checksum is taken where it lies, and
+// what is read is what is sent.
+type summed struct{ *watched }
+
+func (s summed) Segments() [][]byte { return s.Body.(cold.Segmented).Segments() }
+
 type watcher struct {
 	io.ReadSeekCloser
 	pos, at int64

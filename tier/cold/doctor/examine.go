@@ -56,6 +56,7 @@ func (p *patient) examine(ctx context.Context) {
 	}
 	p.rules(ctx)
 	p.refusesSecondPut(ctx)
+	p.storesWhole(ctx)
 	p.readsAfterWrite(ctx)
 	p.listsAfterWrite(ctx)
 	p.readsRanges(ctx)

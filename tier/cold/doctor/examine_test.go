@@ -91,6 +91,7 @@ func TestDoctorRefusesEveryFlaw(t *testing.T) {
 		fault.LosesPuts:          {doctor.Refused, "reads after a write", "was not found right after its put"},
 		fault.LosesLargePuts:     {doctor.Refused, "reads after a write", "was not found right after its put"},
 		fault.DamagesBodies:      {doctor.Refused, "reads after a write", "other bytes"},
+		fault.KeepsHalves:        {doctor.Refused, "stores whole bodies", "died in the middle"},
 		fault.ReadsStale:         {doctor.Refused, "reads after a write", "strong consistency"},
 		fault.ReadsDeleted:       {doctor.Refused, "deletes", "can still be read"},
 		fault.ListsStale:         {doctor.Refused, "lists after a write", "find the end of the journal by a list"},

@@ -7,6 +7,7 @@ var promises = map[string]string{
 	"may list":                 "A broker that starts finds the end of the journal by a list.",
 	"may delete":               "What retention drops and compaction replaces is deleted.",
 	"refuses a second put":     "A name is bound to one object for ever: it is how two brokers cannot both own a partition.",
+	"stores whole bodies":      "A broker may die in the middle of a put. What it has sent of it is no object.",
 	"reads after a write":      "Who takes over a partition must see what was acknowledged a moment ago.",
 	"lists after a write":      "A broker that starts must not start in the past.",
 	"reads ranges":             "Footers and single runs are read out of large objects.",

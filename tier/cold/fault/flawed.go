@@ -27,6 +27,7 @@ const (
 	LosesPuts               // some puts that were answered with nil are not there
 	LosesLargePuts          // only puts above 512 KiB; a cache before a broken disk
 	DamagesBodies           // a byte of a large body is wrong
+	KeepsHalves             // what arrived of a body whose sender died is an object
 	ReadsStale              // an object is not found right after its put
 	ReadsDeleted            // an object is still read after its delete, and the next of its name too
 	ListsStale              // an object is not listed right after its put
@@ -46,7 +47,7 @@ const (
 func (f Flaw) String() string {
 	return [...]string{
 		"sound", "ignores the condition", "checks, then writes", "refuses the condition", "everybody conflicts",
-		"tells losers they won", "loses puts", "loses large puts", "damages bodies", "reads stale", "reads deleted",
+		"tells losers they won", "loses puts", "loses large puts", "damages bodies", "keeps halves", "reads stale", "reads deleted",
 		"lists stale", "ignores ranges", "ignores tails", "keeps deleted", "never forgets", "denies put", "denies get",
 		"denies list", "denies delete", "clock an hour off", "?",
 	}[min(f, flaws)]
@@ -138,6 +139,8 @@ func (s *Flawed) PutIfAbsent(ctx context.Context, name string, body cold.Body) e
 		if body.Size() > 512<<10 {
 			return s.damage(ctx, name, body)
 		}
+	case KeepsHalves:
+		return s.keep(ctx, name, body)
 	case NeverForgets:
 		if s.was(name) != nil {
 			return fmt.Errorf("put %s: %w", name, cold.ErrExists)
@@ -193,6 +196,21 @@ func (s *Flawed) damage(ctx context.Context, name string, body cold.Body) error 
 	}
 	data[len(data)*2/3] ^= 0x10
 	return s.Store.PutIfAbsent(ctx, name, cold.Bytes(data))
+}
+
+// keep stores what can be read of the body.
+func (s *Flawed) keep(ctx context.Context, name string, body cold.Body) error {
+	r, err := body.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	data, cut := io.ReadAll(r)
+	err = s.Store.PutIfAbsent(ctx, name, cold.Bytes(data))
+	if cut != nil {
+		return fmt.Errorf("put %s: %w: %w", name, cold.ErrBody, cut)
+	}
+	return err
 }
 
 // stale reports whether the object is too fresh to be seen, once.

@@ -3,19 +3,14 @@
 //
 // A method is one request. The SDK's retries are off (S3), it sends no
 // Expect header (a loser would see a broken connection instead of its 412), and
-// it does not hash the payload: over TLS, and to endpoints of one's own, that
-// is a pass over every byte for bytes that carry their own checksums. Amazon gets
-// a CRC-32C in a plain header and verifies it.
+// it does not sign the payload: that is a SHA-256 of every byte. The store gets a
+// CRC-32C in a plain header, no trailer (which many stores refuse), and verifies it.
 package s3
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
 	"iter"
 	"net/http"
 	"strings"
@@ -170,18 +165,18 @@ func (s *Store) PutIfAbsent(ctx context.Context, name string, body cold.Body) er
 	if err != nil {
 		return fmt.Errorf("put %s: %w", name, err)
 	}
-	in := &s3.PutObjectInput{
-		Bucket:        &s.bucket,
-		Key:           s.key(name),
-		IfNoneMatch:   aws.String("*"),
-		Body:          loan,
-		ContentLength: aws.Int64(body.Size()),
-		ContentType:   aws.String("application/octet-stream"),
+	sum, err := loan.Checksum()
+	if err != nil {
+		return fmt.Errorf("put %s: %w", name, errors.Join(err, loan.Back()))
 	}
-	if s.amazon {
-		if in.ChecksumCRC32C, err = checksum(loan); err != nil {
-			return fmt.Errorf("put %s: %w", name, errors.Join(err, loan.Back()))
-		}
+	in := &s3.PutObjectInput{
+		Bucket:         &s.bucket,
+		Key:            s.key(name),
+		IfNoneMatch:    aws.String("*"),
+		Body:           loan,
+		ContentLength:  aws.Int64(body.Size()),
+		ContentType:    aws.String("application/octet-stream"),
+		ChecksumCRC32C: &sum,
 	}
 	out, err := s.client.PutObject(ctx, in, s3.WithAPIOptions(v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware))
 	if bad := loan.Back(); bad != nil && err != nil {
@@ -194,18 +189,6 @@ func (s *Store) PutIfAbsent(ctx context.Context, name string, body cold.Body) er
 		return fmt.Errorf("put %s: an answer without an ETag, which no store gives: something in between answered", name)
 	}
 	return nil
-}
-
-// checksum reads the body once. Amazon refuses a body that arrives otherwise.
-func checksum(r io.ReadSeeker) (*string, error) {
-	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
-	if _, err := io.Copy(sum, r); err != nil {
-		return nil, err
-	}
-	if _, err := r.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	return aws.String(base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, sum.Sum32()))), nil
 }
 
 // Get implements cold.Store.

@@ -1,8 +1,11 @@
 package s3wire
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"sync"
 
@@ -21,6 +24,8 @@ type Loan struct {
 	size int64
 	pos  int64
 	err  error // of the body
+
+	segments [][]byte // where the body lies in memory, or nil
 }
 
 var errBack = errors.New("the put has returned")
@@ -31,7 +36,11 @@ func Lend(body cold.Body) (*Loan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", cold.ErrBody, err)
 	}
-	return &Loan{body: r, size: body.Size()}, nil
+	l := &Loan{body: r, size: body.Size()}
+	if m, ok := body.(cold.Segmented); ok {
+		l.segments = m.Segments()
+	}
+	return l, nil
 }
 
 // Read implements io.Reader.
@@ -71,6 +80,27 @@ func (l *Loan) Seek(offset int64, whence int) (int64, error) {
 		l.pos = pos
 	}
 	return pos, err
+}
+
+// Checksum is the body's CRC-32C as the header x-amz-checksum-crc32c has it. A store
+// refuses a body that arrives otherwise: one, too, whose sender died in the middle of it,
+// which versitygw 1.8.0 takes for a whole object where no checksum says how it ends. A body
+// in memory is not copied; a file is read once, and the loan is at its start again.
+func (l *Loan) Checksum() (string, error) {
+	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	if l.segments != nil {
+		for _, s := range l.segments {
+			sum.Write(s)
+		}
+	} else {
+		if _, err := io.Copy(sum, l); err != nil {
+			return "", err
+		}
+		if _, err := l.Seek(0, io.SeekStart); err != nil {
+			return "", err
+		}
+	}
+	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, sum.Sum32())), nil
 }
 
 // Back ends the loan and returns what was wrong with the body, if anything.
