@@ -1,7 +1,7 @@
 // Package faultproxy stands between a broker and its store and does to single
 // requests what networks and overloaded stores do: answers 503 in the store's
 // stead or 403, lets a put land and loses the answer, holds it back, or cuts the
-// connection before the request gets there. It speaks HTTP; faults of bare
+// connection before the request gets there or in the middle of its body. It speaks HTTP; faults of bare
 // connections are toxiproxy's trade.
 package faultproxy
 
@@ -38,12 +38,15 @@ const (
 	// LateRequest cuts the connection at once and carries the request out Delay
 	// later: a put that lands after its sender has given up on it.
 	LateRequest
+	// CutRequest lets the store have half of the body, and cuts both connections: the
+	// sender died in the middle of it. A request without a body is lost.
+	CutRequest
 	faults
 )
 
 // String names it.
 func (f Fault) String() string {
-	names := [faults]string{"pass", "503", "403", "request lost", "answer lost", "answer delayed", "request late"}
+	names := [faults]string{"pass", "503", "403", "request lost", "answer lost", "answer delayed", "request late", "request cut"}
 	if f < 0 || f >= faults {
 		return fmt.Sprintf("fault %d", int(f))
 	}
@@ -139,12 +142,20 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler) // the client cut it
 	}
-	if f == LateRequest {
+	switch f {
+	case LateRequest:
 		p.later(r, body)
+		panic(http.ErrAbortHandler)
+	case CutRequest:
+		if len(body) > 0 {
+			if resp, err := p.send(p.quit, r, &reader{rest: body[:len(body)/2], end: errCut}, len(body)); err == nil {
+				resp.Body.Close() // refused before it was cut
+			}
+		}
 		panic(http.ErrAbortHandler)
 	}
 	// Once it is whole here it is the network's: the client may leave, it lands.
-	resp, err := p.send(p.quit, r, body)
+	resp, err := p.send(p.quit, r, &reader{rest: body, end: io.EOF}, len(body))
 	if err != nil {
 		panic(http.ErrAbortHandler) // the store is gone: so is the connection to it
 	}
@@ -177,7 +188,7 @@ func (p *Proxy) later(r *http.Request, body []byte) {
 		case <-p.quit.Done():
 			return
 		}
-		resp, err := p.send(p.quit, r, body)
+		resp, err := p.send(p.quit, r, &reader{rest: body, end: io.EOF}, len(body))
 		if err != nil {
 			return // nobody waits for it
 		}
@@ -188,24 +199,29 @@ func (p *Proxy) later(r *http.Request, body []byte) {
 
 // send carries a request out at the store. The signature covers the Host header,
 // so it stays as the client wrote it.
-func (p *Proxy) send(ctx context.Context, r *http.Request, body []byte) (*http.Response, error) {
+func (p *Proxy) send(ctx context.Context, r *http.Request, body *reader, size int) (*http.Response, error) {
 	out := r.Clone(ctx)
 	out.URL.Scheme, out.URL.Host = "http", p.upstream
 	out.RequestURI = ""
 	out.Body, out.ContentLength = http.NoBody, 0
-	if len(body) > 0 {
-		out.Body, out.ContentLength = io.NopCloser(&reader{rest: body}), int64(len(body))
+	if size > 0 {
+		out.Body, out.ContentLength = io.NopCloser(body), int64(size)
 	}
 	return p.transport.RoundTrip(out)
 }
 
 // reader reads bytes once. Unlike bytes.Reader it gives the transport no way to
 // send a request again by itself.
-type reader struct{ rest []byte }
+type reader struct {
+	rest []byte
+	end  error // io.EOF, or why there is no more
+}
+
+var errCut = errors.New("cut in the middle of the body")
 
 func (r *reader) Read(p []byte) (int, error) {
 	if len(r.rest) == 0 {
-		return 0, io.EOF
+		return 0, r.end
 	}
 	n := copy(p, r.rest)
 	r.rest = r.rest[n:]

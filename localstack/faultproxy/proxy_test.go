@@ -14,15 +14,16 @@ import (
 func TestEachFaultIsWhatItsNameSays(t *testing.T) {
 	for _, c := range []struct {
 		fault  Fault
-		lands  bool
-		status int // 0: the connection is cut
+		lands  string // what the store gets of the body
+		status int    // 0: the connection is cut
 	}{
-		{Pass, true, 200},
-		{Unavailable, false, 503},
-		{LoseRequest, false, 0},
-		{LoseAnswer, true, 0},
-		{DelayAnswer, true, 200},
-		{LateRequest, true, 0},
+		{Pass, "bytes", 200},
+		{Unavailable, "", 503},
+		{LoseRequest, "", 0},
+		{LoseAnswer, "bytes", 0},
+		{DelayAnswer, "bytes", 200},
+		{LateRequest, "bytes", 0},
+		{CutRequest, "by", 0},
 	} {
 		t.Run(c.fault.String(), func(t *testing.T) {
 			landed := make(chan string, 2)
@@ -55,10 +56,10 @@ func TestEachFaultIsWhatItsNameSays(t *testing.T) {
 			if status != c.status {
 				t.Errorf("the sender got %d, %v; want %d", status, err, c.status)
 			}
-			if c.lands {
+			if c.lands != "" {
 				select {
 				case got := <-landed:
-					if got != "PUT /bucket/wal/1 bytes" {
+					if got != "PUT /bucket/wal/1 "+c.lands {
 						t.Errorf("the store got %q", got)
 					}
 				case <-time.After(10 * time.Second):

@@ -27,7 +27,7 @@ func TestGoSourceTreeComesBackByteForByte(t *testing.T) {
 	s := newStack(t, "--seal-interval-ms", "3000")
 	s.start(t)
 	const topic = "corpus"
-	lines, want := sendTree(t, s.addr, topic, func(int64) {})
+	lines, want := sendTree(t.Context(), t, s.addr, topic, func(int64) {})
 	time.Sleep(4 * time.Second) // long enough for a generation to be sealed: some is, some is not
 	s.kill()
 	s.wipe(t)
@@ -59,11 +59,12 @@ func TestGoSourceTreeComesBackFromAClusterUnderKills(t *testing.T) {
 	const topic = "corpus"
 	// A kill is due after every so many lines, however fast they flow: the sender hands
 	// it over and goes on while the broker is down.
-	due, over := make(chan struct{}), make(chan struct{})
+	due := make(chan struct{})
+	ctx, giveUp := context.WithCancelCause(t.Context())
+	defer giveUp(nil)
 	kills := 0
 	var killer sync.WaitGroup
 	killer.Go(func() {
-		defer close(over) // also when a broker does not start
 		for range due {
 			time.Sleep(time.Duration(seeded.IntN(100)) * time.Millisecond)
 			s := brokers[kills%len(brokers)]
@@ -71,15 +72,18 @@ func TestGoSourceTreeComesBackFromAClusterUnderKills(t *testing.T) {
 			if kills%2 == 1 {
 				s.wipe(t)
 			}
-			s.start(t)
+			if err := s.launch(ctx); err != nil {
+				giveUp(err)
+				return
+			}
 			kills++
 		}
 	})
-	lines, want := sendTree(t, first.addr, topic, func(line int64) {
+	lines, want := sendTree(ctx, t, first.addr, topic, func(line int64) {
 		if line%linesPerKill == 0 {
 			select {
 			case due <- struct{}{}:
-			case <-over:
+			case <-ctx.Done():
 			}
 		}
 	}, kgo.SeedBrokers(seeds...))
@@ -100,8 +104,9 @@ func TestGoSourceTreeComesBackFromAClusterUnderKills(t *testing.T) {
 
 // sendTree sends the files of Go's source tree, a record a line, keyed by the file's
 // name, and waits until all are acknowledged. It calls sent after each line that it
-// handed to the client. It returns how many lines there are, and each file's SHA-256.
-func sendTree(t *testing.T, addr, topic string, sent func(line int64), opts ...kgo.Opt) (lines int64, want map[string][32]byte) {
+// handed to the client. It returns how many lines there are, and each file's SHA-256. When
+// ctx ends it fails with the cause.
+func sendTree(ctx context.Context, t *testing.T, addr, topic string, sent func(line int64), opts ...kgo.Opt) (lines int64, want map[string][32]byte) {
 	t.Helper()
 	root := goroot(t)
 	adm := kadm.NewClient(client(t, addr, opts...))
@@ -133,21 +138,21 @@ func sendTree(t *testing.T, addr, topic string, sent func(line int64), opts ...k
 				}
 				rest = rest[len(line):]
 				lines++
-				cl.Produce(t.Context(), &kgo.Record{Key: []byte(name), Value: line}, func(_ *kgo.Record, err error) {
+				cl.Produce(ctx, &kgo.Record{Key: []byte(name), Value: line}, func(_ *kgo.Record, err error) {
 					if err != nil {
 						once.Do(func() { perr = err })
 					}
 				})
 				sent(lines)
 			}
-			return nil
+			return context.Cause(ctx)
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := cl.Flush(t.Context()); err != nil || perr != nil {
-		t.Fatal(err, perr)
+	if err := cl.Flush(ctx); err != nil || perr != nil {
+		t.Fatal(context.Cause(ctx), err, perr)
 	}
 	t.Logf("%d files, %d lines, %d bytes acknowledged in %v", len(want), lines, size, time.Since(began).Round(time.Millisecond))
 	return lines, want

@@ -29,6 +29,7 @@ func TestNothingAcknowledgedIsLostByFaultsOfTheStore(t *testing.T) {
 		{faultproxy.LoseAnswer, 0.5, true},
 		{faultproxy.DelayAnswer, 0.1, true},
 		{faultproxy.LateRequest, 0.2, true},
+		{faultproxy.CutRequest, 0.3, true},
 	} {
 		t.Run(strings.ReplaceAll(c.fault.String(), " ", "-"), func(t *testing.T) {
 			p, err := faultproxy.Start(realStore.Addr(), 1500*time.Millisecond)

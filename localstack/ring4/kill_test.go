@@ -194,7 +194,9 @@ func newStack(t *testing.T, args ...string) *stack {
 	if base := os.Getenv("RING4_STORE"); base != "" { // a real bucket: minio://host:port/bucket/prefix
 		s.store = fmt.Sprintf("%s/%d", base, time.Now().UnixNano())
 	}
+	hang := time.AfterFunc(patience(t), func() { s.hangs(t) })
 	t.Cleanup(func() {
+		hang.Stop()
 		if s.broker != nil {
 			s.broker.Kill()
 		}
@@ -221,7 +223,14 @@ func newStack(t *testing.T, args ...string) *stack {
 
 func (s *stack) start(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	if err := s.launch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// launch is start for other goroutines than the test's.
+func (s *stack) launch(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	args := append([]string{"--store", s.store, "--data-dir", s.data, "--listeners", s.addr, "--http", "127.0.0.1:0", "--gossip", s.host + ":0"}, s.args...)
 	bin, args := s.bin, append([]string{"broker"}, args...)
@@ -230,9 +239,10 @@ func (s *stack) start(t *testing.T) {
 	}
 	b, err := proc.StartEnv(ctx, s.log, s.env, bin, args...)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	s.broker, s.addr = b, b.Kafka
+	return nil
 }
 
 func (s *stack) kill() { s.broker.Kill() }

@@ -26,8 +26,8 @@ var moments = []moment{
 }
 
 // TestNothingAcknowledgedIsLostByKillsAtAMoment kills the one of two brokers that sends the
-// request: before it gets to the store, when it has landed and nobody was told, and in such
-// a way that it lands when the other has succeeded the dead one.
+// request: before it gets to the store, in the middle of its body, when it has landed and
+// nobody was told, and in such a way that it lands when the other has succeeded the dead one.
 func TestNothingAcknowledgedIsLostByKillsAtAMoment(t *testing.T) {
 	needStore(t)
 	const late = 700 * time.Millisecond
@@ -56,10 +56,10 @@ func TestNothingAcknowledgedIsLostByKillsAtAMoment(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := startWriters(t, brokers[0].addr, topic, 2)
-	faults := []faultproxy.Fault{faultproxy.LoseRequest, faultproxy.DelayAnswer, faultproxy.LateRequest}
+	faults := []faultproxy.Fault{faultproxy.LoseRequest, faultproxy.DelayAnswer, faultproxy.LateRequest, faultproxy.CutRequest}
 	for k, m := range moments {
 		for i, f := range faults {
-			if m.method == http.MethodGet && f != faultproxy.LoseRequest {
+			if m.method == http.MethodGet && f != faultproxy.LoseRequest || m.method != http.MethodPut && f == faultproxy.CutRequest {
 				continue
 			}
 			victim := make(chan *stack, 1)

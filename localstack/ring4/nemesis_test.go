@@ -185,13 +185,13 @@ func (n *nemesis) strike() {
 			restartStore(n.t)
 		}},
 		{"store answers badly", func() {
-			kind := faultproxy.Fault(1 + n.rng.IntN(6))
+			kind := faultproxy.Fault(1 + n.rng.IntN(int(faultproxy.CutRequest)))
 			if kind == faultproxy.Denied {
 				kind = faultproxy.Unavailable
 			}
 			share := 0.1 + 0.3*n.rng.Float64()
 			n.proxy.Decide(func(r *http.Request) faultproxy.Fault {
-				if (kind == faultproxy.LateRequest || kind == faultproxy.LoseAnswer || kind == faultproxy.DelayAnswer) && r.Method != http.MethodPut || rand.Float64() >= share {
+				if kind >= faultproxy.LoseAnswer && r.Method != http.MethodPut || rand.Float64() >= share {
 					return faultproxy.Pass
 				}
 				return kind
