@@ -79,7 +79,7 @@ func open(ctx context.Context, o Options) (*Store, error) {
 		Creds:        found,
 		Secure:       o.Secure,
 		Region:       o.Region,
-		Transport:    t,
+		Transport:    s3wire.Steady(t),
 		BucketLookup: minio.BucketLookupPath,
 		MaxRetries:   1,
 	})

@@ -52,11 +52,11 @@ func NewTransport(roots *x509.CertPool) *http.Transport {
 	}
 }
 
-// Client wraps the transport. A redirect is not followed: it would be a second
+// Client wraps the transport, and an answer that stands still ends. A redirect is not followed: it would be a second
 // request to a place that the caller has not named.
 func Client(t http.RoundTripper) *http.Client {
 	return &http.Client{
-		Transport:     t,
+		Transport:     Steady(t),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
