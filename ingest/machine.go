@@ -255,8 +255,11 @@ func (m *Machine) Next() uint64 { return m.next }
 // Drained reports whether all bound slots are committed.
 func (m *Machine) Drained() bool { return len(m.flight) == 0 }
 
+// Unbound reports whether something was accepted that has no slot yet.
+func (m *Machine) Unbound() bool { return len(m.full) > 0 || m.open != nil }
+
 // Quiet reports whether nothing waits for the bucket at all.
-func (m *Machine) Quiet() bool { return len(m.flight) == 0 && len(m.full) == 0 && m.open == nil }
+func (m *Machine) Quiet() bool { return m.Drained() && !m.Unbound() }
 
 // Full reports whether as many bytes wait for the bucket as may (W7). The caller
 // then takes no more requests until it is not.

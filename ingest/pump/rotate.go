@@ -1,6 +1,7 @@
 package pump
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,10 +15,10 @@ import (
 )
 
 // Rotate ends the session and goes on with a new one, which it registers as next
-// says (S9). Nothing is refused meanwhile: requests wait for about three round
+// says (S9). Nothing is refused meanwhile: requests wait for about two round
 // trips, and are put by the new session.
 //
-//	register the new ─► drain the old ─► fence it ─► one command moves all ─► go on
+//	register the new ─► drain the old and fence it ─► one command moves all ─► go on
 //
 // Once the new session is registered, ctx does not count any more: only the end of
 // the pump stops it. An error that wraps ErrSession says that the session was
@@ -76,31 +77,45 @@ func (p *Pump) unused(ctx context.Context, s Session) {
 	}
 }
 
-// finish waits until all that is bound is committed, and puts the session's own
-// fence behind it. What is foreign there ends the pump.
+// finish puts the session's own fence behind all that is bound, and waits until that is
+// committed, too. The fence goes beside the last slots and not after them: whoever meets it
+// above a gap takes the gap for the end (S6), and then the put of that slot finds his fence.
+// What is foreign there ends the pump.
 func (p *Pump) finish(ctx context.Context, s Session) (fence uint64, err error) {
-	err = p.await(ctx, func() (bool, error) {
-		switch p.machine.Phase() {
-		case ingest.Draining, ingest.Closing:
-			fence = p.machine.Next()
-			return p.machine.Drained() && (p.machine.Phase() == ingest.Draining || p.machine.Quiet()), nil
+	var next uint64
+	going := func(done func() bool) func() (bool, error) {
+		return func() (bool, error) {
+			if ph := p.machine.Phase(); ph != ingest.Draining && ph != ingest.Closing {
+				return false, fmt.Errorf("%w: session %d is %s", ErrSession, s.ID, ph)
+			}
+			return done(), nil
 		}
-		return false, fmt.Errorf("%w: session %d is %s", ErrSession, s.ID, p.machine.Phase())
-	})
-	if err != nil {
+	}
+	if err := p.await(ctx, going(func() bool {
+		next = p.machine.Next()
+		return p.machine.Phase() == ingest.Draining || !p.machine.Unbound()
+	})); err != nil {
 		return 0, err
 	}
-	found, err := Fence(ctx, FenceOptions{Store: p.opts.Store, Session: s, From: fence, Nonce: s.Nonce, own: true, Stage: p.opts.Stage})
-	switch {
-	case err == nil && (found.Slot != fence || len(found.Runs) > 0):
-		err = fmt.Errorf("slot %d of session %d: %w", fence, s.ID, ingest.ErrForeign)
-	case err == nil:
-		return fence, nil
+	var found Fenced
+	var failed error
+	fctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	put := crew{stage: p.opts.Stage}
+	put.Go(func() {
+		found, failed = Fence(fctx, FenceOptions{Store: p.opts.Store, Session: s, From: next, Nonce: s.Nonce, own: true, Stage: p.opts.Stage})
+		if failed == nil && (found.Slot != next || len(found.Runs) > 0) {
+			failed = fmt.Errorf("slot %d of session %d: %w", next, s.ID, ingest.ErrForeign)
+		}
+	})
+	if err = p.await(ctx, going(p.machine.Drained)); err != nil {
+		giveUp()
 	}
-	if errors.Is(err, ingest.ErrForeign) {
-		err = errors.Join(err, p.call(ctx, func(time.Time) { p.fail(err) })) // as under a put (S3)
+	put.Wait()
+	if errors.Is(failed, ingest.ErrForeign) {
+		return 0, errors.Join(failed, p.call(ctx, func(time.Time) { p.fail(failed) })) // as under a put (S3)
 	}
-	return 0, err
+	return next, cmp.Or(err, failed)
 }
 
 // move hands all partitions to the new session, and makes the loop serve it.
@@ -302,19 +317,20 @@ func (p *Pump) Drain(ctx context.Context) error {
 		return err
 	}
 	defer p.unlock()
-	return p.drain(ctx, false)
-}
-
-func (p *Pump) drain(ctx context.Context, leaving bool) error {
-	if err := p.call(ctx, func(time.Time) { p.machine.Close(); p.leaving = leaving }); err != nil {
+	if err := p.call(ctx, func(time.Time) { p.machine.Close() }); err != nil {
 		return err
 	}
+	return p.quiet(ctx)
+}
+
+// quiet waits until nothing waits for the bucket.
+func (p *Pump) quiet(ctx context.Context) error {
 	return p.await(ctx, func() (bool, error) { return p.machine.Quiet(), nil })
 }
 
-// Leave ends the session in good order: Drain, its own fence, and one entry in the
-// journal that seals the session and gives its partitions to heirs. Nobody has to walk
-// its slots afterwards. When ctx ends before, the session is left to be sealed
+// Leave ends the session in good order: what was accepted is put, and its own fence beside
+// it, and then one entry in the journal seals the session and gives its partitions to
+// heirs. Nobody has to walk its slots afterwards. When ctx ends before, the session is left to be sealed
 // like that of a stranger, and nothing is lost.
 //
 // What comes meanwhile waits, and is refused when it can be told whom to ask instead.
@@ -328,11 +344,12 @@ func (p *Pump) Leave(ctx context.Context, heirs Heirs) error {
 		return nil
 	}
 	defer func() { _ = p.call(context.WithoutCancel(ctx), func(time.Time) { p.leaving = false }) }()
-	if err := p.drain(ctx, true); err != nil {
-		return fmt.Errorf("leave: drain: %w", err)
+	if err := p.call(ctx, func(time.Time) { p.machine.Close(); p.leaving = true }); err != nil {
+		return fmt.Errorf("leave: %w", err)
 	}
 	fence, err := p.finish(ctx, s)
 	if err != nil {
+		_ = p.quiet(ctx) // what is there below the fence of somebody else is answered
 		return fmt.Errorf("leave: %w", err)
 	}
 	// All that is the session's is given up with it, also what the loop was not told of yet.
