@@ -29,9 +29,13 @@ type conn struct {
 	listener string
 	// queue holds the requests that were read, in their order. read closes it.
 	queue chan *pending
-	// late counts requests in the queue or at their turn that were not started when
-	// they were read. While there are any, nothing may start early (K2).
+	// late counts requests in the queue or at their turn that are neither started nor
+	// served. While there are any, nothing may start early (K2).
 	late atomic.Int32
+	// parked counts those of them that may wait for long.
+	parked atomic.Int32
+	// freed receives a value when late has become 0. Its capacity is 1.
+	freed chan struct{}
 	// open counts requests that were read and not answered.
 	open atomic.Int32
 	out  []byte // the turn's buffer for answers
@@ -66,7 +70,7 @@ func (s *Server) serveConn(hard, drain context.Context, nc net.Conn, listener st
 	})
 	defer undrain()
 
-	c := &conn{s: s, nc: nc, remote: hostOf(nc.RemoteAddr()), peer: peerOf(nc.RemoteAddr()), listener: listener, queue: make(chan *pending, s.limits.Pipelined)}
+	c := &conn{s: s, nc: nc, remote: hostOf(nc.RemoteAddr()), peer: peerOf(nc.RemoteAddr()), listener: listener, queue: make(chan *pending, s.limits.Pipelined), freed: make(chan struct{}, 1)}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -132,9 +136,12 @@ func (c *conn) read(work, drain context.Context) (err error) {
 			return err
 		}
 		c.open.Add(1)
-		if p.api.start != nil && c.late.Load() == 0 {
+		if p.api.start != nil && c.early(work) {
 			p.wait = p.api.start(work, &c.s.node, p.call)
 		} else {
+			if p.api.waits {
+				c.parked.Add(1)
+			}
 			p.late = true
 			c.late.Add(1)
 		}
@@ -143,6 +150,43 @@ func (c *conn) read(work, drain context.Context) (err error) {
 			p = nil
 		case <-work.Done():
 			return nil
+		}
+	}
+}
+
+// early waits until a request may start before its turn (K2), and reports whether it may.
+// Requests that went to their turns one by one would each wait for the answer of the one
+// before, and those that are read meanwhile would again: a client that always has some under
+// way would never be out of it. It does not wait for what waits itself: whether the client
+// leaves, which ends that, is heard by reading on.
+func (c *conn) early(work context.Context) bool {
+	for c.late.Load() > 0 {
+		if c.parked.Load() > 0 {
+			return false
+		}
+		select {
+		case <-c.freed:
+		case <-work.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// passed notes that a request is started or served. It is called before the answer is
+// written, which may be what the client waits for with its next request.
+func (c *conn) passed(p *pending) {
+	if !p.late {
+		return
+	}
+	p.late = false
+	if p.api.waits {
+		c.parked.Add(-1)
+	}
+	if c.late.Add(-1) == 0 {
+		select {
+		case c.freed <- struct{}{}:
+		default:
 		}
 	}
 }
@@ -360,7 +404,9 @@ func (c *conn) turn(work, waits context.Context, p *pending) bool {
 	case p.wait != nil:
 		a = p.wait(work)
 	case p.api.start != nil:
-		a = p.api.start(work, &c.s.node, p.call)(work)
+		wait := p.api.start(work, &c.s.node, p.call)
+		c.passed(p)
+		a = wait(work)
 	case p.api.waits:
 		// It may wait for minutes: what it holds meanwhile is bounded by the number of
 		// connections, and must not keep others from being read.
@@ -369,10 +415,8 @@ func (c *conn) turn(work, waits context.Context, p *pending) bool {
 	default:
 		a = c.serveInTime(work, p.call)
 	}
+	c.passed(p)
 	n, err := c.write(p.call, a)
-	if p.late {
-		c.late.Add(-1)
-	}
 	c.open.Add(-1)
 	switch {
 	case err != nil:

@@ -16,7 +16,7 @@
 //	    API's limit, its body by its shape, before kmsg decodes it.
 //	K2  A connection answers in the order of its requests. A request starts at its
 //	    turn; only Produce requests start before it, in the order in which they
-//	    came, and only behind other started Produce requests.
+//	    came, and only behind requests that are started or served.
 //	K3  A frame goes back to its pool when its last holder has released it, and
 //	    never before: the connection holds it until the answer is written, the log
 //	    for as long as it reads from it.
