@@ -26,8 +26,9 @@ type givenUp struct {
 func objectGiveUp(g *globals) *cobra.Command {
 	var store string
 	var watch time.Duration
+	var deleted bool
 	cmd := &cobra.Command{
-		Use:   "give-up OBJECT --store URL",
+		Use:   "give-up OBJECT... --store URL",
 		Short: "Go on without an object that is lost or damaged for good",
 		Long: `Say that a WAL object, sealed object or segment will not come back. Its partitions
 may have no leader, since nobody knows what their producers have sent, and readers get
@@ -43,27 +44,55 @@ one that is whole. Offsets are not given away again. A producer whose newest bat
 are lost may be told that its sequence has a gap, as after an unclean election.
 
 Brokers may run, and one has to. Those of versions without this command stop when
-they read of it in the journal: upgrade all first.`,
+they read of it in the journal: upgrade all first.
+
+A slot of a session that is not sealed (finding A4 of firn object verify) is described
+by nobody yet. When its broker is gone nobody can take over any partition that it had,
+whether the slot is about it or not; the session is then sealed without the slot. Name
+all slots of it that cannot be read. Offsets that are missing between the other slots
+lay in them, and consumers pass over those; a damaged slot whose footer is whole keeps
+every run that is. Of partitions that no later slot tells of, nobody knows what they had
+there: their logs go on some millions of offsets further on. The broker of that session
+has to be stopped: as long as it lives it has what it acknowledged, and describes it
+itself. No other broker has to run; those that do may be of any version, and take over
+at once. A batch that lay in the slot and that its producer sends again, because it was
+never told of it, may be taken for one that is there.`,
 		Example: `  firn object verify --store 's3://bucket/prefix'
   firn object give-up wal/00000000000000000012/00000000000000000003 --store 's3://bucket/prefix'
   firn object give-up wal/00000000000000000012/00000000000000000003 --store 's3://bucket/prefix' --yes`,
-		Args: exactArgs(1, "the name of one object"),
+		Args: someArgs("the name of an object"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ref, err := catalog.ParseRef(args[0])
-			if err != nil {
-				return usage("%v", err)
-			}
-			if ref.Kind == catalog.KindIndex {
-				return usage("%s lists extents of the catalog and holds no records: it cannot be given up", ref)
+			refs := make([]catalog.ObjectRef, len(args))
+			for i, name := range args {
+				ref, err := catalog.ParseRef(name)
+				if err != nil {
+					return usage("%v", err)
+				}
+				if ref.Kind == catalog.KindIndex {
+					return usage("%s lists extents of the catalog and holds no records: it cannot be given up", ref)
+				}
+				refs[i] = ref
 			}
 			return withStore(cmd.Context(), store, func(s cold.Store) error {
 				state, err := readCatalog(cmd.Context(), s)
 				if err != nil {
 					return err
 				}
+				slots, ok := slotsOf(state, refs)
+				ref := refs[0]
+				switch {
+				case ok:
+					err := giveUpSlots(cmd, g, s, state, ref.A, slots, salvage.TornOptions{Watch: watch, Deleted: deleted})
+					if !errors.Is(err, salvage.ErrLegible) || len(refs) > 1 || len(state.RunsIn(ref)) == 0 {
+						return err
+					}
+					// Of partitions that the session gave up the catalog describes runs in it.
+				case len(refs) > 1:
+					return usage("only slots of one session that is not sealed are given up together: name one object")
+				}
 				l, err := salvage.FindLoss(cmd.Context(), s, state, ref, watch)
 				if errors.Is(err, salvage.ErrUnknown) {
-					return fmt.Errorf("%w: nobody needs it, or it is listed in an index object, or it is a slot that the catalog does not describe yet; firn object inspect says which", err)
+					return fmt.Errorf("%w: nobody needs it, or it is listed in an index object; firn object inspect says which", err)
 				}
 				if err != nil {
 					return err
@@ -88,6 +117,7 @@ they read of it in the journal: upgrade all first.`,
 	}
 	storeFlag(cmd, &store)
 	cmd.Flags().DurationVar(&watch, "watch", 5*time.Second, "how long to look for what is lost")
+	cmd.Flags().BoolVar(&deleted, "deleted", false, "a slot that is missing, of a session that is not sealed, was there")
 	return cmd
 }
 

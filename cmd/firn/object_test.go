@@ -232,3 +232,52 @@ func registered(t *testing.T, url string) (end func()) {
 		commit(&catalog.SealSession{Session: me.ID, Fence: f.Slot})
 	}
 }
+
+// A slot that the catalog does not describe yet is given up as well, when its broker is
+// gone: the session is sealed without it. Nothing is written before somebody says yes.
+func TestASlotOfASessionThatIsNotSealedIsGivenUp(t *testing.T) {
+	c, live, _, stop := written(t)
+	u, err := url.Parse(live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir() // as a broker leaves it that is killed
+	if err := os.CopyFS(dir, os.DirFS(u.Path)); err != nil {
+		t.Fatal(err)
+	}
+	store := "file://" + dir
+	l := decoded[located](t, c.ok("object", "locate", "t", "1", "5", "--store", store, "--json"))
+	giveUp := []string{"object", "give-up", l.Object, "--store", store, "--watch", "0s"}
+	c.fails(exitError, "start a broker", append(giveUp, "--yes")...)
+	path := filepath.Join(dir, l.Object)
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 100); err != nil {
+		t.Fatal(err)
+	}
+	c.fails(exitError, "stop it first", append(giveUp, "--yes")...)
+	stop()
+	if a := c.run("object", "verify", "--store", store); a.code != exitProblem || !strings.Contains(a.out, "firn object give-up "+l.Object) {
+		t.Fatalf("%+v", a)
+	}
+	a := c.run(append(giveUp, "--json")...)
+	r := decoded[slotsGivenUp](t, a.out)
+	if a.code != exitProblem || r.Written || len(r.Slots) != 1 || len(r.Lost)+len(r.Unknown) == 0 {
+		t.Fatalf("%+v", a)
+	}
+	if _, err := os.Stat(filepath.Join(dir, r.Fence)); err == nil {
+		t.Fatal("looking has put a fence")
+	}
+	if out := c.ok(append(giveUp, "--yes")...); !strings.Contains(out, "is sealed") {
+		t.Fatal(out)
+	}
+	c.ok("object", "verify", "--store", store)
+	c.fails(exitError, "the catalog describes nothing in it", giveUp...)
+	c.fails(exitUsage, "name one object", append(giveUp, l.Object)...)
+	addr, _ := brokerOn(t, store)
+	for p := range 3 {
+		c.in("more\n").ok("produce", "t", "-p", fmt.Sprint(p), "--brokers", addr)
+	}
+	c.ok("object", "verify", "--store", store)
+}

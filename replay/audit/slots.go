@@ -31,7 +31,8 @@ type walked struct {
 type slot struct {
 	ref  catalog.ObjectRef
 	runs []object.Run
-	bad  error // then it is the last one
+	bad  error
+	torn bool // nobody can tell whose it is, or what is in it: it is the last one
 }
 
 // walk reads the slots of live sessions (S4). What they mean is judged later, by a
@@ -62,7 +63,7 @@ func (a *auditor) walk(ctx context.Context, s *catalog.State) ([]walked, error) 
 			}
 			for i, x := range some[:end] {
 				w.slots = append(w.slots, x)
-				if x.bad != nil {
+				if x.torn {
 					end = i
 					break
 				}
@@ -89,11 +90,17 @@ func (a *auditor) slot(ctx context.Context, v *catalog.Session, n uint64) (slot,
 		return x, false, fmt.Errorf("read %s: %w", x.ref, err)
 	}
 	h, runs, bad := object.Verify(b)
+	if len(bad) > 0 {
+		_, f, err := object.Open(b)
+		if err == nil {
+			_, err = f.Runs()
+		}
+		x.bad, x.torn = bad[0], err != nil
+	}
 	switch {
-	case len(bad) > 0:
-		x.bad = bad[0]
+	case x.torn:
 	case h.Session != v.ID || h.Slot != n || h.Nonce != v.Nonce || h.Kind != object.WAL && h.Kind != object.Fence:
-		x.bad = fmt.Errorf("it says that it is %s %d of %d, written by %x", h.Kind, h.Slot, h.Session, h.Nonce)
+		x.bad, x.torn = fmt.Errorf("it says that it is %s %d of %d, written by %x", h.Kind, h.Slot, h.Session, h.Nonce), true
 	case h.Kind == object.Fence:
 		return x, false, nil
 	}
@@ -121,7 +128,7 @@ func (a *auditor) judge(s *catalog.State, walks []walked) {
 				break
 			}
 			if x.ref.B < v.Covered {
-				if x.bad != nil {
+				if x.torn {
 					break // described since: it was read again with what describes it
 				}
 				for _, r := range x.runs {
@@ -129,9 +136,12 @@ func (a *auditor) judge(s *catalog.State, walks []walked) {
 				}
 				continue
 			}
-			if x.bad != nil {
-				a.find(x.ref.Name(), "A4: %v; what session %d has put from here on cannot be read", x.bad, v.ID)
+			if x.torn {
+				a.find(x.ref.Name(), "A4: %v; what session %d has put from here on cannot be read, and when its broker is gone nobody can lead what it had: firn object give-up %s goes on without it", x.bad, v.ID, x.ref.Name())
 				break
+			}
+			if x.bad != nil {
+				a.find(x.ref.Name(), "A4: %v", x.bad)
 			}
 			a.tail(s, v, x, ends)
 		}

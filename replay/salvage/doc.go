@@ -11,9 +11,13 @@
 //	filler     an empty run in the place of offsets that are lost below others that are
 //	           not: consumers pass over it
 //	loss       runs that an object takes with it which is gone, or damaged, for good
+//	torn       of a session that is not sealed: slots of it cannot be read, and so nobody
+//	           can tell where the logs of its partitions end
 //
 // Salvage is also how an operator says that such an object will not come back (Loss): its
-// partitions have no leader, and readers no records there, until somebody does.
+// partitions have no leader, and readers no records there, until somebody does. Where the
+// catalog does not describe the object yet, the session that put it is sealed without it
+// (Torn).
 //
 // # Promises
 //
@@ -29,4 +33,6 @@
 //	    acknowledged by anybody who reads the new journal.
 //	V6  A run is given up that cannot be read, no other, and only where the catalog still
 //	    describes it in that object (catalog.GiveUp).
+//	V7  A torn session is sealed behind its fence, by what whoever takes a session over
+//	    seals it with (S7). No slot is bound anew, and no offset given away twice.
 package salvage

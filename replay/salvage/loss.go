@@ -123,17 +123,8 @@ func GiveUp(ctx context.Context, store cold.Store, l Loss, producers Producers) 
 }
 
 func giveUp(ctx context.Context, store cold.Store, l Loss, producers Producers) error {
-	var me [16]byte
-	_, _ = rand.Read(me[:])
-	scribe := journal.NewScribe(store, me, journal.Options{})
-	if err := scribe.Catchup(ctx); err != nil {
-		return err
-	}
-	cluster := scribe.State().ClusterID()
-	if cluster == "" {
-		return errors.New("the bucket has no cluster")
-	}
-	if err := scribe.Open(ctx, cluster); err != nil {
+	scribe, _, err := writer(ctx, store)
+	if err != nil {
 		return err
 	}
 	// Of each partition the first run first: the filler of the next one says what is known
@@ -155,6 +146,21 @@ func giveUp(ctx context.Context, store cold.Store, l Loss, producers Producers) 
 	return nil
 }
 
+// writer is a writer of the journal that has read it to its end, and its nonce.
+func writer(ctx context.Context, store cold.Store) (*journal.Scribe, [16]byte, error) {
+	var me [16]byte
+	_, _ = rand.Read(me[:])
+	scribe := journal.NewScribe(store, me, journal.Options{})
+	if err := scribe.Catchup(ctx); err != nil {
+		return nil, me, err
+	}
+	cluster := scribe.State().ClusterID()
+	if cluster == "" {
+		return nil, me, errors.New("the bucket has no cluster")
+	}
+	return scribe, me, scribe.Open(ctx, cluster)
+}
+
 // replace gives up one run of each partition.
 func replace(ctx context.Context, store cold.Store, scribe *journal.Scribe, l Loss, runs []catalog.Located, producers Producers) error {
 	known, err := producersAt(ctx, store, scribe.State(), runs, l.Missing, producers)
@@ -166,15 +172,7 @@ func replace(ctx context.Context, store cold.Store, scribe *journal.Scribe, l Lo
 		return err
 	}
 	fillers, body := fill(job, runs, known)
-	_, want, err := object.Identity(body)
-	if err != nil {
-		return err
-	}
-	err = cold.Settle(ctx, store, catalog.Seg(job, 0).Name(), cold.Bytes(body), func(existing []byte) bool {
-		_, got, err := object.Identity(existing)
-		return err == nil && got == want
-	})
-	if err != nil {
+	if err := putOnce(ctx, store, catalog.Seg(job, 0), body); err != nil {
 		return err
 	}
 	res, err := scribe.Commit(ctx, &catalog.GiveUp{Job: job, Lost: l.Object, Fillers: fillers})
@@ -185,6 +183,18 @@ func replace(ctx context.Context, store cold.Store, scribe *journal.Scribe, l Lo
 		return errors.Join(res[0].Err, err)
 	}
 	return res[0].Err
+}
+
+// putOnce puts an object of a job, or finds that it is there.
+func putOnce(ctx context.Context, store cold.Store, ref catalog.ObjectRef, body []byte) error {
+	_, want, err := object.Identity(body)
+	if err != nil {
+		return err
+	}
+	return cold.Settle(ctx, store, ref.Name(), cold.Bytes(body), func(existing []byte) bool {
+		_, got, err := object.Identity(existing)
+		return err == nil && got == want
+	})
 }
 
 // producersAt is what is known of producers at the ends of runs: of a damaged object the
