@@ -27,6 +27,7 @@ func objectGiveUp(g *globals) *cobra.Command {
 	var store string
 	var watch time.Duration
 	var deleted bool
+	var dir string
 	cmd := &cobra.Command{
 		Use:   "give-up OBJECT... --store URL",
 		Short: "Go on without an object that is lost or damaged for good",
@@ -52,7 +53,8 @@ whether the slot is about it or not; the session is then sealed without the slot
 all slots of it that cannot be read. Offsets that are missing between the other slots
 lay in them, and consumers pass over those; a damaged slot whose footer is whole keeps
 every run that is. Of partitions that no later slot tells of, nobody knows what they had
-there: their logs go on some millions of offsets further on. The broker of that session
+there: their logs go on some millions of offsets further on. With --data-dir, the data
+folder of the broker that is gone, nothing is lost that its disk still has. The broker of that session
 has to be stopped: as long as it lives it has what it acknowledged, and describes it
 itself. No other broker has to run; those that do may be of any version, and take over
 at once. A batch that lay in the slot and that its producer sends again, because it was
@@ -82,7 +84,7 @@ never told of it, may be taken for one that is there.`,
 				ref := refs[0]
 				switch {
 				case ok:
-					err := giveUpSlots(cmd, g, s, state, ref.A, slots, salvage.TornOptions{Watch: watch, Deleted: deleted})
+					err := giveUpSlots(cmd, g, s, state, ref.A, slots, dir, salvage.TornOptions{Watch: watch, Deleted: deleted})
 					if !errors.Is(err, salvage.ErrLegible) || len(refs) > 1 || len(state.RunsIn(ref)) == 0 {
 						return err
 					}
@@ -117,6 +119,7 @@ never told of it, may be taken for one that is there.`,
 	}
 	storeFlag(cmd, &store)
 	cmd.Flags().DurationVar(&watch, "watch", 5*time.Second, "how long to look for what is lost")
+	cmd.Flags().StringVar(&dir, "data-dir", "", "data folder of the broker that put the slots, if its disk is there: its hot tier may still have what was in them")
 	cmd.Flags().BoolVar(&deleted, "deleted", false, "a slot that is missing, of a session that is not sealed, was there")
 	return cmd
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,6 +20,7 @@ import (
 	"github.com/firnlog/firn/record"
 	"github.com/firnlog/firn/replay/salvage"
 	"github.com/firnlog/firn/tier/cold"
+	"github.com/firnlog/firn/tier/hot"
 )
 
 // slotsGivenUp is the answer of firn object give-up for slots of a session that is not
@@ -52,9 +56,19 @@ func slotsOf(s *catalog.State, refs []catalog.ObjectRef) (slots []uint64, ok boo
 }
 
 // giveUpSlots goes on without slots of a session that is not sealed.
-func giveUpSlots(cmd *cobra.Command, g *globals, store cold.Store, s *catalog.State, session uint64, slots []uint64, o salvage.TornOptions) error {
+func giveUpSlots(cmd *cobra.Command, g *globals, store cold.Store, s *catalog.State, session uint64, slots []uint64, dir string, o salvage.TornOptions) (err error) {
 	ctx := cmd.Context()
 	v, _ := s.Session(session)
+	if dir != "" {
+		if o.Held, err = heldIn(ctx, dir, v, slots); err != nil {
+			return err
+		}
+		for _, n := range slots {
+			if _, ok := o.Held[n]; !ok && !g.quiet {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s does not have %s\n", dir, catalog.WAL(session, n))
+			}
+		}
+	}
 	t, err := salvage.FindTorn(ctx, store, s, session, slots, o)
 	if err == nil && lives(ctx, s, v) {
 		err = fmt.Errorf("the broker of session %d (node %d, %s) answers: as long as it lives it has what it acknowledged, and describes it by itself; if it is to be gone, stop it first", v.ID, v.Node, v.Advertised)
@@ -86,6 +100,32 @@ func giveUpSlots(cmd *cobra.Command, g *globals, store cold.Store, s *catalog.St
 		err = &exit{code: exitProblem}
 	}
 	return err
+}
+
+// heldIn is what a broker's data folder has of slots of a session.
+func heldIn(ctx context.Context, dir string, v *catalog.Session, slots []uint64) (_ map[uint64][]salvage.Held, err error) {
+	path := filepath.Join(dir, "hot")
+	if _, err := os.Stat(path); err != nil {
+		return nil, usage("--data-dir %s is no data folder of a broker: %v", dir, err)
+	}
+	tier, err := hot.Open(ctx, path, hot.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("--data-dir %s: %w", dir, err)
+	}
+	defer func() { err = errors.Join(err, tier.Close(context.WithoutCancel(ctx))) }()
+	if !slices.ContainsFunc(tier.Generations(), func(g hot.Info) bool { return g.Session == hot.Session{ID: v.ID, Nonce: v.Nonce} }) {
+		return nil, fmt.Errorf("--data-dir %s has nothing of session %d: it is that of another broker, or was emptied", dir, v.ID)
+	}
+	held := map[uint64][]salvage.Held{}
+	err = tier.Leftover(v.ID, slices.Min(slots), func(n uint64, entries []hot.Entry) error {
+		if slices.Contains(slots, n) {
+			for _, e := range entries {
+				held[n] = append(held[n], salvage.Held{Partition: e.Partition, Epoch: e.Epoch, Base: e.Base, Next: e.Last + 1, Batch: bytes.Clone(e.Value)})
+			}
+		}
+		return nil
+	})
+	return held, err
 }
 
 // lives reports whether the broker of a session answers, as far as one can tell from here.
@@ -172,9 +212,13 @@ func (r slotsGivenUp) text(t *table) {
 	if len(r.Unknown) > 0 {
 		t.row(fmt.Sprintf("  nothing in later slots tells of these: nobody knows how many there were, and their logs go on %d offsets further on", r.Unknown[0].To-r.Unknown[0].From))
 	}
+	lost := fmt.Sprintf("%d offsets lost", offsets)
+	if n := len(r.Unknown); n > 0 {
+		lost += fmt.Sprintf(", beside what nobody knows of %d partitions", n)
+	}
 	if r.Written {
-		t.row(fmt.Sprintf("session %d of node %d is sealed, with its fence in %s, %d other slots and without %d offsets that are lost: its partitions have leaders as soon as a broker runs", r.Session, r.Node, r.Fence, r.Whole, offsets))
+		t.row(fmt.Sprintf("session %d of node %d is sealed, with its fence in %s, %d other slots, and %s: its partitions have leaders as soon as a broker runs", r.Session, r.Node, r.Fence, r.Whole, lost))
 	} else {
-		t.row(fmt.Sprintf("session %d of node %d would be sealed, with %d other slots and without %d offsets that are lost; nothing was written: --yes does it", r.Session, r.Node, r.Whole, offsets))
+		t.row(fmt.Sprintf("session %d of node %d would be sealed, with %d other slots, and %s; nothing was written: --yes does it", r.Session, r.Node, r.Whole, lost))
 	}
 }

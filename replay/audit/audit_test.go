@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -150,6 +151,16 @@ func TestDamageOfEveryOtherSort(t *testing.T) {
 			[]one{{wal(7, 1), "A4: it says that it is wal 1 of 2"}}},
 		{"a live slot repeats offsets", lies{live: 13}, nil,
 			[]one{{wal(7, 1), "A4: t-0: offsets [13, 15) were given away before: the log ended at 15"}}},
+		{"records of a live slot rot, and what is behind it counts", lies{live: 13}, func(w *world) {
+			b := bytes.Clone(w.get(wal(7, 0)))
+			b[object.HeaderLen+65] ^= 1
+			w.replace(wal(7, 0), b)
+		}, []one{{wal(7, 0), "A4: run 0"}, {wal(7, 1), "A4: t-0: offsets [13, 15) were given away before"}}},
+		{"the footer of a live slot rots", lies{}, func(w *world) {
+			b := bytes.Clone(w.get(wal(7, 0)))
+			b[len(b)-object.TrailerLen-1] ^= 1
+			w.replace(wal(7, 0), b)
+		}, []one{{wal(7, 0), "nobody can lead what it had: firn object give-up " + wal(7, 0)}}},
 		{"a live slot leaves a gap", lies{live: 17}, nil,
 			[]one{{wal(7, 1), "A4: t-0: offsets [15, 17) are missing: it continues at 17"}}},
 		{"live slots of an epoch that was not given", lies{epoch: 2}, nil,

@@ -34,5 +34,6 @@
 //	V6  A run is given up that cannot be read, no other, and only where the catalog still
 //	    describes it in that object (catalog.GiveUp).
 //	V7  A torn session is sealed behind its fence, by what whoever takes a session over
-//	    seals it with (S7). No slot is bound anew, and no offset given away twice.
+//	    seals it with (S7). What its broker's disk still has is no loss. No slot is bound
+//	    anew, and no offset given away twice.
 package salvage

@@ -52,17 +52,19 @@ type TornSlot struct {
 	Slot    uint64
 	Why     string
 	Missing bool
-	// What its footer says, when only its header is damaged; and its bytes.
-	runs []object.Run
-	body []byte
+	// What was in it, by its footer, when only its header is damaged, or by TornOptions.Held.
+	held  []piece
+	known bool // held is all
 }
 
 // piece is what is put in the place of offsets that lie in a slot that is given up: a run
-// that can be read there, or nothing. run is what the slot's footer says; nil: none does.
+// that can be read there, or nothing. run is what the slot's footer says, or the batches;
+// nil: nobody knows.
 type piece struct {
 	catalog.Located
 	run   *object.Run
-	bytes []byte // of the run; nil: they are lost
+	sent  []record.Header // of the batches, where no footer tells of producers
+	bytes []byte          // of the run; nil: they are lost
 }
 
 // TornOptions are for FindTorn.
@@ -72,6 +74,9 @@ type TornOptions struct {
 	// slots are put several at once, so that after a crash a later one may be there and an
 	// earlier one not, and then nothing was acknowledged of either.
 	Deleted bool
+	// Held is what was in slots, by the disk of the broker that put them: all of each that it
+	// names.
+	Held map[uint64][]Held
 }
 
 // FindTorn finds what is lost with slots of one session that is not sealed, which the
@@ -106,6 +111,15 @@ func FindTorn(ctx context.Context, store cold.Store, s *catalog.State, session u
 			if given[i], err = illegible(ctx, store, v, n); err != nil {
 				return Torn{}, err
 			}
+		}
+	}
+	for i := range given {
+		if held, ok := o.Held[given[i].Slot]; ok && !given[i].known {
+			var err error
+			if given[i].held, err = stretches(held); err != nil {
+				return Torn{}, fmt.Errorf("%s: %w", catalog.WAL(v.ID, given[i].Slot), err)
+			}
+			given[i].known = true
 		}
 	}
 	t := Torn{Session: *v, Given: given}
@@ -158,11 +172,24 @@ func illegible(ctx context.Context, store cold.Store, v *catalog.Session, n uint
 		own := slices.Concat(object.Header{Kind: object.WAL, Session: v.ID, Slot: n, Nonce: v.Nonce}.Encode(), b[object.HeaderLen:])
 		if _, f, err := object.Open(own); err == nil {
 			if runs, err := f.Runs(); err == nil {
-				x.runs, x.body = runs, own
+				x.held, x.known = legible(runs, own), true
 			}
 		}
 	}
 	return x, nil
+}
+
+// legible are the runs of an object whose footer is whole.
+func legible(runs []object.Run, body []byte) []piece {
+	out := make([]piece, len(runs))
+	for i := range runs {
+		r := &runs[i]
+		out[i] = piece{Located: catalog.Located{Partition: r.Partition, Extent: located(*r, catalog.ObjectRef{})}, run: r}
+		if b := body[r.Pos : r.Pos+r.Len]; object.VerifyRun(*r, b) == nil {
+			out[i].bytes = b
+		}
+	}
+	return out
 }
 
 // belongs says what is wrong with a slot of a session that has this header.
@@ -263,7 +290,7 @@ func (t *Torn) weigh(s *catalog.State, read []Object) error {
 		}
 		t.pieces = append(t.pieces, p)
 	}
-	run := func(ref catalog.ObjectRef, r object.Run) (c *catalog.Partition, err error) {
+	run := func(ref catalog.ObjectRef, r catalog.Located) (c *catalog.Partition, err error) {
 		c, ok := s.Partition(r.Partition)
 		if !ok || r.Next <= c.Next && (c.Owner != t.Session.ID || r.Epoch < c.Epoch) {
 			return nil, nil // deleted, or described when it was given up (S9)
@@ -282,34 +309,29 @@ func (t *Torn) weigh(s *catalog.State, read []Object) error {
 	for _, x := range append(slices.Clone(read), Object{Ref: catalog.WAL(t.Session.ID, t.End)}) {
 		for ; len(given) > 0 && given[0].Slot < x.Ref.B; given = given[1:] {
 			g := &given[0]
-			if g.body == nil {
+			if !g.known {
 				dark++
 				clear(seen)
 				continue
 			}
-			for i := range g.runs {
-				r := &g.runs[i]
-				c, err := run(catalog.WAL(t.Session.ID, g.Slot), *r)
+			for _, p := range g.held {
+				c, err := run(catalog.WAL(t.Session.ID, g.Slot), p.Located)
 				if err != nil {
 					return err
 				}
-				if c == nil {
-					continue
+				if c != nil {
+					add(p)
 				}
-				p := piece{Located: catalog.Located{Partition: r.Partition, Extent: located(*r, catalog.ObjectRef{})}, run: r}
-				if b := g.body[r.Pos : r.Pos+r.Len]; object.VerifyRun(*r, b) == nil {
-					p.bytes = b
-				}
-				add(p)
 			}
 		}
 		for _, r := range x.Runs {
-			c, err := run(x.Ref, r)
+			l := catalog.Located{Partition: r.Partition, Extent: located(r, x.Ref)}
+			c, err := run(x.Ref, l)
 			if err != nil {
 				return err
 			}
 			if c != nil {
-				t.extents = append(t.extents, catalog.Located{Partition: r.Partition, Extent: located(r, x.Ref)})
+				t.extents = append(t.extents, l)
 			}
 		}
 	}
@@ -456,7 +478,10 @@ func together(ref catalog.ObjectRef, pieces []piece, known map[record.Partition]
 			})
 		}
 		ps := known[p.Partition]
-		if p.run != nil {
+		switch {
+		case p.sent != nil:
+			ps = appended(ps, p.sent, time.Now().UnixMilli())
+		case p.run != nil:
 			ps = behind(ps, p.run)
 		}
 		e.Producers(ps)
