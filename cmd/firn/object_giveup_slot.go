@@ -210,7 +210,11 @@ func (r slotsGivenUp) text(t *table) {
 		}
 	}
 	if len(r.Unknown) > 0 {
-		t.row(fmt.Sprintf("  nothing in later slots tells of these: nobody knows how many there were, and their logs go on %d offsets further on", r.Unknown[0].To-r.Unknown[0].From))
+		most := int64(0)
+		for _, x := range r.Unknown {
+			most = max(most, x.To-x.From)
+		}
+		t.row(fmt.Sprintf("  nothing in later slots tells of these: nobody knows how many there were, and their logs go on up to %d offsets further on", most))
 	}
 	lost := fmt.Sprintf("%d offsets lost", offsets)
 	if n := len(r.Unknown); n > 0 {

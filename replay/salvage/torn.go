@@ -280,8 +280,8 @@ const slotMost = 1 << 24
 func (t *Torn) weigh(s *catalog.State, read []Object) error {
 	t.Lost, t.Kept, t.Blind, t.pieces, t.extents = nil, nil, nil, nil, nil
 	ends := map[record.Partition]int64{} // of logs, as far as was looked
-	seen := map[record.Partition]bool{}  // behind the last slot whose runs nobody knows
-	dark := int64(0)                     // how many of those came before
+	dark := int64(0)                     // slots so far whose runs nobody knows
+	seen := map[record.Partition]int64{} // how many of them came before the last run
 	add := func(p piece) {
 		if p.bytes == nil {
 			t.Lost = append(t.Lost, p.Located)
@@ -302,7 +302,7 @@ func (t *Torn) weigh(s *catalog.State, read []Object) error {
 		if r.Base > end {
 			add(piece{Located: catalog.Located{Partition: r.Partition, Extent: catalog.Extent{Base: end, Next: r.Base, Epoch: r.Epoch, MaxTimestamp: -1}}})
 		}
-		ends[r.Partition], seen[r.Partition] = r.Next, true
+		ends[r.Partition], seen[r.Partition] = r.Next, dark
 		return c, nil
 	}
 	given := t.Given
@@ -311,7 +311,6 @@ func (t *Torn) weigh(s *catalog.State, read []Object) error {
 			g := &given[0]
 			if !g.known {
 				dark++
-				clear(seen)
 				continue
 			}
 			for _, p := range g.held {
@@ -335,13 +334,12 @@ func (t *Torn) weigh(s *catalog.State, read []Object) error {
 			}
 		}
 	}
-	if dark > 0 {
-		for _, id := range s.Owned(t.Session.ID) {
-			if c, _ := s.Partition(id); !seen[id] {
-				end := max(c.Next, ends[id])
-				p := piece{Located: catalog.Located{Partition: id, Extent: catalog.Extent{Base: end, Next: end + dark*slotMost, Epoch: c.Epoch, MaxTimestamp: -1}}}
-				t.Blind, t.pieces = append(t.Blind, p.Located), append(t.pieces, p)
-			}
+	for _, id := range s.Owned(t.Session.ID) {
+		if since := dark - seen[id]; since > 0 {
+			c, _ := s.Partition(id)
+			end := max(c.Next, ends[id])
+			p := piece{Located: catalog.Located{Partition: id, Extent: catalog.Extent{Base: end, Next: end + since*slotMost, Epoch: c.Epoch, MaxTimestamp: -1}}}
+			t.Blind, t.pieces = append(t.Blind, p.Located), append(t.pieces, p)
 		}
 	}
 	for _, all := range [][]catalog.Located{t.Lost, t.Kept, t.Blind, t.extents} {

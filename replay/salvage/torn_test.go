@@ -147,31 +147,33 @@ func TestASessionIsSealedWithoutSlots(t *testing.T) {
 	w.put(1, w.slot(1, map[int32]int{0: 1, 1: 1})[:90])
 	w.put(2, w.slot(2, map[int32]int{0: 1}))
 	w.put(3, w.slot(3, map[int32]int{0: 3, 2: 4})[:0])
-	w.put(4, w.slot(4, map[int32]int{0: 1, 1: 2}))
+	w.put(4, w.slot(4, map[int32]int{0: 1}))
+	w.put(5, w.slot(5, map[int32]int{0: 1})[:70])
+	w.put(6, w.slot(6, map[int32]int{1: 2}))
 	if _, err := w.find(false, 1); !errors.Is(err, ErrAlso) {
 		t.Errorf("a slot that was not named: %v", err)
 	}
-	found, err := w.find(false, 3, 1, 3)
+	found, err := w.find(false, 3, 1, 5, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.want("lost", len(found.Lost), 3)
-	if _, err := w.store.Stat(t.Context(), catalog.WAL(w.id, 5).Name()); !errors.Is(err, cold.ErrNotFound) {
+	if _, err := w.store.Stat(t.Context(), catalog.WAL(w.id, 7).Name()); !errors.Is(err, cold.ErrNotFound) {
 		t.Errorf("looking has written: %v", err)
 	}
 	if found, err = w.give(found); err != nil {
 		t.Fatal(err)
 	}
-	w.want("end", found.End, 5)
-	w.want("p0", w.log(0), []string{"0-2:2", "2-3:0", "3-4:1", "4-7:0", "7-8:1"})
+	w.want("end", found.End, 7)
+	w.want("p0", w.log(0), []string{"0-2:2", "2-3:0", "3-4:1", "4-7:0", "7-8:1", fmt.Sprintf("8-%d:0", 8+slotMost)})
 	w.want("p1", w.log(1), []string{"0-1:1", "1-2:0", "2-4:2"})
-	w.want("p2", w.log(2), []string{fmt.Sprintf("0-%d:0", 2*slotMost)})
-	w.want("p3", w.log(3), []string{fmt.Sprintf("0-%d:0", 2*slotMost)})
+	w.want("p2", w.log(2), []string{fmt.Sprintf("0-%d:0", 3*slotMost)})
+	w.want("p3", w.log(3), []string{fmt.Sprintf("0-%d:0", 3*slotMost)})
 	w.want("producers of p0", w.producers(0, 8), []int64{10, 12, 14})
 	w.want("producers of p0 behind its second filler", w.producers(0, 7), []int64{10, 12})
-	w.want("producers of p1", w.producers(1, 4), []int64{10, 14})
+	w.want("producers of p1", w.producers(1, 4), []int64{10, 16})
 	s := state(t, w.store)
-	if v, _ := s.Session(w.id); !v.Sealed || v.Fence != 5 || len(s.Jobs()) > 0 {
+	if v, _ := s.Session(w.id); !v.Sealed || v.Fence != 7 || len(s.Jobs()) > 0 {
 		t.Errorf("%+v, %d jobs", v, len(s.Jobs()))
 	}
 	for ref := range s.Garbage() {
