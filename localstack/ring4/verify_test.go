@@ -31,16 +31,15 @@ func TestVerifyOfALiveClusterHasNoFindings(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := startWriters(t, s.addr, topic, 4)
-	began, runs := time.Now(), 0
-	for ; time.Since(began) < 12*time.Second; runs++ {
+	// Long enough for the session to rotate and its slots to be deleted several times, and
+	// often enough to fall into all that, however slow an audit is.
+	began := time.Now()
+	for runs := 0; runs < 12 || time.Since(began) < 12*time.Second; runs++ {
 		if runs == 6 {
 			s.kill()
 			s.start(t)
 		}
 		s.verify(t)
-	}
-	if runs < 8 {
-		t.Errorf("%d audits in 12 s: the test showed little", runs)
 	}
 	check(t, s.addr, topic, w.stop(t))
 	s.stop(t)
