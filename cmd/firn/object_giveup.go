@@ -19,7 +19,8 @@ type givenUp struct {
 	Why     string            `json:"why"`
 	Lost    []salvage.Stretch `json:"lost"` // runs that cannot be read
 	Records int64             `json:"records"`
-	Whole   int               `json:"whole"`   // runs of the object that stay
+	Whole   int               `json:"whole"`   // runs of the object that can be read
+	Copied  int               `json:"copied"`  // of these, since its footer cannot
 	Written bool              `json:"written"` // with --yes
 }
 
@@ -41,8 +42,9 @@ there are some.
 Bring the object back if you can: from a version of the bucket, a copy, a backup. While
 brokers live whose disks still hold its records they press them elsewhere by themselves
 as long as they lead the partition. Only runs that cannot be read are given up, never
-one that is whole. Offsets are not given away again. A producer whose newest batches
-are lost may be told that its sequence has a gap, as after an unclean election.
+one that is whole: those of an object of which the footer alone is damaged are copied.
+Offsets are not given away again. A producer whose newest batches are lost may be told
+that its sequence has a gap, as after an unclean election.
 
 Brokers may run, and one has to. Those of versions without this command stop when
 they read of it in the journal: upgrade all first.
@@ -125,7 +127,7 @@ never told of it, may be taken for one that is there.`,
 }
 
 func newGivenUp(s *catalog.State, l salvage.Loss) givenUp {
-	r := givenUp{Object: l.Object.Name(), Why: l.Why, Records: l.Records(), Whole: l.Whole}
+	r := givenUp{Object: l.Object.Name(), Why: l.Why, Records: l.Records(), Whole: l.Whole, Copied: len(l.Mute)}
 	for _, x := range l.Runs {
 		r.Lost = append(r.Lost, salvage.Stretch{Topic: topicName(s, x.Partition.Topic), Partition: x.Partition.Index, From: x.Base, To: x.Next, Records: x.Records})
 	}
@@ -137,7 +139,10 @@ func (r givenUp) text(t *table) {
 	for _, x := range r.Lost {
 		t.row(fmt.Sprintf("lost: %s-%d offsets [%d, %d), %d records", x.Topic, x.Partition, x.From, x.To, x.Records))
 	}
-	if r.Whole > 0 {
+	switch {
+	case r.Copied > 0:
+		t.row(fmt.Sprintf("whole: %d runs of the object, which are put into another one, since its footer does not say any more what is known of producers", r.Copied))
+	case r.Whole > 0:
 		t.row(fmt.Sprintf("whole: %d runs of the object, which stay where they are", r.Whole))
 	}
 	if r.Written {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -280,4 +281,42 @@ func TestASlotOfASessionThatIsNotSealedIsGivenUp(t *testing.T) {
 		c.in("more\n").ok("produce", "t", "-p", fmt.Sprint(p), "--brokers", addr)
 	}
 	c.ok("object", "verify", "--store", store)
+}
+
+// An object of which the footer alone rots keeps its partitions without a leader. Giving it
+// up loses nothing: its runs are copied.
+func TestAnObjectWhoseFooterRotsLosesNothing(t *testing.T) {
+	c, store, addr, stop := written(t)
+	c.ok("topic", "alter", "t", "-c", "retention.ms=-1", "--brokers", addr)
+	stop()
+	u, err := url.Parse(store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := decoded[located](t, c.ok("object", "locate", "t", "1", "29", "--store", store, "--json"))
+	path := filepath.Join(u.Path, l.Object)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)-40] ^= 1
+	if err := errors.Join(os.Chmod(path, 0o600), os.WriteFile(path, b, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	giveUp := []string{"object", "give-up", l.Object, "--store", store, "--watch", "0s"}
+	c.fails(exitError, "start one", append(giveUp, "--yes")...)
+	_, stop = brokerOn(t, store)
+	r := decoded[givenUp](t, c.ok(append(giveUp, "--yes", "--json")...))
+	if r.Copied == 0 || r.Records > 0 {
+		t.Fatalf("%+v", r)
+	}
+	stop()
+	c.ok("object", "verify", "--store", store)
+	addr, _ = brokerOn(t, store)
+	for p := range 3 {
+		c.in("more\n").ok("produce", "t", "-p", fmt.Sprint(p), "--brokers", addr)
+	}
+	if got := strings.Count(c.ok("consume", "t", "-f", "%o\n", "--brokers", addr), "\n"); got != 93 {
+		t.Errorf("%d records, want 93", got)
+	}
 }

@@ -32,7 +32,8 @@
 //	V5  Every session ends first: what a broker of before still writes is not
 //	    acknowledged by anybody who reads the new journal.
 //	V6  A run is given up that cannot be read, no other, and only where the catalog still
-//	    describes it in that object (catalog.GiveUp).
+//	    describes it in that object (catalog.GiveUp). One that is whole, in an object whose
+//	    footer is not, is copied.
 //	V7  A torn session is sealed behind its fence, by what whoever takes a session over
 //	    seals it with (S7). What its broker's disk still has is no loss. No slot is bound
 //	    anew, and no offset given away twice.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/firnlog/firn/catalog"
@@ -33,6 +34,7 @@ type Loss struct {
 	Missing bool              // the whole object is
 	Runs    []catalog.Located // that cannot be read
 	Whole   int               // runs that can: they stay where they are
+	Mute    []catalog.Located // of these, when the footer cannot be read: they are copied
 }
 
 // Records is how many records are lost.
@@ -54,6 +56,7 @@ func FindLoss(ctx context.Context, store cold.Store, s *catalog.State, ref catal
 	if len(runs) == 0 {
 		return l, fmt.Errorf("%s: %w", ref, ErrUnknown)
 	}
+	all := runs
 	for look := range looks {
 		if look > 0 {
 			select {
@@ -67,10 +70,22 @@ func FindLoss(ctx context.Context, store cold.Store, s *catalog.State, ref catal
 			return l, err
 		}
 		l.Whole += len(runs) - len(lost)
-		if runs = lost; len(runs) == 0 {
+		runs = lost
+		footer, err := mute(ctx, store, ref)
+		if err != nil && !errors.Is(err, cold.ErrNotFound) {
+			return l, err
+		}
+		switch {
+		case len(runs) > 0:
+			l.Why, l.Missing = why.Error(), errors.Is(why, cold.ErrNotFound)
+		case footer != nil:
+			l.Why = footer.Error()
+		default:
 			return l, fmt.Errorf("%s: %w", ref, ErrIntact)
 		}
-		l.Why, l.Missing = why.Error(), errors.Is(why, cold.ErrNotFound)
+		if l.Mute = nil; footer != nil {
+			l.Mute = slices.DeleteFunc(slices.Clone(all), func(x catalog.Located) bool { return slices.Contains(runs, x) })
+		}
 	}
 	l.Runs = runs
 	return l, nil
@@ -129,16 +144,25 @@ func giveUp(ctx context.Context, store cold.Store, l Loss, producers Producers) 
 	}
 	// Of each partition the first run first: the filler of the next one says what is known
 	// of producers behind it.
-	for runs := l.Runs; len(runs) > 0; {
-		var some, rest []catalog.Located
+	runs := slices.Concat(l.Runs, l.Mute)
+	slices.SortFunc(runs, inOrder)
+	for len(runs) > 0 {
+		var some, whole, rest []catalog.Located
 		for i, r := range runs {
 			if i > 0 && r.Partition == runs[i-1].Partition {
 				rest = append(rest, r)
+			} else if slices.Contains(l.Mute, r) {
+				whole = append(whole, r)
 			} else {
 				some = append(some, r)
 			}
 		}
-		if err := replace(ctx, store, scribe, l, some, producers); err != nil {
+		if len(some) > 0 {
+			if err := replace(ctx, store, scribe, l, some, producers); err != nil {
+				return err
+			}
+		}
+		if err := copyRuns(ctx, store, scribe, whole, producers); err != nil {
 			return err
 		}
 		runs = rest
@@ -171,8 +195,8 @@ func replace(ctx context.Context, store cold.Store, scribe *journal.Scribe, l Lo
 	if err != nil {
 		return err
 	}
-	fillers, body := fill(job, runs, known)
-	if err := putOnce(ctx, store, catalog.Seg(job, 0), body); err != nil {
+	fillers, e := fill(job, runs, known)
+	if err := putOnce(ctx, store, catalog.Seg(job, 0), e); err != nil {
 		return err
 	}
 	res, err := scribe.Commit(ctx, &catalog.GiveUp{Job: job, Lost: l.Object, Fillers: fillers})
@@ -185,15 +209,11 @@ func replace(ctx context.Context, store cold.Store, scribe *journal.Scribe, l Lo
 	return res[0].Err
 }
 
-// putOnce puts an object of a job, or finds that it is there.
-func putOnce(ctx context.Context, store cold.Store, ref catalog.ObjectRef, body []byte) error {
-	_, want, err := object.Identity(body)
-	if err != nil {
-		return err
-	}
-	return cold.Settle(ctx, store, ref.Name(), cold.Bytes(body), func(existing []byte) bool {
+// putOnce puts a finished object of a job, or finds that it is there.
+func putOnce(ctx context.Context, store cold.Store, ref catalog.ObjectRef, e *object.Encoder) error {
+	return cold.Settle(ctx, store, ref.Name(), cold.Bytes(e.Segments()...), func(existing []byte) bool {
 		_, got, err := object.Identity(existing)
-		return err == nil && got == want
+		return err == nil && got == e.Identity()
 	})
 }
 
@@ -253,7 +273,7 @@ func begin(ctx context.Context, scribe *journal.Scribe) (job uint64, err error) 
 }
 
 // fill makes one object with an empty run in the place of each.
-func fill(job uint64, runs []catalog.Located, known map[record.Partition][]object.Producer) ([]catalog.Located, []byte) {
+func fill(job uint64, runs []catalog.Located, known map[record.Partition][]object.Producer) ([]catalog.Located, *object.Encoder) {
 	e := object.NewEncoder(object.Header{Kind: object.Sealed, Session: job}, 0, nil)
 	for _, r := range runs {
 		e.Begin(r.Partition, r.Epoch, r.Base)
@@ -266,7 +286,7 @@ func fill(job uint64, runs []catalog.Located, known map[record.Partition][]objec
 	for i, r := range made {
 		fillers[i] = catalog.Located{Partition: r.Partition, Extent: located(r, catalog.Seg(job, 0))}
 	}
-	return fillers, join(e)
+	return fillers, e
 }
 
 // join is a finished object in one piece.

@@ -1,7 +1,6 @@
 package salvage
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -451,8 +450,8 @@ func (t *Torn) stand(ctx context.Context, store cold.Store, s *catalog.State, jo
 			return nil, nil, fmt.Errorf("what %s had before offset %d is lost or damaged as well: give that up first: %w", id, ends[id], err)
 		}
 		ref := catalog.Seg(job, uint64(len(refs)))
-		runs, body := together(ref, now, known)
-		if err := putOnce(ctx, store, ref, body); err != nil {
+		runs, e := together(ref, now, known)
+		if err := putOnce(ctx, store, ref, e); err != nil {
 			return nil, nil, err
 		}
 		refs = append(refs, ref)
@@ -464,16 +463,19 @@ func (t *Torn) stand(ctx context.Context, store cold.Store, s *catalog.State, jo
 }
 
 // together makes one object of pieces of different partitions.
-func together(ref catalog.ObjectRef, pieces []piece, known map[record.Partition][]object.Producer) ([]catalog.Located, []byte) {
+func together(ref catalog.ObjectRef, pieces []piece, known map[record.Partition][]object.Producer) ([]catalog.Located, *object.Encoder) {
 	e := object.NewEncoder(object.Header{Kind: object.Sealed, Session: ref.A, Slot: ref.B}, 0, nil)
 	for _, p := range pieces {
 		e.Begin(p.Partition, p.Epoch, p.Base)
 		if p.bytes == nil {
 			empty(e, p.Base, p.Next, p.Epoch)
 		} else {
-			_ = object.ReadRun(*p.run, bytes.NewReader(p.bytes), func(h record.Header, batch []byte) { // it was verified
-				e.Append(h, bytes.Clone(batch))
-			})
+			for rest := p.bytes; len(rest) > 0; { // they were verified
+				var batch []byte
+				var h record.Header
+				h, batch, rest, _ = record.Next(rest)
+				e.Append(h, batch)
+			}
 		}
 		ps := known[p.Partition]
 		switch {
@@ -490,7 +492,7 @@ func together(ref catalog.ObjectRef, pieces []piece, known map[record.Partition]
 	for i, r := range made {
 		out[i] = catalog.Located{Partition: r.Partition, Extent: located(r, ref)}
 	}
-	return out, join(e)
+	return out, e
 }
 
 // behind is what is known of producers at the end of a run of a WAL object, which tells of those
