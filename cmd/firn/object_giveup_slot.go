@@ -71,7 +71,7 @@ func giveUpSlots(cmd *cobra.Command, g *globals, store cold.Store, s *catalog.St
 	}
 	t, err := salvage.FindTorn(ctx, store, s, session, slots, o)
 	if err == nil && lives(ctx, s, v) {
-		err = fmt.Errorf("the broker of session %d (node %d, %s) answers: as long as it lives it has what it acknowledged, and describes it by itself; if it is to be gone, stop it first", v.ID, v.Node, v.Advertised)
+		err = fmt.Errorf("the broker of session %d (node %d, %s) answers: as long as it lives it has what it acknowledged, and its next seal (seal.interval.ms) puts that elsewhere: firn object verify tells; if it cannot, stop it first", v.ID, v.Node, v.Advertised)
 	}
 	switch {
 	case errors.Is(err, salvage.ErrAlso):
