@@ -74,7 +74,7 @@ type restoring struct {
 	next   map[record.Partition]int64
 
 	restored, lost int64
-	unled          bool // a partition is ours, and not led yet
+	unled          bool // a partition may be led here, and is not yet
 }
 
 // errUnrestored says that the session ended before all was appended again: the next one
@@ -138,16 +138,38 @@ func (r *restoring) slot(ctx context.Context, entries []hot.Entry) error {
 			r.next[it.Partition] = it.Header.NextOffset()
 			continue
 		}
-		if s, ok := r.pump.Session(); !ok || s.ID != r.id {
+		if r.over() {
 			return errUnrestored
 		}
-		if c, ok := r.journal.State().Partition(it.Partition); ok && c.Owner == r.id && errors.Is(res.Err, ingest.ErrNotLeader) {
-			r.unled = true // see own: it stays in the hot tier
+		if errors.Is(res.Err, ingest.ErrNotLeader) && r.ours(it.Partition) {
+			r.unled = true
 			continue
 		}
 		r.lost += n // what follows does not fit either: nothing else is appended meanwhile
 	}
 	return nil
+}
+
+// over reports whether the session has ended, which the journal may know before the pump.
+func (r *restoring) over() bool {
+	if s, ok := r.pump.Session(); !ok || s.ID != r.id {
+		return true
+	}
+	v, ok := r.journal.State().Session(r.id)
+	return !ok || v.Sealed
+}
+
+// ours reports whether a partition that is not led here may be led yet: it is this
+// session's, and what its log tells of producers is not known (own), or it is still that of
+// a session that has ended. What is left of it stays in the hot tier.
+func (r *restoring) ours(p record.Partition) bool {
+	state := r.journal.State()
+	c, ok := state.Partition(p)
+	if !ok || c.Owner == r.id {
+		return ok
+	}
+	v, ok := state.Session(c.Owner)
+	return !ok || v.Sealed
 }
 
 // answered waits for the answer to a request.

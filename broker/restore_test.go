@@ -82,7 +82,7 @@ func newHeir(t *testing.T) *heir {
 	return &heir{t: t, bucket: bucket, store: store, journal: w, hot: tier, dir: dir, id: record.Partition{Topic: record.TopicID{1}}, stop: cancel, session: &session{
 		store: store, settler: cold.NewSettler(store, cold.SettlerOptions{}), journal: w, pump: p, hot: tier, log: slog.New(slog.DiscardHandler), clock: &clock{wall: time.Now, log: slog.New(slog.DiscardHandler)},
 		me: catalog.RegisterSession{Node: 1, Advertised: "a:1"}, producers: pump.LoadProducers,
-		heirs: func(_ *catalog.State, own uint64) []uint64 { return []uint64{own} },
+		heirs: func(state *catalog.State, own uint64) []uint64 { return heirs(state, own, 1, nil, false) }, // none, once it is sealed
 		reach: func(context.Context, string) bool { return true },
 	}}
 }
@@ -532,6 +532,28 @@ func TestTheEndOfTheWritePathForgetsNoLeftovers(t *testing.T) {
 	if left := h.hot.Left(v.ID, v.Fence); len(left) != 1 {
 		t.Errorf("session %d: %v is left beyond its fence", v.ID, left)
 	}
+}
+
+// A session that is sealed before it has taken anything leaves what the hot tier holds to
+// the next one: nobody else has the partition (P2).
+func TestASessionThatTookNothingForgetsNoLeftovers(t *testing.T) {
+	h := newHeir(t)
+	heal := h.cut(2)
+	heal()
+	sealed := uint64(0)
+	h.journal.look = func() {
+		if now, ok := h.pump.Session(); ok && sealed == 0 {
+			sealed = now.ID
+			h.commit(&catalog.SealSession{Session: now.ID})
+		}
+	}
+	if err := h.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if now, ok := h.pump.Session(); sealed == 0 || !ok || now.ID <= sealed {
+		t.Fatalf("session %d was sealed, session %d serves", sealed, now.ID)
+	}
+	h.send(ingest.AcksAll, 3)
 }
 
 // What former lives owned last is known before the next session begins: from then on this

@@ -364,7 +364,11 @@ func (s *session) seal(ctx context.Context, v *catalog.Session, id uint64) error
 
 // take gives every partition that has no living owner a new one (S8).
 func (s *session) take(ctx context.Context, id uint64, former map[record.Partition]bool) error {
-	cmds := s.takes(s.journal.State(), id, former)
+	state := s.journal.State()
+	if v, ok := state.Session(id); !ok || v.Sealed { // it is nobody's heir, and has nothing to take
+		return fmt.Errorf("take partitions for session %d: %w", id, catalog.ErrSealed)
+	}
+	cmds := s.takes(state, id, former)
 	if len(cmds) == 0 {
 		return nil
 	}
