@@ -192,8 +192,10 @@ func (s *session) sealDead(ctx context.Context, others bool) (mine []*catalog.Se
 			case errors.Is(err, errLives):
 				left[v.ID] = true
 			case ctx.Err() == nil && !slices.Contains(mine, v):
-				s.log.Error("the session of a broker that is gone cannot be sealed; nobody leads what it had", "session", v.ID, "node", v.Node, "err", err)
+				s.log.Error("the session of a broker that is gone cannot be sealed; nobody leads what it had; if slots cannot be read, firn object give-up goes on without them", "session", v.ID, "node", v.Node, "err", err)
 				left[v.ID] = true
+			case errors.Is(err, ingest.ErrForeign):
+				return nil, fmt.Errorf("%w; firn object verify says which slots cannot be read, firn object give-up goes on without them", err)
 			default:
 				return nil, err
 			}
