@@ -220,11 +220,9 @@ func TestWhatWasLostOnceIsNotRestoredOverWhatCameLater(t *testing.T) {
 	h.send(ingest.AcksAll, 2)
 }
 
-// A session that is sealed between its registration and its take is followed by another
-// one: brokers that do not see each other do so to whoever starts.
-func TestASessionThatIsSealedBeforeItServesIsFollowedByAnother(t *testing.T) {
-	h := newHeir(t)
-	h.commit(&catalog.CreateTopic{Name: "t", ID: h.id.Topic, Replicas: 1, Owners: []uint64{0}})
+// startTwice starts while somebody else seals the first session before it takes anything.
+func (h *heir) startTwice() {
+	h.t.Helper()
 	sealed := uint64(0)
 	h.journal.look = func() {
 		if now, ok := h.pump.Session(); ok && sealed == 0 {
@@ -232,12 +230,20 @@ func TestASessionThatIsSealedBeforeItServesIsFollowedByAnother(t *testing.T) {
 			h.commit(&catalog.SealSession{Session: now.ID})
 		}
 	}
-	if err := h.start(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := h.start(h.t.Context()); err != nil {
+		h.t.Fatal(err)
 	}
 	if now, ok := h.pump.Session(); sealed == 0 || !ok || now.ID <= sealed {
-		t.Fatalf("session %d was sealed, session %d serves", sealed, now.ID)
+		h.t.Fatalf("session %d was sealed, session %d serves", sealed, now.ID)
 	}
+}
+
+// A session that is sealed between its registration and its take is followed by another
+// one: brokers that do not see each other do so to whoever starts.
+func TestASessionThatIsSealedBeforeItServesIsFollowedByAnother(t *testing.T) {
+	h := newHeir(t)
+	h.commit(&catalog.CreateTopic{Name: "t", ID: h.id.Topic, Replicas: 1, Owners: []uint64{0}})
+	h.startTwice()
 	h.send(ingest.AcksAll, 0)
 	select {
 	case <-h.pump.Over():
@@ -540,19 +546,7 @@ func TestASessionThatTookNothingForgetsNoLeftovers(t *testing.T) {
 	h := newHeir(t)
 	heal := h.cut(2)
 	heal()
-	sealed := uint64(0)
-	h.journal.look = func() {
-		if now, ok := h.pump.Session(); ok && sealed == 0 {
-			sealed = now.ID
-			h.commit(&catalog.SealSession{Session: now.ID})
-		}
-	}
-	if err := h.start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if now, ok := h.pump.Session(); sealed == 0 || !ok || now.ID <= sealed {
-		t.Fatalf("session %d was sealed, session %d serves", sealed, now.ID)
-	}
+	h.startTwice()
 	h.send(ingest.AcksAll, 3)
 }
 
