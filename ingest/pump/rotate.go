@@ -97,12 +97,12 @@ func (p *Pump) finish(ctx context.Context, s Session) (fence uint64, err error) 
 	})); err != nil {
 		return 0, err
 	}
-	var found Fenced
 	var failed error
 	fctx, giveUp := context.WithCancel(ctx)
 	defer giveUp()
 	put := crew{stage: p.opts.Stage}
 	put.Go(func() {
+		var found Fenced
 		found, failed = Fence(fctx, FenceOptions{Store: p.opts.Store, Session: s, From: next, Nonce: s.Nonce, own: true, Stage: p.opts.Stage})
 		if failed == nil && (found.Slot != next || len(found.Runs) > 0) {
 			failed = fmt.Errorf("slot %d of session %d: %w", next, s.ID, ingest.ErrForeign)
@@ -330,8 +330,8 @@ func (p *Pump) quiet(ctx context.Context) error {
 
 // Leave ends the session in good order: what was accepted is put, and its own fence beside
 // it, and then one entry in the journal seals the session and gives its partitions to
-// heirs. Nobody has to walk its slots afterwards. When ctx ends before, the session is left to be sealed
-// like that of a stranger, and nothing is lost.
+// heirs. Nobody has to walk its slots afterwards. When ctx ends before, the session is left
+// to be sealed like that of a stranger, and nothing is lost.
 //
 // What comes meanwhile waits, and is refused when it can be told whom to ask instead.
 func (p *Pump) Leave(ctx context.Context, heirs Heirs) error {

@@ -1,8 +1,8 @@
 // Package faultproxy stands between a broker and its store and does to single
 // requests what networks and overloaded stores do: answers 503 in the store's
 // stead or 403, lets a put land and loses the answer, holds it back, or cuts the
-// connection before the request gets there or in the middle of its body. It speaks HTTP; faults of bare
-// connections are toxiproxy's trade.
+// connection before the request gets there or in the middle of its body. It speaks
+// HTTP; faults of bare connections are toxiproxy's trade.
 package faultproxy
 
 import (
